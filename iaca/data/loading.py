@@ -1,0 +1,104 @@
+"""From the name of a data set to an open store and its split, prepared once and cached."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from iaca.data.enjoyment import prepare_enjoyment
+from iaca.data.manifest import fetch, load_manifest
+from iaca.data.recordings import RecordingStore
+from iaca.data.schema import Manifest, SubjectFolds
+from iaca.data.splits import Split, make_split
+from iaca.data.synthetic import write_benchmark, write_oracle
+from iaca.files import DataError, canonical_json, short_hash, syntax_hash
+from iaca.paths import BUILD, PACKAGE
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data a run sees.
+
+    Attributes:
+        manifest: name of a data set, or a path to a manifest.
+        store: folder of a prepared store; only for data sets that the package cannot prepare.
+        fold: which fold is reported on, for data sets that are split into folds.
+        folds: how many folds, or ``leave_one_out``, in place of the manifest's own choice.
+        share: the benchmark's dial; its central value by default. This and what follows are for
+            the benchmark alone.
+        data_seed: of the benchmark's embeddings, latents and noise.
+        norm_matched: whether corrupted clips keep the strong state's variance.
+        oracle: whether features tell the true state, see `write_oracle`.
+    """
+
+    manifest: str = "synthetic"
+    store: str | None = None
+    fold: int | None = None
+    folds: int | str | None = None
+    share: float | None = None
+    data_seed: int = 0
+    norm_matched: bool = True
+    oracle: bool = False
+
+
+def open_data(config: DataConfig, cache: Path | None = None) -> tuple[RecordingStore, Split]:
+    """Open a data set, preparing its store below ``cache`` if it is not there yet.
+
+    Raises:
+        DataError: if the data cannot be had, or the configuration does not fit the data set.
+    """
+    manifest = load_manifest(config.manifest)
+    if manifest.split is None:
+        raise DataError(f"{manifest.name}: nothing to train on, the manifest has no `split`")
+    store = open_store(config, manifest, cache or BUILD / "data")
+    split = manifest.split
+    if config.folds is not None:
+        if not isinstance(split, SubjectFolds):
+            raise DataError(f"{manifest.name}: folds {config.folds!r}, but its split has none")
+        split = SubjectFolds.model_validate({**split.model_dump(), "folds": config.folds})
+    return store, make_split(split, store, config.fold)
+
+
+def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
+    """Open the store of :func:`open_data`, without dividing it."""
+    if manifest.benchmark is not None:
+        return _benchmark_store(config, manifest, cache)
+    if config.share is not None or config.oracle or config.data_seed or not config.norm_matched:
+        raise DataError(
+            f"{manifest.name}: share, data_seed, norm_matched and oracle belong to the benchmark"
+        )
+    if config.store is not None:
+        return RecordingStore(config.store)
+    if manifest.name == "hri_enjoyment":
+        files = fetch(manifest)
+        key = [file.sha256 for file in manifest.files]
+        code = syntax_hash(PACKAGE / "data" / "enjoyment.py", PACKAGE / "data" / "importing.py")
+        return _cached(
+            cache / f"{manifest.name}-{short_hash(canonical_json([key, code]))}",
+            lambda path: prepare_enjoyment(files, path),
+        )
+    raise DataError(f"{manifest.name}: prepared stores only; name its folder in `store`")
+
+
+def _benchmark_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
+    benchmark = manifest.benchmark
+    assert benchmark is not None
+    share = benchmark.central_share if config.share is None else config.share
+    key = {
+        "benchmark": benchmark.model_dump(mode="json"),
+        "share": share,
+        "data_seed": config.data_seed,
+        "norm_matched": config.norm_matched,
+        "code": syntax_hash(PACKAGE / "data" / "synthetic.py", PACKAGE / "data" / "recordings.py"),
+    }
+    name = f"{manifest.name}-{share:.2f}-{short_hash(canonical_json(key))}"
+    store = _cached(
+        cache / name,
+        lambda path: write_benchmark(path, benchmark, share, config.data_seed, config.norm_matched),
+    )
+    if not config.oracle:
+        return store
+    return _cached(cache / f"{name}-oracle", lambda path: write_oracle(path, store))
+
+
+def _cached(path: Path, write: Callable[[Path], RecordingStore]) -> RecordingStore:
+    return RecordingStore(path) if path.is_dir() else write(path)

@@ -1,0 +1,339 @@
+"""One subject in one video is a `Recording`; a `RecordingStore` is a folder of them.
+
+A store is::
+
+    index.json                      what each recording is, dimensions, labels, checksums
+    null.safetensors                features of silence and of a black clip
+    recordings/<name>.safetensors   audio, visual, labels, end_frame[, state]
+
+Files are memory-mapped when read and never unpickled.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from iaca.files import (
+    DataError,
+    canonical_json,
+    check_name,
+    read_json,
+    sha256_of,
+    short_hash,
+    whole_folder,
+    write_json,
+)
+
+INDEX_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One subject in one video, a row per clip.
+
+    Attributes:
+        name: unique in its store; letters, digits, ``.``, ``_``, ``-``.
+        subject: who is seen and heard; splits are disjoint in subjects.
+        audio: ``(T, d_a)`` floating point, finite.
+        visual: ``(T, d_v)`` floating point, finite.
+        labels: ``(T, n)`` float32, NaN where there is no valid annotation.
+        end_frame: ``(T,)`` int64, 0-based, increasing: row t is the clip *ending* at that frame.
+        frame_rate: frames a second of the video (or steps a second of a table).
+        split: ``train``, ``select`` or ``report`` if the data set fixes it, else ``None``.
+        state: ``(T,)`` int64, true complementarity state; synthetic data only, never an input.
+    """
+
+    name: str
+    subject: str
+    audio: Tensor
+    visual: Tensor
+    labels: Tensor
+    end_frame: Tensor
+    frame_rate: float = 1.0
+    split: str | None = None
+    state: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.audio)
+
+    def check(self) -> None:
+        """Raise `DataError`, naming the recording and the row, unless the contract above holds."""
+        check_name(self.name, "recording")
+        check_name(self.subject, f"recording {self.name!r}: subject")
+        rows = {key: len(value) for key, value in self.tensors().items()}
+        if len(set(rows.values())) != 1:
+            raise DataError(f"recording {self.name!r}: lengths differ, {rows}")
+        if len(self) == 0:
+            raise DataError(f"recording {self.name!r}: no rows")
+        for key in ("audio", "visual"):
+            features = getattr(self, key)
+            if features.ndim != 2 or not features.is_floating_point():
+                raise DataError(
+                    f"recording {self.name!r}: {key} has shape {tuple(features.shape)} and type "
+                    f"{features.dtype}, expected (rows, features) of floating point"
+                )
+            bad = (~torch.isfinite(features)).any(dim=1).nonzero()
+            if len(bad):
+                raise DataError(
+                    f"recording {self.name!r}, row {int(bad[0])}: {key} holds NaN or an infinite "
+                    f"value ({len(bad)} such rows); features must be finite"
+                )
+        if self.labels.ndim != 2 or torch.isinf(self.labels).any():
+            raise DataError(
+                f"recording {self.name!r}: labels must be (rows, targets), NaN where invalid, "
+                f"never infinite; found shape {tuple(self.labels.shape)}"
+            )
+        if (self.end_frame.diff() <= 0).any() or self.end_frame[0] < 0:
+            raise DataError(f"recording {self.name!r}: end_frame must be >= 0 and increasing")
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The arrays by name, in the order in which they are stored."""
+        arrays = {
+            "audio": self.audio,
+            "visual": self.visual,
+            "labels": self.labels,
+            "end_frame": self.end_frame,
+        }
+        return arrays if self.state is None else {**arrays, "state": self.state}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the index knows of a recording without opening its file."""
+
+    subject: str
+    rows: int
+    frame_rate: float
+    split: str | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What holds for a whole store.
+
+    Attributes:
+        audio_dim: features of an audio row.
+        visual_dim: features of a visual row.
+        labels: names of the targets, in column order.
+        label_range: lowest and highest valid label.
+        clip_spacing: rows between neighbouring clips of a window.
+        source: where the features come from, free text by key; part of the store's hash.
+    """
+
+    audio_dim: int
+    visual_dim: int
+    labels: tuple[str, ...]
+    label_range: tuple[float, float]
+    clip_spacing: int = 1
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+
+class RecordingStore(Mapping[str, Recording]):
+    """A read-only folder of recordings, opened by name.
+
+    Raises:
+        DataError: if the index is missing, malformed or of another format, or if a recording's
+            file is missing, truncated or not safetensors.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        index_file = self.path / "index.json"
+        index = read_json(index_file)
+        if not isinstance(index, dict) or index.get("format") != INDEX_FORMAT:
+            found = index.get("format") if isinstance(index, dict) else type(index).__name__
+            raise DataError(f"{index_file}: format {found!r}, expected {INDEX_FORMAT}")
+        try:
+            info = dict(index["info"])
+            info["labels"] = tuple(info["labels"])
+            info["label_range"] = tuple(info["label_range"])
+            self.info = StoreInfo(**info)
+            self.null_sha256: str = index["null_sha256"]
+            self.entries = {
+                check_name(name, f"{index_file}: recording"): Entry(**entry)
+                for name, entry in sorted(index["recordings"].items())
+            }
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{index_file}: missing or unexpected key, {error}") from error
+        self._opened: dict[str, Recording] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, name: str) -> Recording:
+        """Open a recording; its tensors are backed by the memory-mapped file."""
+        if name not in self._opened:
+            entry = self.entries[name]
+            arrays = _load(self.path / "recordings" / f"{name}.safetensors")
+            missing = {"audio", "visual", "labels", "end_frame"} - set(arrays)
+            found = {key: len(value) for key, value in arrays.items()}
+            if missing or set(found.values()) != {entry.rows}:
+                raise DataError(
+                    f"{self.path}: recording {name!r} holds {found}, "
+                    f"expected audio, visual, labels and end_frame of {entry.rows} rows each"
+                )
+            self._opened[name] = Recording(
+                name=name,
+                subject=entry.subject,
+                frame_rate=entry.frame_rate,
+                split=entry.split,
+                **arrays,
+            )
+        return self._opened[name]
+
+    @cached_property
+    def null_features(self) -> tuple[Tensor, Tensor]:
+        """``(null_audio (d_a,), null_visual (d_v,))``: the features of silence and of black."""
+        arrays = _load(self.path / "null.safetensors")
+        return arrays["audio"], arrays["visual"]
+
+    @property
+    def key(self) -> str:
+        """Hash of the index, and through its checksums of every byte of the store."""
+        return short_hash(
+            canonical_json(
+                {
+                    "info": asdict(self.info),
+                    "null": self.null_sha256,
+                    "recordings": {name: asdict(entry) for name, entry in self.entries.items()},
+                }
+            )
+        )
+
+    def subjects(self, names: Iterable[str] | None = None) -> list[str]:
+        """The distinct subjects of some recordings (all by default), sorted."""
+        return sorted({self.entries[name].subject for name in (self if names is None else names)})
+
+    def verify(self) -> None:
+        """Compare every recording's file with the checksum in the index.
+
+        Raises:
+            DataError: naming the first file that differs.
+        """
+        expected = {
+            self.path / "recordings" / f"{name}.safetensors": entry.sha256
+            for name, entry in self.entries.items()
+        }
+        expected[self.path / "null.safetensors"] = self.null_sha256
+        for file, sha256 in expected.items():
+            if not file.is_file():
+                raise DataError(f"{file}: missing, though the index names it")
+            found = sha256_of(file)
+            if found != sha256:
+                raise DataError(f"{file}: sha256 {found}, expected {sha256}")
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file, though the store's index names it") from error
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: truncated or not a safetensors file ({error})") from error
+
+
+def write_store(
+    path: Path | str,
+    recordings: Iterable[Recording],
+    info: StoreInfo,
+    null_audio: Tensor | None = None,
+    null_visual: Tensor | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> RecordingStore:
+    """Write a store whole, or not at all, and open it.
+
+    Args:
+        path: the store's folder, which must not exist.
+        recordings: any iterable; consumed one at a time, so it may be larger than memory.
+        info: dimensions and labels; each recording is checked against it.
+        null_audio: ``(d_a,)``; zeros by default.
+        null_visual: ``(d_v,)``; zeros by default.
+        dtype: type of the stored features. Values beyond float16's range need float32.
+
+    Raises:
+        DataError: on a recording that breaks its contract, or on a path that exists.
+    """
+    path = Path(path)
+    if path.exists():
+        raise DataError(f"{path}: exists already; a store is never overwritten")
+    entries: dict[str, Any] = {}
+    with whole_folder(path) as partial:
+        (partial / "recordings").mkdir()
+        for recording in recordings:
+            recording.check()
+            if recording.name in entries:
+                raise DataError(f"recording {recording.name!r}: given twice")
+            _check_against(info, recording)
+            file = partial / "recordings" / f"{recording.name}.safetensors"
+            save_file(_storable(recording, dtype), file)
+            entries[recording.name] = asdict(
+                Entry(
+                    recording.subject,
+                    len(recording),
+                    recording.frame_rate,
+                    recording.split,
+                    sha256_of(file),
+                )
+            )
+        if not entries:
+            raise DataError(f"{path}: no recordings to store")
+        nulls = {
+            "audio": torch.zeros(info.audio_dim) if null_audio is None else null_audio,
+            "visual": torch.zeros(info.visual_dim) if null_visual is None else null_visual,
+        }
+        save_file(
+            {key: value.to(dtype).contiguous() for key, value in nulls.items()},
+            partial / "null.safetensors",
+        )
+        index = {
+            "format": INDEX_FORMAT,
+            "info": asdict(info),
+            "null_sha256": sha256_of(partial / "null.safetensors"),
+            "recordings": entries,
+        }
+        write_json(partial / "index.json", index)
+    return RecordingStore(path)
+
+
+def _check_against(info: StoreInfo, recording: Recording) -> None:
+    found = (recording.audio.shape[1], recording.visual.shape[1], recording.labels.shape[1])
+    expected = (info.audio_dim, info.visual_dim, len(info.labels))
+    if found != expected:
+        raise DataError(
+            f"recording {recording.name!r}: audio, visual and label columns {found}, "
+            f"expected {expected}"
+        )
+    low, high = info.label_range
+    valid = recording.labels[~recording.labels.isnan()]
+    if len(valid) and (valid.min() < low or valid.max() > high):
+        raise DataError(
+            f"recording {recording.name!r}: labels from {valid.min():g} to {valid.max():g}, "
+            f"expected {low:g} to {high:g} (NaN where invalid)"
+        )
+
+
+def _storable(recording: Recording, dtype: torch.dtype) -> dict[str, Tensor]:
+    arrays = recording.tensors()
+    for key in ("audio", "visual"):
+        stored = arrays[key].to(dtype)
+        if not torch.isfinite(stored).all():
+            row = int((~torch.isfinite(stored)).any(dim=1).nonzero()[0])
+            raise DataError(
+                f"recording {recording.name!r}, row {row}: {key} overflows {dtype}; "
+                "store it as float32"
+            )
+        arrays[key] = stored
+    arrays["labels"] = arrays["labels"].float()
+    return {key: value.contiguous() for key, value in arrays.items()}

@@ -1,0 +1,150 @@
+"""Windows of 16 clips over recordings, and the statistics that standardise their features.
+
+A window takes rows ``r, r + s, ..., r + (L - 1) s`` of a recording, ``s`` being the store's
+`clip_spacing`: with features at every frame, neighbouring clips of a window are 32 rows apart.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from iaca.data.recordings import RecordingStore
+from iaca.files import DataError
+
+WINDOW_LENGTH = 16  # clips, the paper's baselines' L
+
+
+class Window(NamedTuple):
+    """Rows ``start, start + spacing, ...`` of a recording, ``length`` of them.
+
+    ``fresh`` is the first position whose row no earlier window predicts: evaluation keeps the
+    positions ``fresh .. length - 1`` and drops the others.
+    """
+
+    recording: str
+    start: int
+    length: int
+    spacing: int = 1
+    fresh: int = 0
+
+    @property
+    def rows(self) -> slice:
+        """The rows as a slice of the recording's arrays."""
+        return slice(self.start, self.start + (self.length - 1) * self.spacing + 1, self.spacing)
+
+
+class Batch(NamedTuple):
+    """Windows stacked: ``audio (B, L, d_a)``, ``visual (B, L, d_v)``, ``labels (B, L, n)``.
+
+    ``mask (B, L)`` is true at rows that exist; padding is zero and its labels are NaN.
+    """
+
+    audio: Tensor
+    visual: Tensor
+    labels: Tensor
+    mask: Tensor
+
+
+def evaluation_windows(
+    store: RecordingStore, names: Iterable[str], length: int = WINDOW_LENGTH
+) -> list[Window]:
+    """Tile recordings so that each row is predicted exactly once.
+
+    The last window of a recording is shifted back to end at its last row and contributes only
+    the rows that no window before it predicted. With `clip_spacing` s, the s interleaved
+    sequences are tiled one by one.
+    """
+    spacing = store.info.clip_spacing
+    windows = []
+    for name in names:
+        rows = store.entries[name].rows
+        for phase in range(min(spacing, rows)):
+            clips = len(range(phase, rows, spacing))
+            for first in range(0, clips, length):
+                shifted = max(0, min(first, clips - length))
+                windows.append(
+                    Window(
+                        name,
+                        phase + shifted * spacing,
+                        min(length, clips),
+                        spacing,
+                        fresh=first - shifted,
+                    )
+                )
+    return windows
+
+
+def training_windows(
+    store: RecordingStore, names: Iterable[str], hop: int, length: int = WINDOW_LENGTH
+) -> list[Window]:
+    """Windows that start every ``hop`` rows and fit whole, plus one that ends at the last row.
+
+    A recording shorter than a window gives one short window. Windows without a single valid
+    label are left out: they cannot train anything.
+    """
+    if hop < 1:
+        raise DataError(f"hop {hop}: expected at least 1 row between the starts of windows")
+    spacing = store.info.clip_spacing
+    span = (length - 1) * spacing + 1
+    windows = []
+    for name in names:
+        rows = store.entries[name].rows
+        last = rows - span
+        for start in [*range(0, last, hop), last] if last >= 0 else [0]:
+            clips = min(length, len(range(start, rows, spacing)))
+            window = Window(name, start, clips, spacing)
+            if not store[name].labels[window.rows].isnan().all():
+                windows.append(window)
+    return windows
+
+
+def gather(store: RecordingStore, windows: Sequence[Window], length: int = WINDOW_LENGTH) -> Batch:
+    """Copy windows out of the memory-mapped store into one float32 batch."""
+    info = store.info
+    audio = torch.zeros(len(windows), length, info.audio_dim)
+    visual = torch.zeros(len(windows), length, info.visual_dim)
+    labels = torch.full((len(windows), length, len(info.labels)), torch.nan)
+    mask = torch.zeros(len(windows), length, dtype=torch.bool)
+    for row, window in enumerate(windows):
+        recording = store[window.recording]
+        audio[row, : window.length] = recording.audio[window.rows]
+        visual[row, : window.length] = recording.visual[window.rows]
+        labels[row, : window.length] = recording.labels[window.rows]
+        mask[row, : window.length] = True
+    return Batch(audio, visual, labels, mask)
+
+
+class Statistics(NamedTuple):
+    """Mean and standard deviation of each feature column, ``(d,)`` each, float32."""
+
+    mean: Tensor
+    deviation: Tensor
+
+
+def feature_statistics(
+    store: RecordingStore, names: Sequence[str]
+) -> tuple[Statistics, Statistics]:
+    """Audio and visual statistics over the rows of some recordings (the training split's).
+
+    Two passes in float64, one recording in memory at a time. Columns that are constant have
+    deviation 0; whoever standardises maps them to 0.
+    """
+    if not names:
+        raise DataError("feature statistics of no recordings: the training split is empty")
+    return _statistics(store, names, "audio"), _statistics(store, names, "visual")
+
+
+def _statistics(store: RecordingStore, names: Sequence[str], modality: str) -> Statistics:
+    rows = sum(store.entries[name].rows for name in names)
+
+    def features(name: str) -> Tensor:
+        return getattr(store[name], modality).double()
+
+    mean = torch.stack([features(name).sum(dim=0) for name in names]).sum(dim=0) / rows
+    squares = torch.stack([(features(name) - mean).square().sum(dim=0) for name in names])
+    deviation = (squares.sum(dim=0) / rows).sqrt()
+    # Rounding leaves a constant column with a deviation of a few ulp of its mean: call that 0.
+    deviation[deviation <= 1e-9 * mean.abs()] = 0.0
+    return Statistics(mean.float(), deviation.float())

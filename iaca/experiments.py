@@ -1,0 +1,127 @@
+"""Which runs each chapter needs, by profile.
+
+`smoke` only shows that everything runs; `quick` is the book's default, on two cores; `full` is
+for a GPU and patience.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from iaca.data.loading import DataConfig
+from iaca.files import DataError
+from iaca.models.regressor import AttentionName, ModelConfig
+from iaca.runs import Run, RunConfig, execute_run, execute_runs, find_run
+from iaca.training import Device, TrainingConfig
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is computed.
+
+    Attributes:
+        name: ``smoke``, ``quick`` or ``full``.
+        seeds: of training runs.
+        dim: d.
+        training: epochs, batches, optimiser.
+        folds: of data sets that are split into folds.
+        resamples: of every bootstrap.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    dim: int
+    training: TrainingConfig
+    folds: int | str
+    resamples: int
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("smoke", (0,), 16, TrainingConfig(epochs=2, hop=16), 2, 50),
+        Profile("quick", (0, 1, 2), 64, TrainingConfig(epochs=20), 5, 1000),
+        Profile("full", (0, 1, 2, 3, 4), 512, TrainingConfig(epochs=40), "leave_one_out", 2000),
+    )
+}
+
+VALIDITY_SHARES = (0.0, 0.6)
+VALIDITY_MODELS: dict[str, AttentionName] = {
+    "Concatenation + MLP": "none",
+    "CA": "ca",
+    "JCA": "jca",
+    "RJCA": "rjca",
+    "TCA": "tca",
+}
+
+
+def get_profile(name: str) -> Profile:
+    """Return a profile by its name.
+
+    Raises:
+        DataError: for an unknown one, naming those that exist.
+    """
+    if name not in PROFILES:
+        raise DataError(f"profile {name!r}: expected one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def validity_runs(profile: Profile, share: float) -> dict[str, list[RunConfig]]:
+    """The ungated models of the benchmark's validity table at one share, a run a seed."""
+    data = DataConfig(share=share)
+    rows = {
+        label: _over_seeds(profile, data, ModelConfig(attention, dim=profile.dim))
+        for label, attention in VALIDITY_MODELS.items()
+    }
+    told = replace(data, oracle=True)
+    rows["Oracle: told the state"] = _over_seeds(
+        profile, told, ModelConfig("none", dim=profile.dim)
+    )
+    return rows
+
+
+def _over_seeds(profile: Profile, data: DataConfig, model: ModelConfig) -> list[RunConfig]:
+    return [RunConfig(data, model, profile.training, seed) for seed in profile.seeds]
+
+
+def book_runs(profile: Profile) -> list[RunConfig]:
+    """Every run that the book needs on data that come with it."""
+    tables = [validity_runs(profile, share) for share in VALIDITY_SHARES]
+    return [config for table in tables for row in table.values() for config in row]
+
+
+def compute_runs(
+    profile: str, output_dir: Path, jobs: int | None = None, device: Device = "auto"
+) -> None:
+    """Make the union of the chapters' runs, before any notebook is executed."""
+    execute_runs(book_runs(get_profile(profile)), output_dir, jobs, device)
+
+
+def obtain(
+    configs: Sequence[RunConfig],
+    output_dir: Path,
+    device: Device = "auto",
+    reuse_stale: bool = False,
+    progress: bool = True,
+) -> list[Run]:
+    """Load runs; train those that are missing, with a notice, as when a notebook is opened alone."""
+    runs = []
+    for config in configs:
+        run = find_run(config, output_dir, device, reuse_stale)
+        if run is None:
+            print(f"training a run that is not there yet (seed {config.seed})")
+            run = execute_run(config, output_dir, device, progress)
+        runs.append(run)
+    return runs
+
+
+def by_seed(runs: Iterable[Run]) -> list[dict[str, Tensor]]:
+    """Reported predictions, one mapping a seed; a seed's folds are put together."""
+    seeds: dict[int, dict[str, Tensor]] = {}
+    for run in runs:
+        predictions: Mapping[str, Any] = run.predictions
+        seeds.setdefault(run.config.seed, {}).update(predictions)
+    return [seeds[seed] for seed in sorted(seeds)]

@@ -1,0 +1,133 @@
+"""Files that are either whole or absent, and names and hashes that can be trusted."""
+
+import ast
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+class DataError(ValueError):
+    """Bad input. The message names the file, the line or key, what was found and what was due."""
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """Return ``name`` if it can be a file's name that stays inside its folder.
+
+    Raises:
+        DataError: unless it matches ``[A-Za-z0-9._-]+`` without a leading dot.
+    """
+    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name):
+        raise DataError(
+            f"{what} {name!r}: expected letters, digits, '.', '_' and '-' only, no leading dot"
+        )
+    return name
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """One text a value: sorted keys, no spaces. Hashes of configurations are taken of it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def short_hash(text: str) -> str:
+    """Return the first 16 hexadecimal digits of a text's SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def syntax_hash(*sources: Path) -> str:
+    """Hash Python sources by their syntax tree, docstrings and comments left out.
+
+    Rewording a docstring therefore invalidates no run; changing a constant does.
+    Folders are searched for ``*.py``.
+    """
+    parts = []
+    for source in sources:
+        files = sorted(source.rglob("*.py")) if source.is_dir() else [source]
+        for file in files:
+            tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+            for node in ast.walk(tree):
+                if (
+                    isinstance(
+                        node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+                    )
+                    and ast.get_docstring(node, clean=False) is not None
+                ):
+                    node.body = node.body[1:]
+            parts.append(f"{source.name}/{file.name}:{ast.dump(tree)}")
+    return short_hash("\n".join(parts))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old one or the new one, never a half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON through :func:`write_text`."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        DataError: naming the file and the line, if it is missing or malformed.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that a folder and everything in it has reached the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Fill a temporary folder beside ``path`` and rename it into place when the block succeeds.
+
+    If the block raises, or the process dies, ``path`` is what it was before. A folder that another
+    process put there first is kept: both were made from the same inputs.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    partial.mkdir()
+    try:
+        yield partial
+        sync_folder(partial)
+        try:
+            partial.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,91 @@
+"""The concordance correlation coefficient, as a score and as a loss."""
+
+import torch
+from torch import Tensor
+
+
+def ccc(prediction: Tensor, label: Tensor) -> Tensor:
+    r"""Concordance correlation coefficient over the first axis, in float64.
+
+    .. math::
+        \mathrm{CCC} = \frac{2 s_{xy}}{s_x^2 + s_y^2 + (\bar x - \bar y)^2}
+
+    with biased moments, as the challenge's own evaluation computes it. Pairs whose label is NaN
+    are left out, target by target.
+
+    Source: Lin, "A concordance correlation coefficient to evaluate reproducibility",
+    Biometrics 45, 1989.
+
+    Args:
+        prediction: ``(N, ...)``, finite.
+        label: the same shape, NaN where invalid.
+
+    Returns:
+        One value a target, ``(...)``, in [-1, 1]. NaN without a valid pair, or if predictions and
+        labels are both constant; 0 if only one of them is.
+
+    Raises:
+        ValueError: if the shapes differ or a prediction with a valid label is not finite.
+
+    >>> x = torch.tensor([1.0, 2.0, 3.0])
+    >>> round(float(ccc(x, x)), 6), round(float(ccc(x + 1.0, x)), 6)
+    (1.0, 0.571429)
+    """
+    if prediction.shape != label.shape:
+        raise ValueError(f"prediction {tuple(prediction.shape)}, label {tuple(label.shape)}")
+    valid = ~label.isnan()
+    if not torch.isfinite(prediction[valid]).all():
+        raise ValueError("a prediction with a valid label is NaN or infinite")
+    count = valid.sum(dim=0).double()  # (...)
+    x = torch.where(valid, prediction.double(), 0.0)
+    y = torch.where(valid, label.double(), 0.0)
+    mean_x, mean_y = x.sum(dim=0) / count, y.sum(dim=0) / count
+    dx = torch.where(valid, x - mean_x, 0.0)
+    dy = torch.where(valid, y - mean_y, 0.0)
+    covariance = (dx * dy).sum(dim=0) / count
+    var_x, var_y = dx.square().sum(dim=0) / count, dy.square().sum(dim=0) / count
+    # A constant column's mean is rounded, so its variance is tiny instead of 0.
+    constant_x, constant_y = _constant(x, valid), _constant(y, valid)
+    value = 2.0 * covariance / (var_x + var_y + (mean_x - mean_y).square())
+    value = torch.where(constant_x | constant_y, 0.0, value)
+    return torch.where((constant_x & constant_y) | (count == 0), torch.nan, value)
+
+
+def _constant(x: Tensor, valid: Tensor) -> Tensor:
+    low = torch.where(valid, x, torch.inf).amin(dim=0)
+    high = torch.where(valid, x, -torch.inf).amax(dim=0)
+    return high <= low
+
+
+def ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor | None:
+    r"""Summed :math:`1 - \mathrm{CCC}` over targets, over all valid pairs of a batch.
+
+    Args:
+        prediction: ``(..., n)``.
+        label: the same shape, NaN where invalid.
+        epsilon: added to the denominator, so that constant predictions have a gradient.
+
+    Returns:
+        A scalar in [0, 2n], or ``None`` if the batch has no valid label: it then has nothing to
+        say, and the caller skips and counts it. A target without a valid label adds nothing.
+
+    >>> y = torch.tensor([[0.0], [1.0], [torch.nan]])
+    >>> round(float(ccc_loss(torch.tensor([[0.0], [1.0], [9.0]]), y)), 6)
+    0.0
+    """
+    n = prediction.shape[-1]
+    x, y = prediction.reshape(-1, n), label.reshape(-1, n)
+    valid = ~y.isnan()
+    count = valid.sum(dim=0)  # (n,)
+    if not count.any():
+        return None
+    # Masked entries are replaced before any arithmetic: NaN * 0 would poison the gradient.
+    x, y = torch.where(valid, x, 0.0), torch.where(valid, y, 0.0)
+    safe = count.clamp(min=1)
+    mean_x, mean_y = x.sum(dim=0) / safe, y.sum(dim=0) / safe
+    dx = torch.where(valid, x - mean_x, 0.0)
+    dy = torch.where(valid, y - mean_y, 0.0)
+    covariance = (dx * dy).sum(dim=0) / safe
+    spread = (dx.square().sum(dim=0) + dy.square().sum(dim=0)) / safe
+    concordance = 2.0 * covariance / (spread + (mean_x - mean_y).square() + epsilon)
+    return torch.where(count > 0, 1.0 - concordance, 0.0).sum()

@@ -1,0 +1,204 @@
+"""From standardised features to predictions: encoders, a fusion, one head a target."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from iaca.data.windows import WINDOW_LENGTH, Statistics
+from iaca.models.attention import (
+    BiLSTM,
+    CrossAttention,
+    JointCrossAttention,
+    NormAxis,
+    RecursiveJointCrossAttention,
+    TransformerCrossAttention,
+)
+from iaca.models.fusions import Concatenation, PlainFusion
+
+AttentionName = Literal["none", "ca", "jca", "rjca", "tca"]
+FusionName = Literal["plain"]
+EncoderNorm = Literal["l2", "layer", "none"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that decides a model's parameters and forward pass, dimensions of data aside.
+
+    Attributes:
+        attention: ``none`` is concatenation without attention.
+        fusion: ``plain``.
+        dim: d, features inside the model.
+        encoder_norm: what follows the encoders' linear layer; the same for all models.
+        dropout: probability, on encoded features and in the heads.
+        norm_axis: reading of Eq. 1, see `CrossAttention`.
+        scale: whether Eq. 1 is divided by ``sqrt(d)``; the paper's is not.
+        window: L, clips.
+    """
+
+    attention: AttentionName = "ca"
+    fusion: FusionName = "plain"
+    dim: int = 64
+    encoder_norm: EncoderNorm = "l2"
+    dropout: float = 0.1
+    norm_axis: NormAxis = "column"
+    scale: bool = False
+    window: int = WINDOW_LENGTH
+
+
+class Prediction(NamedTuple):
+    """What the regressor returns: ``values (B, L, n)`` and, if the fusion has any, its gates."""
+
+    values: Tensor
+    gates: Any | None
+
+
+class Standardise(nn.Module):
+    """Subtract the training split's mean and divide by its deviation, column by column.
+
+    The statistics are buffers, so that a saved model carries them. Constant columns map to 0.
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("factor", torch.ones(dim))
+
+    def fit(self, statistics: Statistics) -> None:
+        """Take over the statistics, ``(d,)`` each."""
+        constant = statistics.deviation == 0
+        self.mean.copy_(statistics.mean)
+        self.factor.copy_(torch.where(constant, 0.0, 1.0 / statistics.deviation))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardise ``(B, L, d)``."""
+        return (x - self.mean) * self.factor
+
+
+class L2Norm(nn.Module):
+    """Scale every clip's feature vector to length 1, as the baselines' released code does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last axis of ``(B, L, d)``."""
+        return nn.functional.normalize(x, dim=-1)
+
+
+class Encoder(nn.Module):
+    """``Linear(d_m -> d)``, the chosen norm, dropout."""
+
+    def __init__(self, features: int, config: ModelConfig) -> None:
+        super().__init__()
+        norms = {"l2": L2Norm, "layer": lambda: nn.LayerNorm(config.dim), "none": nn.Identity}
+        if config.encoder_norm not in norms:
+            raise ValueError(f"encoder_norm {config.encoder_norm!r}: expected one of {[*norms]}")
+        self.linear = nn.Linear(features, config.dim)
+        self.norm = norms[config.encoder_norm]()
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, L, d_m)`` to ``(B, L, d)``."""
+        return self.dropout(self.norm(self.linear(x)))
+
+
+class Head(nn.Module):
+    """The paper's MLP for one target: d -> d/2 -> 1, no output activation."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        hidden = max(1, config.dim // 2)
+        self.layers = nn.Sequential(
+            nn.Linear(config.dim, hidden), nn.ReLU(), nn.Dropout(config.dropout)
+        )
+        self.output = nn.Linear(hidden, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, L, d)`` to ``(B, L, 1)``."""
+        return self.output(self.layers(x))
+
+
+class AffectRegressor(nn.Module):
+    """Standardisation, encoders, fusion and heads around any attention.
+
+    Args:
+        config: the model.
+        audio_dim: d_a, features of an audio row.
+        visual_dim: d_v.
+        targets: n.
+        attention: the reader's own module in place of the one that ``config`` names.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        audio_dim: int,
+        visual_dim: int,
+        targets: int,
+        attention: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.standardise_audio = Standardise(audio_dim)
+        self.standardise_visual = Standardise(visual_dim)
+        self.encode_audio = Encoder(audio_dim, config)
+        self.encode_visual = Encoder(visual_dim, config)
+        self.fusion = build_fusion(config, attention)
+        # RJCA models the fused sequence too, in the plain and the gated arm alike.
+        self.joint_encoder = BiLSTM(config.dim) if config.attention == "rjca" else nn.Identity()
+        self.heads = nn.ModuleList(Head(config) for _ in range(targets))
+
+    def encode(
+        self, audio: Tensor, visual: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return ``X_a`` and ``X_v``, ``(B, L, d)`` each: what the attention is given.
+
+        Rows outside the mask become zero vectors, whatever the padding held.
+        """
+        x_audio = self.encode_audio(self.standardise_audio(audio))  # (B, L, d)
+        x_visual = self.encode_visual(self.standardise_visual(visual))
+        if mask is not None:
+            x_audio = torch.where(mask.unsqueeze(-1), x_audio, 0.0)
+            x_visual = torch.where(mask.unsqueeze(-1), x_visual, 0.0)
+        return x_audio, x_visual
+
+    def forward(self, audio: Tensor, visual: Tensor, mask: Tensor | None = None) -> Prediction:
+        """Predict ``(B, L, n)`` from raw features.
+
+        Args:
+            audio: ``(B, L, d_a)``.
+            visual: ``(B, L, d_v)``.
+            mask: ``(B, L)``, true at rows that exist; all of them by default. Predictions at
+                other rows mean nothing, and at valid rows do not depend on the padding.
+        """
+        fused, gates = self.fusion(*self.encode(audio, visual, mask))
+        fused = self.joint_encoder(fused)  # (B, L, d)
+        values = torch.cat([head(fused) for head in self.heads], dim=-1)  # (B, L, n)
+        return Prediction(values, gates)
+
+
+def build_attention(config: ModelConfig) -> nn.Module:
+    """Build the attention that a configuration names.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    match config.attention:
+        case "ca":
+            return CrossAttention(config.dim, config.norm_axis, config.scale)
+        case "jca":
+            return JointCrossAttention(config.dim, config.window)
+        case "rjca":
+            return RecursiveJointCrossAttention(config.dim, config.window)
+        case "tca":
+            return TransformerCrossAttention(config.dim, dropout=config.dropout)
+    raise ValueError(f"attention {config.attention!r}: expected ca, jca, rjca or tca")
+
+
+def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.Module:
+    """Build the fusion that a configuration names, around its attention or the given one."""
+    if config.attention == "none" and attention is None:
+        return Concatenation(config.dim)
+    return PlainFusion(attention or build_attention(config), config.dim)

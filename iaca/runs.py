@@ -1,0 +1,332 @@
+"""A run is a configuration and a seed, trained once and kept in a folder named by its key.
+
+::
+
+    runs/<key>/config.json           the configuration, and what else the key is made of
+               metrics.json          scores on `select` and `report`, best epoch, parameters, time
+               history.csv           one row an epoch
+               model.safetensors     weights of the best epoch, with the standardisation
+               predictions.safetensors   recording -> (T, n), of the reported split; never labels
+               resume.pt             only while a training is unfinished
+
+A run that is being made lives in ``.<key>.partial`` and is renamed when it is whole.
+"""
+
+import functools
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from iaca.data.loading import DataConfig, open_data
+from iaca.data.recordings import RecordingStore
+from iaca.evaluation import predict, score
+from iaca.files import canonical_json, read_json, short_hash, sync_folder, syntax_hash, write_json
+from iaca.models.regressor import AffectRegressor, ModelConfig
+from iaca.paths import PACKAGE
+from iaca.training import Device, TrainingConfig, train
+
+# What decides a run's numbers. Figures, commands and the book do not.
+CODE = (
+    "data",
+    "models",
+    "metrics.py",
+    "corruption.py",
+    "protocol.py",
+    "evaluation.py",
+    "training.py",
+)
+ATTEMPTS = 2  # a worker may be killed once, by want of memory or by hand, before a run has failed
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's numbers, code and versions aside."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    seed: int = 0
+
+
+class Run(NamedTuple):
+    """A finished run.
+
+    ``stale`` is true for one that other code than today's made, and that was asked for all the
+    same.
+    """
+
+    config: RunConfig
+    folder: Path
+    metrics: dict[str, Any]
+    stale: bool = False
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch: loss, batches skipped, CCC on `select`."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    @property
+    def predictions(self) -> dict[str, Tensor]:
+        """Recording -> ``(T, n)``, on the reported split."""
+        return load_file(self.folder / "predictions.safetensors")
+
+    def model(self, store: RecordingStore) -> AffectRegressor:
+        """Rebuild the trained model for a store of the same dimensions, in evaluation mode."""
+        info = store.info
+        model = AffectRegressor(
+            self.config.model, info.audio_dim, info.visual_dim, len(info.labels)
+        )
+        model.load_state_dict(load_file(self.folder / "model.safetensors"))
+        return model.eval()
+
+
+class RunError(RuntimeError):
+    """Some runs failed. The message lists each with its reason; the others are kept."""
+
+
+@functools.cache
+def code_key() -> str:
+    """Hash of the code that decides a run's numbers, docstrings and comments left out."""
+    return syntax_hash(*(path for name in CODE if (path := PACKAGE / name).exists()))
+
+
+def device_type(device: Device) -> Literal["cpu", "cuda"]:
+    """``cuda`` or ``cpu``: what ``auto`` comes to on this machine."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _identity(config: RunConfig, store: RecordingStore, device: Device) -> dict[str, Any]:
+    return {
+        "config": asdict(config),
+        "data": store.key,
+        "code": code_key(),
+        "torch": torch.__version__.split("+")[0],
+        "device": device_type(device),
+    }
+
+
+def run_key(config: RunConfig, store: RecordingStore, device: Device = "auto") -> str:
+    """The run's name: a hash of its configuration, data, code, torch version and device type."""
+    return short_hash(canonical_json(_identity(config, store, device)))
+
+
+def find_run(
+    config: RunConfig, output_dir: Path, device: Device = "auto", reuse_stale: bool = False
+) -> Run | None:
+    """Return a finished run, or ``None`` if there is none.
+
+    With ``reuse_stale``, a run of the same configuration and data that other code, or another
+    torch, made will do; it is marked.
+    """
+    store, _ = open_data(config.data, output_dir / "data")
+    identity = _identity(config, store, device)
+    folder = output_dir / "runs" / short_hash(canonical_json(identity))
+    if (folder / "metrics.json").is_file():
+        return Run(config, folder, read_json(folder / "metrics.json"))
+    if reuse_stale:
+        for file in sorted((output_dir / "runs").glob("[!.]*/config.json")):
+            other = read_json(file)
+            if all(other[key] == identity[key] for key in ("config", "data")):
+                return Run(config, file.parent, read_json(file.parent / "metrics.json"), stale=True)
+    return None
+
+
+def execute_run(
+    config: RunConfig,
+    output_dir: Path,
+    device: Device = "auto",
+    progress: bool = False,
+    checkpoint_seconds: float = 30.0,
+) -> Run:
+    """Return a run, training it if it is not there; an interrupted training is continued.
+
+    Two processes that want the same run train it once: the second waits for the first.
+    """
+    found = find_run(config, output_dir, device)
+    if found is not None:
+        return found
+    store, split = open_data(config.data, output_dir / "data")
+    identity = _identity(config, store, device)
+    key = short_hash(canonical_json(identity))
+    folder = output_dir / "runs" / key
+    partial = folder.with_name(f".{key}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    # The lock is the kernel's: it is gone with the process that held it, whatever killed it.
+    with FileLock(folder.with_name(f".{key}.lock")):
+        found = find_run(config, output_dir, device)
+        if found is not None:
+            return found
+        partial.mkdir(exist_ok=True)
+        started = time.monotonic()
+        trained = train(
+            config.model,
+            config.training,
+            store,
+            split,
+            config.seed,
+            checkpoint=partial / "resume.pt",
+            device=device,
+            progress=progress,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+        model = trained.model
+        predictions = predict(model, store, split.report).predictions
+        metrics = {
+            "report": _scores(score(predictions, store).pooled),
+            "select": _scores(score(predict(model, store, split.select).predictions, store).pooled),
+            "best_epoch": trained.best_epoch,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "skipped_batches": int(trained.history["skipped_batches"].sum()),
+            "seconds": round(time.monotonic() - started, 2),
+            "threads": torch.get_num_threads(),
+        }
+        trained.history.to_csv(partial / "history.csv", index=False)
+        save_file(_contiguous(model.cpu().state_dict()), partial / "model.safetensors")
+        save_file(_contiguous(predictions), partial / "predictions.safetensors")
+        write_json(partial / "config.json", identity)
+        write_json(partial / "metrics.json", metrics)
+        (partial / "resume.pt").unlink(missing_ok=True)
+        sync_folder(partial)
+        partial.rename(folder)
+    return Run(config, folder, metrics)
+
+
+def _scores(pooled: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in pooled.items()}
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.contiguous() for key, value in tensors.items()}
+
+
+def execute_runs(
+    configs: Iterable[RunConfig],
+    output_dir: Path,
+    jobs: int | None = None,
+    device: Device = "auto",
+    report: Callable[[str], None] = print,
+    worker: Callable[[RunConfig, Path, Device], float] | None = None,
+) -> None:
+    """Make every run that is not there yet, several at a time, one process and one thread each.
+
+    Args:
+        configs: the runs; repeated ones are made once.
+        output_dir: holds ``runs/`` and ``data/``.
+        jobs: processes; as many as there are cores by default.
+        device: of every run.
+        report: given one line a finished run, with the time left.
+        worker: what a process does with a run; tests put their own here.
+
+    Raises:
+        RunError: if some runs failed, once all others are done.
+    """
+    wanted = list(dict.fromkeys(configs))
+    missing = [config for config in wanted if find_run(config, output_dir, device) is None]
+    if not missing:
+        report(f"runs: all {len(wanted)} are there already")
+        return
+    jobs = min(jobs or os.cpu_count() or 1, len(missing))
+    report(f"runs: {len(missing)} of {len(wanted)} to make, {jobs} at a time")
+    grid = _Grid(missing, output_dir, device, jobs, report, worker or _work)
+    failed = grid.finish()
+    if failed:
+        reasons = "\n".join(f"  {describe(config)}: {reason}" for config, reason in failed.items())
+        raise RunError(f"{len(failed)} of {len(missing)} runs failed:\n{reasons}")
+
+
+class _Grid:
+    """Runs handed to a pool of processes; the pool is replaced when a worker is killed."""
+
+    def __init__(
+        self,
+        missing: Sequence[RunConfig],
+        output_dir: Path,
+        device: Device,
+        jobs: int,
+        report: Callable[[str], None],
+        worker: Callable[[RunConfig, Path, Device], float],
+    ) -> None:
+        self.queue = list(missing)
+        self.total = len(missing)
+        self.attempts = dict.fromkeys(missing, 0)
+        self.failed: dict[RunConfig, str] = {}
+        self.arguments = (output_dir, device)
+        self.jobs, self.report, self.worker = jobs, report, worker
+        self.started, self.done = time.monotonic(), 0
+
+    def finish(self) -> dict[RunConfig, str]:
+        while self.queue:
+            self._pool()
+        return self.failed
+
+    def _pool(self) -> None:
+        """Work the queue off; on a killed worker, put what was under way back and return."""
+        under_way: dict[Future[float], RunConfig] = {}
+        # Fork would share locks and threads of torch with the workers.
+        with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
+            try:
+                while self.queue or under_way:
+                    # No more than are worked on: a killed worker costs nobody else an attempt.
+                    while self.queue and len(under_way) < self.jobs:
+                        config = self.queue.pop(0)
+                        self.attempts[config] += 1
+                        under_way[pool.submit(self.worker, config, *self.arguments)] = config
+                    finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        self._collect(under_way, future)
+            except BrokenProcessPool:
+                for config in under_way.values():
+                    if self.attempts[config] < ATTEMPTS:
+                        self.queue.append(config)
+                    else:
+                        self.failed[config] = f"its process was killed {ATTEMPTS} times"
+
+    def _collect(self, under_way: dict[Future[float], RunConfig], future: Future[float]) -> None:
+        try:
+            seconds = future.result()
+        except BrokenProcessPool:
+            raise
+        except Exception as error:  # whatever it is, the other runs go on and it is reported
+            config = under_way.pop(future)
+            self.failed[config] = f"{type(error).__name__}: {error}"
+            self.report(f"runs: FAILED {describe(config)}: {self.failed[config]}")
+            return
+        config = under_way.pop(future)
+        self.done += 1
+        left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
+        self.report(
+            f"runs: {self.done}/{self.total}  {describe(config)}  {seconds:.0f} s, "
+            f"about {math.ceil(left)} s left"
+        )
+
+
+def _work(config: RunConfig, output_dir: Path, device: Device) -> float:
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    execute_run(config, output_dir, device)
+    return time.monotonic() - started
+
+
+def describe(config: RunConfig) -> str:
+    """A run in a few words, for a line of progress."""
+    data, model = config.data, config.model
+    parts = [data.manifest]
+    parts += [f"fold {data.fold}"] if data.fold is not None else []
+    parts += [f"share {data.share:.2f}"] if data.share is not None else []
+    parts += ["oracle"] if data.oracle else []
+    return f"{' '.join(parts)}, {model.attention} {model.fusion}, seed {config.seed}"

@@ -1,0 +1,146 @@
+"""How far a score can be trusted: bootstrap over subjects, paired between models and over seeds.
+
+Pooled CCC depends on its pairs only through six sums, which add up over recordings. A resample of
+subjects is therefore a weighted sum, and a thousand of them cost a matrix product.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from iaca.data.recordings import RecordingStore
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % bootstrap interval.
+
+    ``value`` is the mean over seeds on the whole sample, ``deviation`` its sample standard
+    deviation over seeds (NaN for a single one), ``seeds`` and ``subjects`` are the two n.
+    """
+
+    value: float
+    low: float
+    high: float
+    deviation: float
+    seeds: int
+    subjects: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+class Moments(NamedTuple):
+    """The six sums behind CCC: ``sums (S, U, 6, n)`` over seeds, subjects and targets.
+
+    In order: count, x, y, x², y², x y, with x the prediction and y the label.
+    """
+
+    sums: Tensor
+    subjects: tuple[str, ...]
+
+
+class Resamples(NamedTuple):
+    """How often each subject ``(R, U)`` and each seed ``(R, S)`` was drawn, R times over."""
+
+    subjects: Tensor
+    seeds: Tensor
+
+
+def moments(predictions: Sequence[Mapping[str, Tensor]], store: RecordingStore) -> Moments:
+    """Sum up the predictions of one model, one mapping ``recording -> (T, n)`` a seed.
+
+    Raises:
+        ValueError: if the seeds do not cover the same recordings.
+    """
+    names = sorted(predictions[0])
+    if any(sorted(seed) != names for seed in predictions):
+        raise ValueError("the seeds' predictions cover different recordings")
+    subjects = tuple(store.subjects(names))
+    place = {subject: number for number, subject in enumerate(subjects)}
+    targets = len(store.info.labels)
+    sums = torch.zeros(len(predictions), len(subjects), 6, targets, dtype=torch.float64)
+    for seed, traces in enumerate(predictions):
+        for name in names:
+            sums[seed, place[store.entries[name].subject]] += _sums(
+                traces[name], store[name].labels
+            )
+    return Moments(sums, subjects)
+
+
+def _sums(prediction: Tensor, label: Tensor) -> Tensor:
+    valid = ~label.isnan()
+    x = torch.where(valid, prediction.double(), 0.0)
+    y = torch.where(valid, label.double(), 0.0)
+    return torch.stack([valid.double(), x, y, x * x, y * y, x * y]).sum(dim=1)  # (6, n)
+
+
+def ccc_of_sums(sums: Tensor) -> Tensor:
+    """CCC from the six sums in the second to last axis: ``(..., 6, n) -> (..., n)``."""
+    count, x, y, xx, yy, xy = sums.unbind(dim=-2)
+    mean_x, mean_y = x / count, y / count
+    var_x = xx / count - mean_x.square()
+    var_y = yy / count - mean_y.square()
+    covariance = xy / count - mean_x * mean_y
+    return 2.0 * covariance / (var_x + var_y + (mean_x - mean_y).square())
+
+
+def resample(subjects: int, seeds: int, count: int = 1000, seed: int = 0) -> Resamples:
+    """Draw subjects, and within each draw seeds, with replacement, ``count`` times.
+
+    The same arguments give the same draws, so that two models are compared on the same ones.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def counts(n: int) -> Tensor:
+        drawn = torch.randint(n, (count, n), generator=generator)
+        return torch.nn.functional.one_hot(drawn, n).sum(dim=1).double()
+
+    return Resamples(counts(subjects), counts(seeds))
+
+
+def _bootstrap(model: Moments, draws: Resamples) -> Tensor:
+    sums = torch.einsum("ru,sukn->rskn", draws.subjects, model.sums)
+    scores = ccc_of_sums(sums)  # (R, S, n)
+    weights = draws.seeds / draws.seeds.sum(dim=1, keepdim=True)
+    return torch.einsum("rs,rsn->rn", weights, scores)
+
+
+def _intervals(samples: Tensor, by_seed: Tensor, subjects: int) -> list[Interval]:
+    """``samples (R, n)`` and ``by_seed (S, n)`` to one interval a target, then their mean's."""
+    samples = torch.cat([samples, samples.mean(dim=1, keepdim=True)], dim=1)
+    by_seed = torch.cat([by_seed, by_seed.mean(dim=1, keepdim=True)], dim=1)
+    bounds = samples.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)
+    deviation = by_seed.std(dim=0) if len(by_seed) > 1 else torch.full_like(by_seed[0], torch.nan)
+    return [
+        Interval(*(float(v) for v in values), len(by_seed), subjects)
+        for values in zip(by_seed.mean(dim=0), bounds[0], bounds[1], deviation, strict=True)
+    ]
+
+
+def ccc_intervals(model: Moments, resamples: int = 1000, seed: int = 0) -> list[Interval]:
+    """Pooled CCC of one model: an interval a target, and last that of the targets' mean."""
+    seeds, subjects = model.sums.shape[:2]
+    draws = resample(subjects, seeds, resamples, seed)
+    return _intervals(_bootstrap(model, draws), ccc_of_sums(model.sums.sum(dim=1)), subjects)
+
+
+def paired_differences(
+    model: Moments, baseline: Moments, resamples: int = 1000, seed: int = 0
+) -> list[Interval]:
+    """``model`` minus ``baseline`` in CCC points, paired by subject and by seed.
+
+    Returns:
+        An interval a target, and last that of the targets' mean.
+
+    Raises:
+        ValueError: if the two do not have the same subjects and number of seeds.
+    """
+    if model.subjects != baseline.subjects or len(model.sums) != len(baseline.sums):
+        raise ValueError("paired differences need the same subjects and seeds in both models")
+    seeds, subjects = model.sums.shape[:2]
+    draws = resample(subjects, seeds, resamples, seed)
+    difference = _bootstrap(model, draws) - _bootstrap(baseline, draws)
+    by_seed = ccc_of_sums(model.sums.sum(dim=1)) - ccc_of_sums(baseline.sums.sum(dim=1))
+    return _intervals(difference, by_seed, subjects)

@@ -1,0 +1,227 @@
+"""One visible training loop, on Lightning Fabric."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from iaca.data.recordings import RecordingStore
+from iaca.data.splits import Split
+from iaca.data.windows import Window, feature_statistics, gather, training_windows
+from iaca.evaluation import predict, score
+from iaca.metrics import ccc_loss
+from iaca.models.regressor import AffectRegressor, ModelConfig
+
+Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message names the epoch, the batch and its windows."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained; the same for all models.
+
+    Attributes:
+        epochs: passes over the training windows.
+        batch_size: windows a step.
+        hop: rows between the starts of training windows.
+        learning_rate: AdamW's, constant.
+        weight_decay: AdamW's.
+        clip_norm: largest gradient norm.
+        precision: as Fabric names it.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    hop: int = 8
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    precision: Precision = "32-true"
+
+
+class Trained(NamedTuple):
+    """A model with the weights of its best epoch on `select`, and how it got there."""
+
+    model: AffectRegressor
+    history: pd.DataFrame
+    best_epoch: int
+
+
+@dataclass
+class _Progress:
+    """What a resumed training must know besides the weights and the optimiser."""
+
+    epoch: int
+    best_epoch: int
+    best_score: float
+    best_weights: dict[str, Tensor]
+    history: list[dict[str, float]]
+
+
+def train(
+    model_config: ModelConfig,
+    training_config: TrainingConfig,
+    store: RecordingStore,
+    split: Split,
+    seed: int,
+    checkpoint: Path | None = None,
+    device: Device = "auto",
+    progress: bool = False,
+    checkpoint_seconds: float = 30.0,
+    after_epoch: Callable[[int], None] | None = None,
+) -> Trained:
+    """Train a model on `split.train` and keep the epoch that scores best on `split.select`.
+
+    `split.report` is never looked at. The same seed, device and number of threads give the same
+    weights, also when training was interrupted and goes on from ``checkpoint``.
+
+    Args:
+        model_config: the model.
+        training_config: the optimiser and the windows.
+        store: the recordings.
+        split: names of the recordings in each role.
+        seed: of initialisation, dropout and order.
+        checkpoint: where to keep the state of an unfinished training; resumed if it exists.
+        device: ``auto`` takes a GPU if there is one.
+        progress: show a bar.
+        checkpoint_seconds: least time between two checkpoints.
+        after_epoch: called with the epoch's number once it is complete and checkpointed.
+
+    Raises:
+        TrainingError: on a loss that is not finite, or if no window has a valid label.
+    """
+    fabric = Fabric(accelerator=device, devices=1, precision=training_config.precision)
+    torch.manual_seed(seed)  # the GPUs' generators too; nothing here uses another library's
+    info = store.info
+    model = AffectRegressor(model_config, info.audio_dim, info.visual_dim, len(info.labels))
+    audio_statistics, visual_statistics = feature_statistics(store, split.train)
+    model.standardise_audio.fit(audio_statistics)
+    model.standardise_visual.fit(visual_statistics)
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=training_config.learning_rate,
+        weight_decay=training_config.weight_decay,
+    )
+    wrapped, optimiser = fabric.setup(model, optimiser)
+    order = torch.Generator().manual_seed(seed)
+    windows = training_windows(store, split.train, training_config.hop, model_config.window)
+    if not windows:
+        raise TrainingError("no training window has a valid label")
+
+    state = _Progress(0, -1, -torch.inf, {}, [])
+    if checkpoint is not None and checkpoint.exists():
+        state = _resume(checkpoint, model, optimiser, order, fabric)
+    saved = time.monotonic()
+    epochs = range(state.epoch, training_config.epochs)
+    bar = tqdm(epochs, disable=not progress, desc="epochs", leave=False)
+    for epoch in bar:
+        losses = _train_epoch(
+            fabric, wrapped, optimiser, store, windows, order, training_config, epoch
+        )
+        selected = score(predict(model, store, split.select).predictions, store)
+        state.epoch = epoch + 1
+        state.history.append(
+            {"epoch": epoch, **losses, "select_mean": selected.mean}
+            | {f"select_{name}": value for name, value in selected.pooled.items()}
+        )
+        # A score of NaN (predictions and labels constant) is kept only until there is a number.
+        if selected.mean > state.best_score or not state.best_weights:
+            state.best_epoch = epoch
+            state.best_score = -math.inf if math.isnan(selected.mean) else selected.mean
+            state.best_weights = {
+                k: v.detach().cpu().clone() for k, v in model.state_dict().items()
+            }
+        bar.set_postfix(loss=f"{losses['loss']:.3f}", select=f"{selected.mean:.3f}")
+        if checkpoint is not None and time.monotonic() - saved >= checkpoint_seconds:
+            _save(checkpoint, state, model, optimiser, order)
+            saved = time.monotonic()
+        if after_epoch is not None:
+            after_epoch(epoch)
+    model.load_state_dict(state.best_weights)
+    return Trained(model, pd.DataFrame(state.history), state.best_epoch)
+
+
+def _train_epoch(
+    fabric: Fabric,
+    model: Any,
+    optimiser: Any,
+    store: RecordingStore,
+    windows: Sequence[Window],
+    order: torch.Generator,
+    config: TrainingConfig,
+    epoch: int,
+) -> dict[str, float]:
+    model.train()
+    permutation = torch.randperm(len(windows), generator=order).tolist()
+    losses: list[float] = []
+    skipped = 0
+    for number, start in enumerate(range(0, len(windows), config.batch_size)):
+        chosen = [windows[i] for i in permutation[start : start + config.batch_size]]
+        batch = fabric.to_device(gather(store, chosen, model.config.window))
+        prediction = model(batch.audio, batch.visual, batch.mask).values  # (B, L, n)
+        loss = ccc_loss(prediction.float(), batch.labels)
+        if loss is None:
+            skipped += 1
+            continue
+        if not torch.isfinite(loss):
+            raise TrainingError(_describe(loss, epoch, number, chosen))
+        optimiser.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        fabric.clip_gradients(model, optimiser, max_norm=config.clip_norm, error_if_nonfinite=False)
+        optimiser.step()
+        losses.append(loss.item())
+    mean = sum(losses) / len(losses) if losses else float("nan")
+    return {"loss": mean, "skipped_batches": skipped}
+
+
+def _describe(loss: Tensor, epoch: int, number: int, windows: Sequence[Window]) -> str:
+    named = ", ".join(f"{window.recording}[{window.start}]" for window in windows[:4])
+    more = f" and {len(windows) - 4} more" if len(windows) > 4 else ""
+    return f"epoch {epoch}, batch {number}: the loss is {loss.item()}; windows {named}{more}"
+
+
+def _save(
+    path: Path, state: _Progress, model: AffectRegressor, optimiser: Any, order: torch.Generator
+) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    torch.save(
+        {
+            "progress": vars(state),
+            "model": model.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "order": order.get_state(),
+            "rng": torch.get_rng_state(),
+            "rng_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        },
+        partial,
+    )
+    partial.replace(path)
+
+
+def _resume(
+    path: Path,
+    model: AffectRegressor,
+    optimiser: Any,
+    order: torch.Generator,
+    fabric: Fabric,
+) -> _Progress:
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    order.set_state(state["order"])
+    torch.set_rng_state(state["rng"])
+    if fabric.device.type == "cuda":
+        torch.cuda.set_rng_state_all(state["rng_cuda"])
+    return _Progress(**state["progress"])
