@@ -1,7 +1,7 @@
 """A trained model over recordings: predictions, gates and scores."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from iaca.data.recordings import RecordingStore
 from iaca.data.windows import Window, evaluation_windows, gather
 from iaca.metrics import ccc
+from iaca.models.gating import Gates
 from iaca.models.regressor import AffectRegressor
 
 EVALUATION_BATCH = 256  # windows; bounds memory, changes nothing else
@@ -68,7 +69,7 @@ def predict(
     return Traces(predictions, gates)
 
 
-def _named(gates: Any | None) -> list[tuple[str, Tensor]]:
+def _named(gates: Gates | None) -> list[tuple[str, Tensor]]:
     return [] if gates is None else list(gates._asdict().items())
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
-from iaca.data.loading import DataConfig
+from iaca.data.loading import DataConfig, count_folds
+from iaca.data.manifest import load_manifest
+from iaca.data.schema import SubjectFolds
 from iaca.files import DataError
 from iaca.models.regressor import AttentionName, ModelConfig
 from iaca.runs import Run, RunConfig, execute_run, execute_runs, find_run
@@ -57,6 +59,15 @@ VALIDITY_MODELS: dict[str, AttentionName] = {
     "TCA": "tca",
 }
 
+SMALL = ("hri_enjoyment",)
+OPEN_DATA = ("hri_enjoyment",)  # what chapter 3 trains on besides the benchmark, if it can be had
+
+ARMS: dict[str, dict[str, Any]] = {
+    "plain": {"fusion": "plain"},
+    "IACA as published": {"fusion": "iaca", "gate_init": "xavier"},
+    "IACA zero-started (ours)": {"fusion": "iaca", "gate_init": "zero"},
+}
+
 
 def get_profile(name: str) -> Profile:
     """Return a profile by its name.
@@ -83,21 +94,66 @@ def validity_runs(profile: Profile, share: float) -> dict[str, list[RunConfig]]:
     return rows
 
 
+def arm_runs(
+    profile: Profile, data: DataConfig, output_dir: Path, attention: AttentionName = "ca"
+) -> dict[str, list[RunConfig]]:
+    """The three arms of one attention on one data set: a run a seed, and a fold if there are any.
+
+    The arms differ in the gates alone.
+    """
+    folds = folds_of(profile, data, output_dir)
+    if data.manifest in SMALL:  # a few hundred rows: every window counts
+        profile = replace(profile, training=replace(profile.training, hop=1))
+    return {
+        arm: [
+            config
+            for fold in folds
+            for config in _over_seeds(
+                profile, fold, ModelConfig(attention, dim=profile.dim, **options)
+            )
+        ]
+        for arm, options in ARMS.items()
+    }
+
+
+def folds_of(profile: Profile, data: DataConfig, output_dir: Path) -> list[DataConfig]:
+    """A data set's folds, as many as the profile asks for; itself alone if it has none.
+
+    Raises:
+        DataError: if the data cannot be had.
+    """
+    if not isinstance(load_manifest(data.manifest).split, SubjectFolds):
+        return [data]
+    data = replace(data, folds=profile.folds)
+    count = count_folds(data, output_dir / "data")
+    return [replace(data, fold=fold) for fold in range(count)]
+
+
 def _over_seeds(profile: Profile, data: DataConfig, model: ModelConfig) -> list[RunConfig]:
     return [RunConfig(data, model, profile.training, seed) for seed in profile.seeds]
 
 
-def book_runs(profile: Profile) -> list[RunConfig]:
-    """Every run that the book needs on data that come with it."""
+def book_runs(profile: Profile, output_dir: Path) -> list[RunConfig]:
+    """Every run that the book needs; open data that cannot be had are left out, with a line."""
     tables = [validity_runs(profile, share) for share in VALIDITY_SHARES]
+    tables.append(arm_runs(profile, DataConfig(), output_dir))
+    for name in OPEN_DATA:
+        try:
+            tables.append(arm_runs(profile, DataConfig(name), output_dir))
+        except DataError as error:
+            print(f"runs: none on {name}, the page will say why ({error})")
     return [config for table in tables for row in table.values() for config in row]
 
 
 def compute_runs(
     profile: str, output_dir: Path, jobs: int | None = None, device: Device = "auto"
 ) -> None:
-    """Make the union of the chapters' runs, before any notebook is executed."""
-    execute_runs(book_runs(get_profile(profile)), output_dir, jobs, device)
+    """Make the union of the chapters' runs, before any notebook is executed.
+
+    Raises:
+        RunError: if some failed; the others are kept.
+    """
+    execute_runs(book_runs(get_profile(profile), output_dir), output_dir, jobs, device)
 
 
 def obtain(
@@ -107,7 +163,7 @@ def obtain(
     reuse_stale: bool = False,
     progress: bool = True,
 ) -> list[Run]:
-    """Load runs; train those that are missing, with a notice, as when a notebook is opened alone."""
+    """Load runs; train those that are missing, with a notice: a notebook may be opened alone."""
     runs = []
     for config in configs:
         run = find_run(config, output_dir, device, reuse_stale)

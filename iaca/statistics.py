@@ -113,9 +113,10 @@ def _intervals(samples: Tensor, by_seed: Tensor, subjects: int) -> list[Interval
     by_seed = torch.cat([by_seed, by_seed.mean(dim=1, keepdim=True)], dim=1)
     bounds = samples.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)
     deviation = by_seed.std(dim=0) if len(by_seed) > 1 else torch.full_like(by_seed[0], torch.nan)
+    table = torch.stack([by_seed.mean(dim=0), bounds[0], bounds[1], deviation]).T.tolist()
     return [
-        Interval(*(float(v) for v in values), len(by_seed), subjects)
-        for values in zip(by_seed.mean(dim=0), bounds[0], bounds[1], deviation, strict=True)
+        Interval(value, low, high, spread, len(by_seed), subjects)
+        for value, low, high, spread in table
     ]
 
 

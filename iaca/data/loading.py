@@ -7,8 +7,8 @@ from pathlib import Path
 from iaca.data.enjoyment import prepare_enjoyment
 from iaca.data.manifest import fetch, load_manifest
 from iaca.data.recordings import RecordingStore
-from iaca.data.schema import Manifest, SubjectFolds
-from iaca.data.splits import Split, make_split
+from iaca.data.schema import Manifest, ManifestSplit, SubjectFolds
+from iaca.data.splits import Split, fold_count, make_split
 from iaca.data.synthetic import write_benchmark, write_oracle
 from iaca.files import DataError, canonical_json, short_hash, syntax_hash
 from iaca.paths import BUILD, PACKAGE
@@ -47,15 +47,30 @@ def open_data(config: DataConfig, cache: Path | None = None) -> tuple[RecordingS
         DataError: if the data cannot be had, or the configuration does not fit the data set.
     """
     manifest = load_manifest(config.manifest)
-    if manifest.split is None:
-        raise DataError(f"{manifest.name}: nothing to train on, the manifest has no `split`")
     store = open_store(config, manifest, cache or BUILD / "data")
+    return store, make_split(_split(config, manifest), store, config.fold)
+
+
+def count_folds(config: DataConfig, cache: Path | None = None) -> int:
+    """How many folds a data set is split into; 1 if it has a single split.
+
+    Raises:
+        DataError: as :func:`open_data`.
+    """
+    manifest = load_manifest(config.manifest)
+    store = open_store(config, manifest, cache or BUILD / "data")
+    return fold_count(_split(config, manifest), store) or 1
+
+
+def _split(config: DataConfig, manifest: Manifest) -> ManifestSplit:
     split = manifest.split
-    if config.folds is not None:
-        if not isinstance(split, SubjectFolds):
-            raise DataError(f"{manifest.name}: folds {config.folds!r}, but its split has none")
-        split = SubjectFolds.model_validate({**split.model_dump(), "folds": config.folds})
-    return store, make_split(split, store, config.fold)
+    if split is None:
+        raise DataError(f"{manifest.name}: nothing to train on, the manifest has no `split`")
+    if config.folds is None:
+        return split
+    if not isinstance(split, SubjectFolds):
+        raise DataError(f"{manifest.name}: folds {config.folds!r}, but its split has none")
+    return SubjectFolds.model_validate({**split.model_dump(), "folds": config.folds})
 
 
 def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
@@ -68,15 +83,22 @@ def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> Recording
         )
     if config.store is not None:
         return RecordingStore(config.store)
+    if manifest.store is not None:
+        return RecordingStore(Path(config.manifest).parent / manifest.store)
     if manifest.name == "hri_enjoyment":
         files = fetch(manifest)
         key = [file.sha256 for file in manifest.files]
-        code = syntax_hash(PACKAGE / "data" / "enjoyment.py", PACKAGE / "data" / "importing.py")
+        code = syntax_hash(
+            *(PACKAGE / "data" / f"{module}.py" for module in ("enjoyment", "importing", "tables"))
+        )
         return _cached(
             cache / f"{manifest.name}-{short_hash(canonical_json([key, code]))}",
             lambda path: prepare_enjoyment(files, path),
         )
-    raise DataError(f"{manifest.name}: prepared stores only; name its folder in `store`")
+    raise DataError(
+        f"{manifest.name}: the package does not prepare it; name the folder of a prepared store "
+        "in the manifest's key `store`, or in DataConfig(store=...)"
+    )
 
 
 def _benchmark_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:

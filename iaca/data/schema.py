@@ -218,7 +218,9 @@ class Manifest(_Strict):
     """Everything the project knows of a data set before it has it.
 
     ``notices`` is text that must be shown with whatever is derived from the data. ``mirror`` names
-    the data set's folder inside ``IACA_DATA_MIRROR``.
+    the data set's folder inside ``IACA_DATA_MIRROR``; ``store`` is the folder of a prepared store,
+    relative to the manifest. ``access``: the package makes it, it is downloaded, it is behind a
+    licence form, or it is the reader's own.
     """
 
     name: Name
@@ -226,12 +228,13 @@ class Manifest(_Strict):
     description: Text
     citation: Text | None = None
     licence: Licence
-    access: Literal["bundled", "open", "gated"]
+    access: Literal["bundled", "open", "gated", "local"]
     licence_form: Url | None = None
     how_to_ask: Text | None = None
     layout: Text | None = None
     notices: tuple[Text, ...] = ()
     mirror: Name | None = None
+    store: Text | None = None
     files: tuple[RemoteFile, ...] = ()
     features: Features | None = None
     labels: Labels | None = None

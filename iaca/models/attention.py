@@ -129,8 +129,8 @@ class JointCrossAttention(nn.Module):
         self.correlation_visual = nn.Linear(2 * dim, hidden, bias=False)  # W_cv
         self.map_audio = nn.Linear(hidden, length, bias=False)  # W_ha
         self.map_visual = nn.Linear(hidden, length, bias=False)  # W_hv
-        for layer in self.children():
-            nn.init.xavier_uniform_(layer.weight)
+        for weight in self.parameters():
+            nn.init.xavier_uniform_(weight)
 
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool = False) -> Attended:
         """Attend ``audio (B, L, d)`` and ``visual (B, L, d)`` to their concatenation.

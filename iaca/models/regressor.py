@@ -1,7 +1,8 @@
 """From standardised features to predictions: encoders, a fusion, one head a target."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,10 @@ from iaca.models.attention import (
     TransformerCrossAttention,
 )
 from iaca.models.fusions import Concatenation, PlainFusion
+from iaca.models.gating import TEMPERATURE, GateInit, Gates, InconsistencyAware
 
 AttentionName = Literal["none", "ca", "jca", "rjca", "tca"]
-FusionName = Literal["plain"]
+FusionName = Literal["plain", "iaca"]
 EncoderNorm = Literal["l2", "layer", "none"]
 
 
@@ -28,13 +30,16 @@ class ModelConfig:
 
     Attributes:
         attention: ``none`` is concatenation without attention.
-        fusion: ``plain``.
+        fusion: ``plain``, or ``iaca`` with the paper's two stages of gates.
         dim: d, features inside the model.
         encoder_norm: what follows the encoders' linear layer; the same for all models.
         dropout: probability, on encoded features and in the heads.
         norm_axis: reading of Eq. 1, see `CrossAttention`.
         scale: whether Eq. 1 is divided by ``sqrt(d)``; the paper's is not.
         window: L, clips.
+        temperature: T of the gates; this and what follows are for ``iaca`` alone.
+        gate_init: how the gates start, see `Gate`.
+        gate_bias: whether the gates have a bias.
     """
 
     attention: AttentionName = "ca"
@@ -45,13 +50,16 @@ class ModelConfig:
     norm_axis: NormAxis = "column"
     scale: bool = False
     window: int = WINDOW_LENGTH
+    temperature: float = TEMPERATURE
+    gate_init: GateInit = "xavier"
+    gate_bias: bool = True
 
 
 class Prediction(NamedTuple):
     """What the regressor returns: ``values (B, L, n)`` and, if the fusion has any, its gates."""
 
     values: Tensor
-    gates: Any | None
+    gates: Gates | None
 
 
 class Standardise(nn.Module):
@@ -92,7 +100,11 @@ class Encoder(nn.Module):
 
     def __init__(self, features: int, config: ModelConfig) -> None:
         super().__init__()
-        norms = {"l2": L2Norm, "layer": lambda: nn.LayerNorm(config.dim), "none": nn.Identity}
+        norms: dict[str, Callable[[], nn.Module]] = {
+            "l2": L2Norm,
+            "layer": lambda: nn.LayerNorm(config.dim),
+            "none": nn.Identity,
+        }
         if config.encoder_norm not in norms:
             raise ValueError(f"encoder_norm {config.encoder_norm!r}: expected one of {[*norms]}")
         self.linear = nn.Linear(features, config.dim)
@@ -198,7 +210,20 @@ def build_attention(config: ModelConfig) -> nn.Module:
 
 
 def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.Module:
-    """Build the fusion that a configuration names, around its attention or the given one."""
+    """Build the fusion that a configuration names, around its attention or the given one.
+
+    Raises:
+        ValueError: for an unknown fusion, or gates without an attention.
+    """
+    if config.fusion not in get_args(FusionName):
+        raise ValueError(f"fusion {config.fusion!r}: expected one of {get_args(FusionName)}")
     if config.attention == "none" and attention is None:
+        if config.fusion != "plain":
+            raise ValueError(f"fusion {config.fusion!r} needs an attention to wrap, not 'none'")
         return Concatenation(config.dim)
-    return PlainFusion(attention or build_attention(config), config.dim)
+    attention = attention or build_attention(config)
+    if config.fusion == "plain":
+        return PlainFusion(attention, config.dim)
+    return InconsistencyAware(
+        attention, config.dim, config.temperature, config.gate_init, config.gate_bias
+    )

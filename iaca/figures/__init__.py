@@ -1,0 +1,1 @@
+"""Every plot of the book: Matplotlib figures, and Vega-Lite specifications as dictionaries."""

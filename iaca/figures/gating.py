@@ -1,0 +1,327 @@
+"""Chapter 2: the model as a drawing, its gates over time, and the temperature to play with."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from torch import Tensor
+
+from iaca.data.synthetic import STATES
+from iaca.figures.style import AUDIO, JOINT, LABEL, VISUAL, WEAK, WIDTH, style
+
+T_MIN, T_MAX, T_STEP = 0.02, 2.0, 0.02  # the slider's range; 0.1 is the trained value
+CHOICES = ("audio", "visual", "joint")
+
+
+def draw_model() -> Figure:
+    """The two-stage gating as a drawing, after Fig. 2 of the paper."""
+    with style():
+        figure, axes = plt.subplots(figsize=(WIDTH, 3.7))
+        axes.set(xlim=(0, 100), ylim=(0, 52))
+        axes.axis("off")
+        for y, name, colour, sub in ((40, "audio", AUDIO, "a"), (12, "visual", VISUAL, "v")):
+            _box(axes, 0, y - 4, 10, 8, f"$X_{sub}$", colour)
+            _box(axes, 29, y - 4, 12, 8, f"$X_{{att,{sub}}}$", colour)
+            _box(axes, 45, y - 4, 13, 8, f"gate $G_{sub}$\n$K=2$", colour, dashed=True)
+            _box(axes, 63, y - 4, 11, 8, f"$X_{{att,g{sub}}}$", colour)
+            axes.text(5, y + 5.2, name, ha="center", color=colour, fontsize=9)
+        _box(axes, 14, 17, 11, 18, "cross-\nattention\nEqs. 1–4", LABEL)
+        _box(axes, 63, 22, 11, 8, "$X_{att,gav}$", JOINT)
+        _box(axes, 79, 22, 10, 8, "gate $G_{av}$\n$K=3$", JOINT, dashed=True)
+        _box(axes, 93, 20, 7, 12, "MLP", LABEL)
+        for y, inner in ((40, 31), (12, 21)):
+            _arrow(axes, (10, y), (14, inner))
+            _arrow(axes, (25, inner), (29, y))
+            _arrow(axes, (41, y), (45, y))
+            _arrow(axes, (58, y), (63, y))
+            outer = y + 7 if y > 26 else y - 7  # the un-attended feature passes by
+            _path(axes, [(5, outer - 3 if y > 26 else outer + 3), (5, outer), (51.5, outer)])
+            _arrow(axes, (51.5, outer), (51.5, y + 4 if y > 26 else y - 4))
+            _arrow(axes, (68.5, y - 4 if y > 26 else y + 4), (68.5, 30 if y > 26 else 22))
+            _path(axes, [(74, y), (84, y)])
+            _arrow(axes, (84, y), (84, 30 if y > 26 else 22))
+        _arrow(axes, (74, 26), (79, 26))
+        _arrow(axes, (89, 26), (93, 26))
+        axes.text(
+            51.5, 50.5, "stage 1: self or cross-attended? (Eqs. 5–8)", ha="center", fontsize=9
+        )
+        axes.text(84, 1.5, "stage 2: audio, visual\nor joint? (Eq. 9)", ha="center", fontsize=9)
+        axes.text(27, 48.2, "un-attended", ha="center", fontsize=8, color=LABEL)
+        axes.text(27, 2.6, "un-attended", ha="center", fontsize=8, color=LABEL)
+    return figure
+
+
+def _box(
+    axes: Axes, x: float, y: float, w: float, h: float, text: str, colour: str, dashed: bool = False
+) -> None:
+    axes.add_patch(
+        FancyBboxPatch(
+            (x, y),
+            w,
+            h,
+            boxstyle="round,pad=0,rounding_size=1.5",
+            facecolor="white",
+            edgecolor=colour,
+            linewidth=1.6,
+            linestyle="--" if dashed else "-",
+        )
+    )
+    axes.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=9)
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axes.add_patch(
+        FancyArrowPatch(
+            start, end, arrowstyle="-|>", mutation_scale=9, color="#333333", shrinkA=0, shrinkB=0
+        )
+    )
+
+
+def _path(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    axes.plot(*zip(*points, strict=True), color="#333333", linewidth=1.0)
+
+
+def softmax_curve() -> Figure:
+    """What temperature does to one pair of logits, before any model is involved."""
+    gap = np.linspace(-1.0, 1.0, 401)
+    with style():
+        figure, axes = plt.subplots(figsize=(WIDTH * 0.7, 2.6))
+        for temperature, shade in ((1.0, "#9ecae1"), (0.3, "#4292c6"), (0.1, "#08519c")):
+            axes.plot(
+                gap,
+                1.0 / (1.0 + np.exp(-gap / temperature)),
+                color=shade,
+                label=f"T = {temperature:g}",
+            )
+        axes.set(
+            xlabel="logit of cross-attended minus logit of self", ylabel="weight of cross-attended"
+        )
+        axes.legend()
+    return figure
+
+
+def gate_traces(gates: Mapping[str, Tensor], state: Tensor | None, title: str) -> Figure:
+    """Both stages' weights over one recording: ``audio (T, 2)``, ``visual``, ``audio_visual``."""
+    with style():
+        figure, (first, second) = plt.subplots(
+            2, 1, figsize=(WIDTH, 3.9), sharex=True, height_ratios=(1, 1)
+        )
+        clips = np.arange(len(gates["audio"]))
+        for name, colour in (("audio", AUDIO), ("visual", VISUAL)):
+            first.plot(clips, gates[name][:, 1].numpy(), color=colour, label=name)
+        first.set(ylim=(-0.03, 1.03), ylabel="weight of\ncross-attended")
+        first.set_title(f"Stage 1, {title}")
+        second.stackplot(
+            clips,
+            gates["audio_visual"].numpy().T,
+            labels=CHOICES,
+            colors=(AUDIO, VISUAL, JOINT),
+            alpha=0.75,
+        )
+        second.set(ylim=(0, 1), ylabel="weight of", xlabel="clip", xlim=(0, len(clips) - 1))
+        second.set_title("Stage 2")
+        for axes in (first, second):
+            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+            if state is not None:
+                _weak_band(axes, state)
+    return figure
+
+
+def _weak_band(axes: Axes, state: Tensor) -> None:
+    """A strip below the axis where a clip is weak, in the colour of the weakened modality."""
+    for modality, colour in (("audio", AUDIO), ("visual", VISUAL)):
+        weak = np.isin(state.numpy(), [i for i, s in enumerate(STATES) if s.endswith(modality)])
+        axes.fill_between(
+            np.arange(len(weak)),
+            -0.09,
+            -0.04,
+            where=weak,
+            step="mid",
+            color=colour,
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+            linewidth=0,
+        )
+
+
+def _slider() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "T",
+            "value": 0.1,
+            "bind": {"input": "range", "min": T_MIN, "max": T_MAX, "step": T_STEP, "name": "T "},
+        }
+    ]
+
+
+def stage1_chart(
+    logits: Mapping[str, Tensor], state: Tensor | None, description: str
+) -> dict[str, Any]:
+    """Stage 1 with a temperature slider, as a Vega-Lite specification.
+
+    Args:
+        logits: ``audio (T, 2)`` and ``visual (T, 2)``, Eq. 5's outputs of a trained model.
+        state: ``(T,)`` true states, drawn as a strip; ``None`` where they are not known.
+        description: what the chart shows, for readers who cannot see it.
+    """
+    rows = [
+        {
+            "clip": clip,
+            "modality": modality,
+            "z0": round(float(z[0]), 5),
+            "z1": round(float(z[1]), 5),
+            "weak": _weak_modality(state, clip),
+        }
+        for modality in ("audio", "visual")
+        for clip, z in enumerate(logits[modality])
+    ]
+    colour = {
+        "field": "modality",
+        "type": "nominal",
+        "scale": {"domain": ["audio", "visual"], "range": [AUDIO, VISUAL]},
+        "legend": {"title": None, "orient": "top"},
+    }
+    lines = {
+        "mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear"},
+        "encoding": {
+            "x": {"field": "clip", "type": "quantitative", "title": "clip"},
+            "y": {
+                "field": "weight",
+                "type": "quantitative",
+                "title": "weight of cross-attended",
+                "scale": {"domain": [0, 1]},
+            },
+            "color": colour,
+        },
+    }
+    return {
+        "description": description,
+        "width": "container",
+        "height": 200,
+        "params": _slider(),
+        "data": {"values": rows},
+        "transform": [
+            {"calculate": "1 / (1 + exp((datum.z0 - datum.z1) / T))", "as": "weight"},
+        ],
+        "layer": [*_weak_strip(state), lines, *_mean_text()],
+    }
+
+
+def _mean_text() -> list[dict[str, Any]]:
+    """The mean weight a modality, in words: what the slider changes, readable at a glance."""
+    return [
+        {
+            "transform": [
+                {
+                    "aggregate": [{"op": "mean", "field": "weight", "as": "mean"}],
+                    "groupby": ["modality"],
+                },
+                {
+                    "calculate": "'mean ' + datum.modality + ' ' + format(datum.mean, '.3f')",
+                    "as": "label",
+                },
+            ],
+            "mark": {"type": "text", "align": "right", "baseline": "top", "fontSize": 12},
+            "encoding": {
+                "text": {"field": "label"},
+                "x": {"value": "width"},
+                "y": {
+                    "field": "modality",
+                    "type": "nominal",
+                    "scale": {"domain": ["audio", "visual"], "range": [4, 20]},
+                    "axis": None,
+                },
+            },
+        }
+    ]
+
+
+def _weak_modality(state: Tensor | None, clip: int) -> str:
+    return (
+        "" if state is None else STATES[int(state[clip])].rpartition(" ")[2].replace("strong", "")
+    )
+
+
+def _weak_strip(state: Tensor | None) -> list[dict[str, Any]]:
+    if state is None:
+        return []
+    return [
+        {
+            "transform": [{"filter": "datum.weak === datum.modality"}],
+            "mark": {"type": "tick", "thickness": 5, "size": 8, "opacity": 0.5},
+            "encoding": {
+                "x": {"field": "clip", "type": "quantitative"},
+                "y": {"value": 196},
+                "color": {"field": "modality", "type": "nominal"},
+            },
+        }
+    ]
+
+
+def stage2_chart(logits: Tensor, description: str) -> dict[str, Any]:
+    """Stage 2 with a temperature slider: ``logits (T, 3)``, audio, visual, joint."""
+    rows = [
+        {
+            "clip": clip,
+            "choice": choice,
+            "order": number,
+            "z": round(float(z[number]), 5),
+            "za": round(float(z[0]), 5),
+            "zv": round(float(z[1]), 5),
+            "zj": round(float(z[2]), 5),
+        }
+        for clip, z in enumerate(logits)
+        for number, choice in enumerate(CHOICES)
+    ]
+    weight = (
+        "1 / (" + " + ".join(f"exp((datum.{z} - datum.z) / T)" for z in ("za", "zv", "zj")) + ")"
+    )
+    return {
+        "description": description,
+        "width": "container",
+        "height": 200,
+        "params": _slider(),
+        "data": {"values": rows},
+        "transform": [{"calculate": weight, "as": "weight"}],
+        "mark": {"type": "area", "opacity": 0.8},
+        "encoding": {
+            "x": {"field": "clip", "type": "quantitative", "title": "clip"},
+            "y": {
+                "field": "weight",
+                "type": "quantitative",
+                "stack": "zero",
+                "title": "weight",
+                "scale": {"domain": [0, 1]},
+            },
+            "order": {"field": "order", "type": "quantitative"},
+            "color": {
+                "field": "choice",
+                "type": "nominal",
+                "scale": {"domain": list(CHOICES), "range": [AUDIO, VISUAL, JOINT]},
+                "legend": {"title": None, "orient": "top"},
+            },
+        },
+    }
+
+
+def weights_by_state(table: Mapping[str, Sequence[float]]) -> Figure:
+    """Mean stage-2 weights a true state, as stacked bars: state -> (audio, visual, joint)."""
+    with style():
+        figure, axes = plt.subplots(figsize=(WIDTH, 2.9))
+        states = list(table)
+        left = np.zeros(len(states))
+        for number, (choice, colour) in enumerate(
+            zip(CHOICES, (AUDIO, VISUAL, JOINT), strict=True)
+        ):
+            values = np.array([table[state][number] for state in states])
+            axes.barh(states, values, left=left, color=colour, label=choice, alpha=0.85)
+            left += values
+        axes.invert_yaxis()
+        axes.set(xlim=(0, 1), xlabel="mean weight in stage 2")
+        axes.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        axes.axvline(0.5, color=WEAK, linewidth=0)
+    return figure

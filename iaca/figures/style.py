@@ -1,0 +1,42 @@
+"""One look for all figures: what is audio, visual and joint has the same colour everywhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+
+# Okabe and Ito's palette: distinct for colour-blind readers, legible on white and on dark paper.
+AUDIO = "#0072B2"
+VISUAL = "#D55E00"
+JOINT = "#009E73"
+LABEL = "#555555"  # true labels, and whatever is not a model
+WEAK = "#CC79A7"
+PLAIN = "#56B4E9"
+PUBLISHED = "#E69F00"
+ZERO = "#009E73"
+
+WIDTH = 7.2  # inches, a page's text column at 100 dpi
+
+_RC: Any = {
+    "figure.dpi": 100,
+    "savefig.dpi": 160,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",  # the page keeps it in dark mode: lines were chosen for it
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "image.cmap": "cividis",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw with the book's look inside the block."""
+    with mpl.rc_context(_RC):
+        yield

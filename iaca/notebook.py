@@ -1,0 +1,85 @@
+"""What every notebook does first: check its parameters, and say what it runs on."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+
+from iaca.data.loading import DataConfig
+from iaca.data.manifest import load_manifest
+from iaca.data.schema import Manifest
+from iaca.experiments import Profile, get_profile
+from iaca.files import DataError
+from iaca.runs import device_type
+from iaca.training import Device
+
+PROFILE_VARIABLE = "IACA_PROFILE"  # profile of a notebook that is opened by hand
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A notebook's checked parameters.
+
+    Attributes:
+        profile: with the notebook's own seeds, if it was given any.
+        manifest: the data set.
+        device: ``cpu`` or ``cuda``.
+        output_dir: where runs, prepared data and downloads are; ``private/`` below it for a gated
+            data set.
+    """
+
+    profile: Profile
+    manifest: Manifest
+    device: Device
+    output_dir: Path
+
+    @property
+    def gated(self) -> bool:
+        """Whether nothing that is shown may be published."""
+        return self.manifest.access == "gated"
+
+    def data(self, **options: Any) -> DataConfig:
+        """The data set's configuration, with the benchmark's options or a fold."""
+        return DataConfig(manifest=str(self.manifest.name), **options)
+
+
+def settings(
+    profile: str | None,
+    manifest: str = "synthetic",
+    seeds: Sequence[int] | None = None,
+    device: Device = "auto",
+    output_dir: str | Path = "../_build",
+) -> Settings:
+    """Check a notebook's parameters, as papermill or the reader set them.
+
+    Args:
+        profile: ``smoke``, ``quick`` or ``full``; by default what ``IACA_PROFILE`` says, else
+            ``quick``.
+        manifest: a data set's name, or a path to a manifest.
+        seeds: of training runs, in place of the profile's.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        output_dir: see `Settings`; relative to the notebook.
+
+    Raises:
+        DataError: naming the parameter, what was found and what was expected.
+    """
+    chosen = get_profile(profile or os.environ.get(PROFILE_VARIABLE, "quick"))
+    if seeds is not None:
+        whole = all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+        if not seeds or not whole or len(set(seeds)) != len(seeds):
+            raise DataError(f"parameter seeds: {seeds!r}, expected distinct whole numbers >= 0")
+        chosen = replace(chosen, seeds=tuple(seeds))
+    if device not in get_args(Device):
+        raise DataError(f"parameter device: {device!r}, expected one of {get_args(Device)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DataError("parameter device: 'cuda', but torch sees no GPU")
+    loaded = load_manifest(manifest)
+    folder = Path(output_dir)
+    if loaded.access == "gated" and folder.name != "private":
+        folder = folder / "private"
+    if device_type(device) == "cpu":
+        torch.set_num_threads(1)  # what `make book` computes runs with; numbers depend on it
+    return Settings(chosen, loaded, device_type(device), folder)

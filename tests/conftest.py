@@ -1,0 +1,24 @@
+"""What all tests share: where the open data sets' files are, if this machine has them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+MIRROR_VARIABLE = "IACA_DATA_MIRROR"
+BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+if MIRROR_VARIABLE not in os.environ and BESIDE_CHECKOUT.is_dir():
+    os.environ[MIRROR_VARIABLE] = str(BESIDE_CHECKOUT)
+
+
+@pytest.fixture
+def mirror() -> Path:
+    """The folder with the open data sets; without one the test is skipped, and says so."""
+    folder = os.environ.get(MIRROR_VARIABLE)
+    if not folder or not Path(folder).is_dir():
+        pytest.skip(
+            f"no copy of the open data sets: {MIRROR_VARIABLE} is {folder!r}, expected a folder "
+            f"(when it is unset, {BESIDE_CHECKOUT} is taken if it exists)"
+        )
+    return Path(folder)
