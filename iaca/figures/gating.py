@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
 from iaca.data.synthetic import STATES
-from iaca.figures.style import AUDIO, JOINT, LABEL, VISUAL, WEAK, WIDTH, style
+from iaca.figures.style import AUDIO, JOINT, LABEL, VISUAL, WIDTH, style
 
 T_MIN, T_MAX, T_STEP = 0.02, 2.0, 0.02  # the slider's range; 0.1 is the trained value
 CHOICES = ("audio", "visual", "joint")
@@ -28,7 +28,7 @@ def draw_model() -> Figure:
             _box(axes, 29, y - 4, 12, 8, f"$X_{{att,{sub}}}$", colour)
             _box(axes, 45, y - 4, 13, 8, f"gate $G_{sub}$\n$K=2$", colour, dashed=True)
             _box(axes, 63, y - 4, 11, 8, f"$X_{{att,g{sub}}}$", colour)
-            axes.text(5, y + 5.2, name, ha="center", color=colour, fontsize=9)
+            axes.text(1, y + 5.2, name, ha="left", color=colour, fontsize=9)
         _box(axes, 14, 17, 11, 18, "cross-\nattention\nEqs. 1–4", LABEL)
         _box(axes, 63, 22, 11, 8, "$X_{att,gav}$", JOINT)
         _box(axes, 79, 22, 10, 8, "gate $G_{av}$\n$K=3$", JOINT, dashed=True)
@@ -39,7 +39,7 @@ def draw_model() -> Figure:
             _arrow(axes, (41, y), (45, y))
             _arrow(axes, (58, y), (63, y))
             outer = y + 7 if y > 26 else y - 7  # the un-attended feature passes by
-            _path(axes, [(5, outer - 3 if y > 26 else outer + 3), (5, outer), (51.5, outer)])
+            _path(axes, [(8, outer - 3 if y > 26 else outer + 3), (8, outer), (51.5, outer)])
             _arrow(axes, (51.5, outer), (51.5, y + 4 if y > 26 else y - 4))
             _arrow(axes, (68.5, y - 4 if y > 26 else y + 4), (68.5, 30 if y > 26 else 22))
             _path(axes, [(74, y), (84, y)])
@@ -128,6 +128,7 @@ def gate_traces(gates: Mapping[str, Tensor], state: Tensor | None, title: str) -
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
             if state is not None:
                 _weak_band(axes, state)
+        second.tick_params(axis="x", pad=12 if state is not None else 3)  # below the strip
     return figure
 
 
@@ -306,22 +307,3 @@ def stage2_chart(logits: Tensor, description: str) -> dict[str, Any]:
             },
         },
     }
-
-
-def weights_by_state(table: Mapping[str, Sequence[float]]) -> Figure:
-    """Mean stage-2 weights a true state, as stacked bars: state -> (audio, visual, joint)."""
-    with style():
-        figure, axes = plt.subplots(figsize=(WIDTH, 2.9))
-        states = list(table)
-        left = np.zeros(len(states))
-        for number, (choice, colour) in enumerate(
-            zip(CHOICES, (AUDIO, VISUAL, JOINT), strict=True)
-        ):
-            values = np.array([table[state][number] for state in states])
-            axes.barh(states, values, left=left, color=colour, label=choice, alpha=0.85)
-            left += values
-        axes.invert_yaxis()
-        axes.set(xlim=(0, 1), xlabel="mean weight in stage 2")
-        axes.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-        axes.axvline(0.5, color=WEAK, linewidth=0)
-    return figure

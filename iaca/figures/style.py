@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 
 # Okabe and Ito's palette: distinct for colour-blind readers, legible on white and on dark paper.
 AUDIO = "#0072B2"
@@ -19,8 +20,7 @@ ZERO = "#009E73"
 WIDTH = 7.2  # inches, a page's text column at 100 dpi
 
 _RC: Any = {
-    "figure.dpi": 100,
-    "savefig.dpi": 160,
+    "figure.dpi": 144,
     "figure.constrained_layout.use": True,
     "figure.facecolor": "white",  # the page keeps it in dark mode: lines were chosen for it
     "font.size": 10,
@@ -37,6 +37,13 @@ _RC: Any = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw with the book's look inside the block."""
+    """Draw with the book's look inside the block.
+
+    Figures made inside are closed for pyplot on the way out: a notebook shows the one that its
+    cell returns, once.
+    """
     with mpl.rc_context(_RC):
+        before = set(plt.get_fignums())
         yield
+        for number in set(plt.get_fignums()) - before:
+            plt.close(number)

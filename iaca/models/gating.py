@@ -57,11 +57,9 @@ class Gate(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"temperature {temperature!r}: expected a positive number")
         if init not in ("xavier", "zero", "default"):
             raise ValueError(f"gate_init {init!r}: expected xavier, zero or default")
-        self.temperature = temperature
+        self.temperature = _positive(temperature)
         self.linear = nn.Linear(dim, choices, bias=bias)
         if init == "default":
             return
@@ -74,6 +72,12 @@ class Gate(nn.Module):
         """Map ``(B, L, d)`` to logits (Eq. 5) and weights (Eq. 6), ``(B, L, K)`` each."""
         logits = self.linear(x)
         return logits, (logits / self.temperature).softmax(dim=-1)
+
+
+def _positive(temperature: float) -> float:
+    if not temperature > 0:
+        raise ValueError(f"temperature {temperature!r}: expected a positive number")
+    return temperature
 
 
 class Steps(NamedTuple):
@@ -129,6 +133,11 @@ class InconsistencyAware(nn.Module):
         self.gate_audio = Gate(dim, 2, temperature, gate_init, gate_bias)
         self.gate_visual = Gate(dim, 2, temperature, gate_init, gate_bias)
         self.gate_audio_visual = Gate(dim, 3, temperature, gate_init, gate_bias)
+
+    def set_temperature(self, temperature: float) -> None:
+        """Change T of all three gates, for inference at another temperature than trained with."""
+        for gate in (self.gate_audio, self.gate_visual, self.gate_audio_visual):
+            gate.temperature = _positive(temperature)
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Gates]:
         """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, with the gates."""
