@@ -7,7 +7,7 @@ for a GPU and patience.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from iaca.data.loading import DataConfig, count_folds
 from iaca.data.manifest import load_manifest
 from iaca.data.schema import SubjectFolds
 from iaca.files import DataError
-from iaca.models.regressor import AttentionName, ModelConfig
+from iaca.models.regressor import AttentionName, EncoderNorm, ModelConfig
 from iaca.runs import Run, RunConfig, execute_run, execute_runs, find_run
 from iaca.training import Device, TrainingConfig
 
@@ -94,6 +94,12 @@ def validity_runs(profile: Profile, share: float) -> dict[str, list[RunConfig]]:
     return rows
 
 
+def norm_runs(profile: Profile, norm: EncoderNorm) -> list[RunConfig]:
+    """Plain CA at share 0 under one encoder norm: what chapter 1 compares on `select`."""
+    model = ModelConfig("ca", dim=profile.dim, encoder_norm=norm)
+    return _over_seeds(profile, DataConfig(share=0.0), model)
+
+
 def arm_runs(
     profile: Profile, data: DataConfig, output_dir: Path, attention: AttentionName = "ca"
 ) -> dict[str, list[RunConfig]]:
@@ -136,6 +142,7 @@ def _over_seeds(profile: Profile, data: DataConfig, model: ModelConfig) -> list[
 def book_runs(profile: Profile, output_dir: Path) -> list[RunConfig]:
     """Every run that the book needs; open data that cannot be had are left out, with a line."""
     tables = [validity_runs(profile, share) for share in VALIDITY_SHARES]
+    tables.append({norm: norm_runs(profile, norm) for norm in get_args(EncoderNorm)})
     tables.append(arm_runs(profile, DataConfig(), output_dir))
     for name in OPEN_DATA:
         try:

@@ -18,7 +18,7 @@ from iaca.statistics import Moments
 
 Modality = Literal["audio", "visual"]
 MODALITIES: tuple[Modality, ...] = ("audio", "visual")
-ALPHAS = tuple(10.0**exponent for exponent in range(-1, 7))
+ALPHAS = tuple(10.0**exponent for exponent in range(-2, 6))
 
 
 class LinearReading(NamedTuple):

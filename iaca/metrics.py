@@ -33,6 +33,8 @@ def ccc(prediction: Tensor, label: Tensor) -> Tensor:
     """
     if prediction.shape != label.shape:
         raise ValueError(f"prediction {tuple(prediction.shape)}, label {tuple(label.shape)}")
+    if len(label) == 0:
+        return torch.full(label.shape[1:], torch.nan, dtype=torch.float64, device=label.device)
     valid = ~label.isnan()
     if not torch.isfinite(prediction[valid]).all():
         raise ValueError("a prediction with a valid label is NaN or infinite")

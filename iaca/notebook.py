@@ -26,6 +26,7 @@ class Settings:
     Attributes:
         profile: with the notebook's own seeds, if it was given any.
         manifest: the data set.
+        source: what the notebook was given for it, a name or a path.
         device: ``cpu`` or ``cuda``.
         output_dir: where runs, prepared data and downloads are; ``private/`` below it for a gated
             data set.
@@ -33,6 +34,7 @@ class Settings:
 
     profile: Profile
     manifest: Manifest
+    source: str
     device: Device
     output_dir: Path
 
@@ -43,7 +45,7 @@ class Settings:
 
     def data(self, **options: Any) -> DataConfig:
         """The data set's configuration, with the benchmark's options or a fold."""
-        return DataConfig(manifest=str(self.manifest.name), **options)
+        return DataConfig(manifest=self.source, **options)
 
 
 def settings(
@@ -82,4 +84,4 @@ def settings(
         folder = folder / "private"
     if device_type(device) == "cpu":
         torch.set_num_threads(1)  # what `make book` computes runs with; numbers depend on it
-    return Settings(chosen, loaded, device_type(device), folder)
+    return Settings(chosen, loaded, manifest, device_type(device), folder)

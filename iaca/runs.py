@@ -48,7 +48,6 @@ CODE = (
     "evaluation.py",
     "training.py",
 )
-ATTEMPTS = 2  # a worker may be killed once, by want of memory or by hand, before a run has failed
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ def execute_run(
     key = short_hash(canonical_json(identity))
     folder = output_dir / "runs" / key
     partial = folder.with_name(f".{key}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     # The lock is the kernel's: it is gone with the process that held it, whatever killed it.
     with FileLock(folder.with_name(f".{key}.lock")):
         found = find_run(config, output_dir, device)
@@ -250,7 +249,12 @@ def execute_runs(
 
 
 class _Grid:
-    """Runs handed to a pool of processes; the pool is replaced when a worker is killed."""
+    """Runs handed to a pool of processes; the pool is replaced when a worker is killed.
+
+    A broken pool does not say whose worker was killed, by want of memory or by hand. Each run that
+    was under way is therefore made again in a pool of its own, and has failed if that breaks too:
+    a run that always kills its worker takes no other with it.
+    """
 
     def __init__(
         self,
@@ -263,7 +267,6 @@ class _Grid:
     ) -> None:
         self.queue = list(missing)
         self.total = len(missing)
-        self.attempts = dict.fromkeys(missing, 0)
         self.failed: dict[RunConfig, str] = {}
         self.arguments = (output_dir, device)
         self.jobs, self.report, self.worker = jobs, report, worker
@@ -271,42 +274,41 @@ class _Grid:
 
     def finish(self) -> dict[RunConfig, str]:
         while self.queue:
-            self._pool()
+            for config in self._pool(self.queue, self.jobs):
+                alone = [config]
+                if self._pool(alone, 1) or alone:
+                    self.failed[config] = "its process was killed twice"
+                    self.report(f"runs: FAILED {describe(config)}: {self.failed[config]}")
         return self.failed
 
-    def _pool(self) -> None:
-        """Work the queue off; on a killed worker, put what was under way back and return."""
+    def _pool(self, queue: list[RunConfig], jobs: int) -> list[RunConfig]:
+        """Work a queue off. If a worker is killed, return what was under way, leave the rest."""
         under_way: dict[Future[float], RunConfig] = {}
         # Fork would share locks and threads of torch with the workers.
-        with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
-            try:
-                while self.queue or under_way:
-                    # No more than are worked on: a killed worker costs nobody else an attempt.
-                    while self.queue and len(under_way) < self.jobs:
-                        config = self.queue.pop(0)
-                        self.attempts[config] += 1
-                        under_way[pool.submit(self.worker, config, *self.arguments)] = config
-                    finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        self._collect(under_way, future)
-            except BrokenProcessPool:
-                for config in under_way.values():
-                    if self.attempts[config] < ATTEMPTS:
-                        self.queue.append(config)
-                    else:
-                        self.failed[config] = f"its process was killed {ATTEMPTS} times"
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            while queue or under_way:
+                # No more than are worked on, so that few are under way when a worker is killed.
+                while queue and len(under_way) < jobs:
+                    try:
+                        future = pool.submit(self.worker, queue[0], *self.arguments)
+                    except BrokenProcessPool:  # a worker was killed while nobody waited
+                        break
+                    under_way[future] = queue.pop(0)
+                finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    if not isinstance(future.exception(), BrokenProcessPool):
+                        self._collect(under_way.pop(future), future)
+                if not finished or not finished.isdisjoint(under_way):
+                    break
+        return list(under_way.values())
 
-    def _collect(self, under_way: dict[Future[float], RunConfig], future: Future[float]) -> None:
-        try:
-            seconds = future.result()
-        except BrokenProcessPool:
-            raise
-        except Exception as error:  # whatever it is, the other runs go on and it is reported
-            config = under_way.pop(future)
+    def _collect(self, config: RunConfig, future: Future[float]) -> None:
+        error = future.exception()
+        if error is not None:  # whatever it is, the other runs go on and it is reported
             self.failed[config] = f"{type(error).__name__}: {error}"
             self.report(f"runs: FAILED {describe(config)}: {self.failed[config]}")
             return
-        config = under_way.pop(future)
+        seconds = future.result()
         self.done += 1
         left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
         self.report(

@@ -111,7 +111,8 @@ def _intervals(samples: Tensor, by_seed: Tensor, subjects: int) -> list[Interval
     """``samples (R, n)`` and ``by_seed (S, n)`` to one interval a target, then their mean's."""
     samples = torch.cat([samples, samples.mean(dim=1, keepdim=True)], dim=1)
     by_seed = torch.cat([by_seed, by_seed.mean(dim=1, keepdim=True)], dim=1)
-    bounds = samples.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)
+    # A draw may hold nobody with a label of some target, and then has no score to rank.
+    bounds = samples.nanquantile(torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)
     deviation = by_seed.std(dim=0) if len(by_seed) > 1 else torch.full_like(by_seed[0], torch.nan)
     table = torch.stack([by_seed.mean(dim=0), bounds[0], bounds[1], deviation]).T.tolist()
     return [

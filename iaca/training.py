@@ -1,15 +1,15 @@
 """One visible training loop, on Lightning Fabric."""
 
 import math
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -19,6 +19,9 @@ from iaca.data.windows import Window, feature_statistics, gather, training_windo
 from iaca.evaluation import predict, score
 from iaca.metrics import ccc_loss
 from iaca.models.regressor import AffectRegressor, ModelConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -100,8 +103,14 @@ def train(
         after_epoch: called with the epoch's number once it is complete and checkpointed.
 
     Raises:
-        TrainingError: on a loss that is not finite, or if no window has a valid label.
+        TrainingError: on a loss or a prediction that is not finite, if no window has a valid
+            label, if there are no epochs, or on a checkpoint that is damaged or another training's.
     """
+    if training_config.epochs < 1:
+        raise TrainingError(f"epochs {training_config.epochs}: expected at least 1")
+    # Imported here: it brings torch's compiler along, seconds that loading a run need not wait.
+    from lightning_fabric import Fabric
+
     fabric = Fabric(accelerator=device, devices=1, precision=training_config.precision)
     torch.manual_seed(seed)  # the GPUs' generators too; nothing here uses another library's
     info = store.info
@@ -130,7 +139,9 @@ def train(
         losses = _train_epoch(
             fabric, wrapped, optimiser, store, windows, order, training_config, epoch
         )
-        selected = score(predict(model, store, split.select).predictions, store)
+        predictions = predict(model, store, split.select).predictions
+        _check_finite(predictions, epoch)
+        selected = score(predictions, store)
         state.epoch = epoch + 1
         state.history.append(
             {"epoch": epoch, **losses, "select_mean": selected.mean}
@@ -145,7 +156,7 @@ def train(
             }
         bar.set_postfix(loss=f"{losses['loss']:.3f}", select=f"{selected.mean:.3f}")
         if checkpoint is not None and time.monotonic() - saved >= checkpoint_seconds:
-            _save(checkpoint, state, model, optimiser, order)
+            _save(checkpoint, state, model, optimiser, order, fabric)
             saved = time.monotonic()
         if after_epoch is not None:
             after_epoch(epoch)
@@ -154,7 +165,7 @@ def train(
 
 
 def _train_epoch(
-    fabric: Fabric,
+    fabric: "Fabric",
     model: Any,
     optimiser: Any,
     store: RecordingStore,
@@ -192,21 +203,40 @@ def _describe(loss: Tensor, epoch: int, number: int, windows: Sequence[Window]) 
     return f"epoch {epoch}, batch {number}: the loss is {loss.item()}; windows {named}{more}"
 
 
+def _check_finite(predictions: Mapping[str, Tensor], epoch: int) -> None:
+    """An epoch's last step can overflow the weights after its last loss was computed."""
+    for name, values in predictions.items():
+        if not torch.isfinite(values).all():
+            raise TrainingError(
+                f"epoch {epoch}, after its last batch: predictions of recording {name!r} hold NaN "
+                "or an infinite value"
+            )
+
+
 def _save(
-    path: Path, state: _Progress, model: AffectRegressor, optimiser: Any, order: torch.Generator
+    path: Path,
+    state: _Progress,
+    model: AffectRegressor,
+    optimiser: Any,
+    order: torch.Generator,
+    fabric: "Fabric",
 ) -> None:
     partial = path.with_name(f"{path.name}.partial")
-    torch.save(
-        {
-            "progress": vars(state),
-            "model": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "order": order.get_state(),
-            "rng": torch.get_rng_state(),
-            "rng_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        },
-        partial,
-    )
+    with partial.open("wb") as file:
+        torch.save(
+            {
+                "progress": vars(state),
+                "model": model.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "precision": fabric.strategy.precision.state_dict(),  # the loss scale at 16 bits
+                "order": order.get_state(),
+                "rng": torch.get_rng_state(),
+                "rng_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            },
+            file,
+        )
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
 
 
@@ -215,11 +245,17 @@ def _resume(
     model: AffectRegressor,
     optimiser: Any,
     order: torch.Generator,
-    fabric: Fabric,
+    fabric: "Fabric",
 ) -> _Progress:
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+    except Exception as error:  # of any kind: torch reads foreign bytes as best it can
+        raise TrainingError(
+            f"{path}: damaged, or not of this training; delete it to start again ({error})"
+        ) from error
+    fabric.strategy.precision.load_state_dict(state["precision"])
     order.set_state(state["order"])
     torch.set_rng_state(state["rng"])
     if fabric.device.type == "cuda":

@@ -9,7 +9,7 @@ from iaca.data.manifest import fetch, load_manifest
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Manifest, ManifestSplit, SubjectFolds
 from iaca.data.splits import Split, fold_count, make_split
-from iaca.data.synthetic import write_benchmark, write_oracle
+from iaca.data.synthetic import check_share, write_benchmark, write_oracle
 from iaca.files import DataError, canonical_json, short_hash, syntax_hash
 from iaca.paths import BUILD, PACKAGE
 
@@ -70,7 +70,9 @@ def _split(config: DataConfig, manifest: Manifest) -> ManifestSplit:
         return split
     if not isinstance(split, SubjectFolds):
         raise DataError(f"{manifest.name}: folds {config.folds!r}, but its split has none")
-    return SubjectFolds.model_validate({**split.model_dump(), "folds": config.folds})
+    if config.folds != "leave_one_out" and not (isinstance(config.folds, int) and config.folds > 1):
+        raise DataError(f"folds {config.folds!r}: expected 'leave_one_out', or at least 2")
+    return split.model_copy(update={"folds": config.folds})
 
 
 def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
@@ -104,7 +106,7 @@ def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> Recording
 def _benchmark_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
     benchmark = manifest.benchmark
     assert benchmark is not None
-    share = benchmark.central_share if config.share is None else config.share
+    share = check_share(benchmark.central_share if config.share is None else config.share)
     key = {
         "benchmark": benchmark.model_dump(mode="json"),
         "share": share,
@@ -123,4 +125,11 @@ def _benchmark_store(config: DataConfig, manifest: Manifest, cache: Path) -> Rec
 
 
 def _cached(path: Path, write: Callable[[Path], RecordingStore]) -> RecordingStore:
-    return RecordingStore(path) if path.is_dir() else write(path)
+    if path.is_dir():
+        return RecordingStore(path)
+    try:
+        return write(path)
+    except DataError:
+        if not path.is_dir():
+            raise
+        return RecordingStore(path)  # another process wrote it meanwhile, from the same inputs

@@ -90,8 +90,13 @@ class Recording:
                 f"recording {self.name!r}: labels must be (rows, targets), NaN where invalid, "
                 f"never infinite; found shape {tuple(self.labels.shape)}"
             )
-        if (self.end_frame.diff() <= 0).any() or self.end_frame[0] < 0:
-            raise DataError(f"recording {self.name!r}: end_frame must be >= 0 and increasing")
+        frames = self.end_frame
+        whole = frames.ndim == 1 and frames.dtype == torch.int64
+        if not whole or (frames.diff() <= 0).any() or frames[0] < 0:
+            raise DataError(
+                f"recording {self.name!r}: end_frame must be (rows,) of int64, >= 0 and "
+                f"increasing; found shape {tuple(frames.shape)} and type {frames.dtype}"
+            )
 
     def tensors(self) -> dict[str, Tensor]:
         """The arrays by name, in the order in which they are stored."""
@@ -161,7 +166,7 @@ class RecordingStore(Mapping[str, Recording]):
                 check_name(name, f"{index_file}: recording"): Entry(**entry)
                 for name, entry in sorted(index["recordings"].items())
             }
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{index_file}: missing or unexpected key, {error}") from error
         self._opened: dict[str, Recording] = {}
 
@@ -176,12 +181,18 @@ class RecordingStore(Mapping[str, Recording]):
         if name not in self._opened:
             entry = self.entries[name]
             arrays = _load(self.path / "recordings" / f"{name}.safetensors")
-            missing = {"audio", "visual", "labels", "end_frame"} - set(arrays)
-            found = {key: len(value) for key, value in arrays.items()}
-            if missing or set(found.values()) != {entry.rows}:
+            found = {key: tuple(value.shape) for key, value in arrays.items()}
+            expected: dict[str, tuple[int, ...]] = {
+                "audio": (entry.rows, self.info.audio_dim),
+                "visual": (entry.rows, self.info.visual_dim),
+                "labels": (entry.rows, len(self.info.labels)),
+                "end_frame": (entry.rows,),
+            }
+            if "state" in found:
+                expected["state"] = (entry.rows,)
+            if found != expected:
                 raise DataError(
-                    f"{self.path}: recording {name!r} holds {found}, "
-                    f"expected audio, visual, labels and end_frame of {entry.rows} rows each"
+                    f"{self.path}: recording {name!r} holds {found}, expected {expected}"
                 )
             self._opened[name] = Recording(
                 name=name,
@@ -195,7 +206,12 @@ class RecordingStore(Mapping[str, Recording]):
     @cached_property
     def null_features(self) -> tuple[Tensor, Tensor]:
         """``(null_audio (d_a,), null_visual (d_v,))``: the features of silence and of black."""
-        arrays = _load(self.path / "null.safetensors")
+        file = self.path / "null.safetensors"
+        arrays = _load(file)
+        found = {key: tuple(value.shape) for key, value in arrays.items()}
+        expected = {"audio": (self.info.audio_dim,), "visual": (self.info.visual_dim,)}
+        if found != expected:
+            raise DataError(f"{file}: holds {found}, expected {expected}")
         return arrays["audio"], arrays["visual"]
 
     @property

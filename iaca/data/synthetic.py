@@ -39,6 +39,17 @@ class Chain(NamedTuple):
     draws: int
 
 
+def check_share(share: float) -> float:
+    """Return the dial's value as a plain float, by which random streams are named.
+
+    Raises:
+        DataError: unless it is at least 0 and less than 1.
+    """
+    if not 0.0 <= share < 1.0:
+        raise DataError(f"share {share!r}: expected 0 <= share < 1")
+    return float(share)
+
+
 def write_benchmark(
     path: Path,
     benchmark: Benchmark,
@@ -61,8 +72,7 @@ def write_benchmark(
     Raises:
         DataError: if the share cannot be reached with the dwell time.
     """
-    if not 0.0 <= share < 1.0:
-        raise DataError(f"share {share!r}: expected 0 <= share < 1")
+    share = check_share(share)
     info = StoreInfo(
         audio_dim=benchmark.audio.dim,
         visual_dim=benchmark.visual.dim,
@@ -129,6 +139,7 @@ def draw_states(benchmark: Benchmark, role: str, share: float, data_seed: int) -
     Raises:
         DataError: if the strong episodes would have to be shorter than a clip on average.
     """
+    share = check_share(share)
     count = getattr(benchmark.sizes, role) * benchmark.sizes.recordings
     shape = (count, benchmark.sizes.clips)
     if share == 0.0:

@@ -149,13 +149,13 @@ def _weak_band(axes: Axes, state: Tensor) -> None:
         )
 
 
-def _slider() -> list[dict[str, Any]]:
+def _sliders(clips: int) -> list[dict[str, Any]]:
+    """The temperature, and the clip whose weights are written out in numbers."""
+    temperature = {"input": "range", "min": T_MIN, "max": T_MAX, "step": T_STEP, "name": "T "}
+    clip = {"input": "range", "min": 0, "max": clips - 1, "step": 1, "name": "clip "}
     return [
-        {
-            "name": "T",
-            "value": 0.1,
-            "bind": {"input": "range", "min": T_MIN, "max": T_MAX, "step": T_STEP, "name": "T "},
-        }
+        {"name": "T", "value": 0.1, "bind": temperature},
+        {"name": "clip", "value": clips // 2, "bind": clip},
     ]
 
 
@@ -172,125 +172,52 @@ def stage1_chart(
     rows = [
         {
             "clip": clip,
-            "modality": modality,
+            "name": modality,
             "z0": round(float(z[0]), 5),
             "z1": round(float(z[1]), 5),
-            "weak": _weak_modality(state, clip),
+            "weak": state is not None and STATES[int(state[clip])].endswith(modality),
         }
         for modality in ("audio", "visual")
         for clip, z in enumerate(logits[modality])
     ]
-    colour = {
-        "field": "modality",
-        "type": "nominal",
-        "scale": {"domain": ["audio", "visual"], "range": [AUDIO, VISUAL]},
-        "legend": {"title": None, "orient": "top"},
-    }
     lines = {
-        "mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear"},
+        "mark": {"type": "line", "strokeWidth": 2},
         "encoding": {
-            "x": {"field": "clip", "type": "quantitative", "title": "clip"},
+            "x": _CLIP_AXIS,
             "y": {
                 "field": "weight",
                 "type": "quantitative",
                 "title": "weight of cross-attended",
                 "scale": {"domain": [0, 1]},
             },
-            "color": colour,
+            "color": _colour(("audio", "visual"), (AUDIO, VISUAL)),
         },
     }
-    return {
-        "description": description,
-        "width": "container",
-        "height": 200,
-        "params": _slider(),
-        "data": {"values": rows},
-        "transform": [
-            {"calculate": "1 / (1 + exp((datum.z0 - datum.z1) / T))", "as": "weight"},
-        ],
-        "layer": [*_weak_strip(state), lines, *_mean_text()],
+    weak = {
+        "transform": [{"filter": "datum.weak"}],
+        "mark": {"type": "tick", "thickness": 6, "size": 8, "opacity": 0.6},
+        "encoding": {"x": _CLIP_AXIS, "y": {"value": HEIGHT - 4}, "color": {"field": "name"}},
     }
-
-
-def _mean_text() -> list[dict[str, Any]]:
-    """The mean weight a modality, in words: what the slider changes, readable at a glance."""
-    return [
-        {
-            "transform": [
-                {
-                    "aggregate": [{"op": "mean", "field": "weight", "as": "mean"}],
-                    "groupby": ["modality"],
-                },
-                {
-                    "calculate": "'mean ' + datum.modality + ' ' + format(datum.mean, '.3f')",
-                    "as": "label",
-                },
-            ],
-            "mark": {"type": "text", "align": "right", "baseline": "top", "fontSize": 12},
-            "encoding": {
-                "text": {"field": "label"},
-                "x": {"value": "width"},
-                "y": {
-                    "field": "modality",
-                    "type": "nominal",
-                    "scale": {"domain": ["audio", "visual"], "range": [4, 20]},
-                    "axis": None,
-                },
-            },
-        }
-    ]
-
-
-def _weak_modality(state: Tensor | None, clip: int) -> str:
-    return (
-        "" if state is None else STATES[int(state[clip])].rpartition(" ")[2].replace("strong", "")
+    return _chart(
+        rows,
+        "1 / (1 + exp((datum.z0 - datum.z1) / T))",
+        [lines, weak] if state is not None else [lines],
+        ("audio", "visual"),
+        description,
     )
-
-
-def _weak_strip(state: Tensor | None) -> list[dict[str, Any]]:
-    if state is None:
-        return []
-    return [
-        {
-            "transform": [{"filter": "datum.weak === datum.modality"}],
-            "mark": {"type": "tick", "thickness": 5, "size": 8, "opacity": 0.5},
-            "encoding": {
-                "x": {"field": "clip", "type": "quantitative"},
-                "y": {"value": 196},
-                "color": {"field": "modality", "type": "nominal"},
-            },
-        }
-    ]
 
 
 def stage2_chart(logits: Tensor, description: str) -> dict[str, Any]:
     """Stage 2 with a temperature slider: ``logits (T, 3)``, audio, visual, joint."""
     rows = [
-        {
-            "clip": clip,
-            "choice": choice,
-            "order": number,
-            "z": round(float(z[number]), 5),
-            "za": round(float(z[0]), 5),
-            "zv": round(float(z[1]), 5),
-            "zj": round(float(z[2]), 5),
-        }
-        for clip, z in enumerate(logits)
-        for number, choice in enumerate(CHOICES)
+        {"clip": clip, "name": name, "order": k, "z": z[k], "z0": z[0], "z1": z[1], "z2": z[2]}
+        for clip, z in enumerate([[round(v, 5) for v in row] for row in logits.tolist()])
+        for k, name in enumerate(CHOICES)
     ]
-    weight = (
-        "1 / (" + " + ".join(f"exp((datum.{z} - datum.z) / T)" for z in ("za", "zv", "zj")) + ")"
-    )
-    return {
-        "description": description,
-        "width": "container",
-        "height": 200,
-        "params": _slider(),
-        "data": {"values": rows},
-        "transform": [{"calculate": weight, "as": "weight"}],
-        "mark": {"type": "area", "opacity": 0.8},
+    areas = {
+        "mark": {"type": "area", "opacity": 0.75},
         "encoding": {
-            "x": {"field": "clip", "type": "quantitative", "title": "clip"},
+            "x": _CLIP_AXIS,
             "y": {
                 "field": "weight",
                 "type": "quantitative",
@@ -299,11 +226,65 @@ def stage2_chart(logits: Tensor, description: str) -> dict[str, Any]:
                 "scale": {"domain": [0, 1]},
             },
             "order": {"field": "order", "type": "quantitative"},
-            "color": {
-                "field": "choice",
-                "type": "nominal",
-                "scale": {"domain": list(CHOICES), "range": [AUDIO, VISUAL, JOINT]},
-                "legend": {"title": None, "orient": "top"},
-            },
+            "color": _colour(CHOICES, (AUDIO, VISUAL, JOINT)),
         },
+    }
+    powers = " + ".join(f"exp((datum.z{k} - datum.z) / T)" for k in range(3))
+    return _chart(rows, f"1 / ({powers})", [areas], CHOICES, description)
+
+
+HEIGHT = 200  # pixels
+_CLIP_AXIS = {
+    "field": "clip",
+    "type": "quantitative",
+    "title": "clip",
+    "scale": {"nice": False},
+}
+
+
+def _colour(names: Sequence[str], colours: Sequence[str]) -> dict[str, Any]:
+    return {
+        "field": "name",
+        "type": "nominal",
+        "scale": {"domain": list(names), "range": list(colours)},
+        "legend": {"title": None, "orient": "top", "direction": "horizontal"},
+    }
+
+
+def _chart(
+    rows: list[dict[str, Any]],
+    weight: str,
+    layers: list[dict[str, Any]],
+    names: Sequence[str],
+    description: str,
+) -> dict[str, Any]:
+    """Layers over a softmax that the reader's browser computes, and one clip's weights in words."""
+    chosen = {
+        "transform": [{"filter": f"datum.clip === clip && datum.name === '{names[0]}'"}],
+        "mark": {"type": "rule", "strokeDash": [4, 3], "strokeWidth": 1.5, "color": "#888888"},
+        "encoding": {"x": _CLIP_AXIS},
+    }
+    words = [
+        {
+            "transform": [{"filter": f"datum.clip === clip && datum.name === '{name}'"}],
+            "mark": {"type": "text", "align": "right", "baseline": "top", "fontSize": 12},
+            "encoding": {
+                "text": {"field": "words"},
+                "x": {"value": "width"},
+                "y": {"value": 18 * number - 16 * len(names) - 8},
+            },
+        }
+        for number, name in enumerate(names)
+    ]
+    return {
+        "description": description,
+        "width": "container",
+        "height": HEIGHT,
+        "params": _sliders(1 + max(row["clip"] for row in rows)),
+        "data": {"values": rows},
+        "transform": [
+            {"calculate": weight, "as": "weight"},
+            {"calculate": "datum.name + ' ' + format(datum.weight, '.3f')", "as": "words"},
+        ],
+        "layer": [*layers, chosen, *words],
     }

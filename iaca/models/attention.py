@@ -8,7 +8,7 @@ wraps it without knowing which one it is.
 """
 
 import math
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -71,10 +71,15 @@ class CrossAttention(nn.Module):
         dim: d.
         norm_axis: which reading of Eq. 1.
         scale: divide Z by ``sqrt(d)``, which the paper does not.
+
+    Raises:
+        ValueError: for an unknown reading.
     """
 
     def __init__(self, dim: int, norm_axis: NormAxis = "column", scale: bool = False) -> None:
         super().__init__()
+        if norm_axis not in get_args(NormAxis):
+            raise ValueError(f"norm_axis {norm_axis!r}: expected one of {get_args(NormAxis)}")
         self.norm_axis = norm_axis
         self.scale = 1.0 / math.sqrt(dim) if scale else 1.0
         self.weight = nn.Parameter(torch.empty(dim, dim))

@@ -1,0 +1,56 @@
+# `make book` builds the book, `make test` tests everything; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help book test lint lab serve dist lock clean
+
+PROFILE ?= quick
+# The lock is made for 3.11; a later Python is taken where that is missing or does not start.
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	if $$python $(NEW_ENOUGH) 2> /dev/null; then echo $$python; break; fi; done)
+# TORCH_INDEX=https://... takes torch alone from another package index, say that of one CUDA version.
+TORCH_INDEX ?=
+BIN := .venv/bin
+READY := .venv/.installed
+
+help:  ## Say what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+	@echo
+	@echo "PROFILE=smoke|quick|full chooses how much make book computes ($(PROFILE))."
+	@echo "TORCH_INDEX=URL chooses where torch comes from."
+
+book: $(READY)  ## Compute, execute and render the book into _build/html
+	@$(BIN)/python -m iaca.publish build --profile $(PROFILE)
+
+test: lint  ## Check the style and the types, run every test
+	@$(BIN)/pytest
+
+lint: $(READY)  ## Check the style and the types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lab: $(READY)  ## Open the notebooks in JupyterLab, on this machine only
+	@$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
+
+serve: $(READY)  ## Serve the built book on a local port
+	@$(BIN)/python -m iaca.publish serve
+
+dist: $(READY)  ## Zip the built book, to be opened anywhere
+	@$(BIN)/python -m iaca.publish dist
+
+lock:  ## Resolve all dependencies afresh into requirements.lock
+	tools/lock.sh
+
+clean:  ## Remove the built book and every cache; runs and downloaded data stay
+	rm -rf _build/{,private/}{html,html.json,stage,notebooks,book.log} _build/{test,cache,dist}
+	rm -rf .pytest_cache .mypy_cache .ruff_cache
+
+# The stamp is written last: an interrupted installation is begun again.
+$(READY): pyproject.toml requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; PYTHON=path names one." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c requirements.lock torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(BIN)/pip install --quiet -c requirements.lock -e '.[book,test]'
+	@touch $@

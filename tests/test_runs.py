@@ -1,0 +1,418 @@
+"""Runs: their keys, their files, and grids that survive what happens to a process."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import workers
+from safetensors.torch import load_file
+from toys import tiny_manifest
+from workers import Job, note_attempt
+
+from iaca import runs
+from iaca.data.loading import DataConfig, open_data
+from iaca.evaluation import predict, score
+from iaca.files import DataError
+from iaca.models.regressor import ModelConfig
+from iaca.runs import (
+    RunConfig,
+    RunError,
+    code_key,
+    execute_run,
+    execute_runs,
+    find_run,
+    run_key,
+)
+from iaca.training import TrainingConfig, train
+
+FILES = {
+    "config.json",
+    "metrics.json",
+    "history.csv",
+    "model.safetensors",
+    "predictions.safetensors",
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    manifest = str(tiny_manifest(tmp_path / "manifests"))
+    return RunConfig(
+        DataConfig(manifest), ModelConfig(dim=8, window=8), TrainingConfig(epochs=3, batch_size=4)
+    )
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "build"
+
+
+def seeds(config: RunConfig, count: int) -> list[RunConfig]:
+    return [replace(config, seed=seed) for seed in range(count)]
+
+
+def visible(out: Path) -> list[str]:
+    return sorted(folder.name for folder in (out / "runs").iterdir() if folder.name[0] != ".")
+
+
+def test_the_key_is_made_of_configuration_data_code_torch_and_device(
+    config: RunConfig, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def key(config: RunConfig, device: Any = "cpu") -> str:
+        return run_key(config, open_data(config.data, out / "data")[0], device)
+
+    first = key(config)
+    assert key(replace(config, seed=0)) == first
+    keys = {
+        first,
+        key(replace(config, seed=1)),
+        key(replace(config, model=replace(config.model, dim=10))),
+        key(replace(config, model=replace(config.model, attention="tca"))),
+        key(replace(config, training=replace(config.training, epochs=4))),
+        key(replace(config, data=replace(config.data, data_seed=1))),
+        key(config, "cuda"),
+    }
+    store = open_data(config.data, out / "data")[0]
+    other = open_data(replace(config.data, share=0.2), out / "data")[0]
+    keys.add(run_key(config, other, "cpu"))  # other data under the same configuration
+    monkeypatch.setattr(runs, "code_key", lambda: "other code")
+    keys.add(run_key(config, store, "cpu"))
+    monkeypatch.undo()
+    monkeypatch.setattr(torch, "__version__", "1.0.0")
+    keys.add(run_key(config, store, "cpu"))
+    assert len(keys) == 10
+    monkeypatch.setattr(torch, "__version__", "1.0.0+cu999")  # the same torch, built otherwise
+    assert key(config) in keys
+
+
+def test_code_is_what_decides_numbers_without_its_docstrings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "iaca"
+    shutil.copytree(runs.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(runs, "PACKAGE", package)
+    uncached: Callable[[], str] = code_key.__wrapped__
+    first = uncached()
+
+    def changed(name: str, old: str, new: str) -> bool:
+        file = package / name
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new, 1))
+        different = uncached() != first
+        file.write_text(text)
+        return different
+
+    assert changed("metrics.py", "1e-8", "1e-7")
+    assert changed("training.py", "epochs: int = 20", "epochs: int = 21")
+    assert changed("evaluation.py", "256", "255")
+    assert changed("models/attention.py", "10_000.0", "1_000.0")
+    assert changed("data/windows.py", "WINDOW_LENGTH = 16", "WINDOW_LENGTH = 15")
+    assert not changed("metrics.py", "as a score and as a loss", "twice")
+    assert not changed("models/attention.py", "CA, and its baselines", "all of them")
+    assert not changed("training.py", "    fabric = ", "    # A comment.\n    fabric = ")
+    assert not changed("statistics.py", "0.025", "0.05")
+    assert not changed("paths.py", "_build", "_made")
+
+
+def test_what_a_run_leaves(config: RunConfig, out: Path) -> None:
+    run = execute_run(config, out, "cpu")
+    assert {file.name for file in run.folder.iterdir()} == FILES
+    assert visible(out) == [run.folder.name]
+    store, split = open_data(config.data, out / "data")
+    assert run.folder.name == run_key(config, store, "cpu")
+    written = json.loads((run.folder / "config.json").read_text())
+    assert written["config"]["seed"] == config.seed
+    assert written["data"] == store.key
+    assert json.loads((run.folder / "metrics.json").read_text()) == run.metrics
+    assert len(run.history) == config.training.epochs
+    assert run.metrics["best_epoch"] == run.history["select_mean"].idxmax()
+    assert set(run.predictions) == set(split.report)
+
+    model = run.model(store)
+    assert not model.training
+    again = predict(model, store, split.report).predictions
+    for name, values in run.predictions.items():
+        assert torch.equal(values, again[name])
+        assert values.shape == store[name].labels.shape
+    assert run.metrics["report"] == pytest.approx(score(run.predictions, store).pooled)
+    selected = score(predict(model, store, split.select).predictions, store).pooled
+    assert run.metrics["select"] == pytest.approx(selected)
+    assert run.metrics["parameters"] == sum(p.numel() for p in model.parameters())
+
+
+def test_no_file_of_a_run_holds_labels(config: RunConfig, out: Path) -> None:
+    run = execute_run(config, out, "cpu")
+    store, split = open_data(config.data, out / "data")
+    for file in run.folder.glob("*.safetensors"):
+        content = file.read_bytes()
+        for name in split.report:
+            labels = store[name].labels
+            column = labels[:, 0].contiguous()
+            for values in (labels, column):
+                assert values.numpy().tobytes()[:32] not in content
+        assert not [key for key in load_file(file) if "label" in key]
+    assert "label" not in (run.folder / "metrics.json").read_text()
+
+
+def test_a_finished_run_is_not_trained_again(
+    config: RunConfig, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_run(config, out, "cpu") is None
+    run = execute_run(config, out, "cpu")
+
+    def again(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(runs, "train", again)
+    found = execute_run(config, out, "cpu")
+    assert found == run
+    assert not found.stale
+    said: list[str] = []
+    execute_runs([config, config], out, device="cpu", report=said.append)
+    assert said == ["runs: all 1 are there already"]
+    with pytest.raises(AssertionError, match="trained again"):
+        execute_run(replace(config, seed=1), out, "cpu")
+
+
+def resuming(stop_after: int | None, epochs: list[int]) -> Callable[..., Any]:
+    """`train` that checkpoints each epoch, notes it, and may be interrupted after one."""
+
+    def note(epoch: int) -> None:
+        epochs.append(epoch)
+        if epoch == stop_after:
+            raise KeyboardInterrupt
+
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        return train(*arguments, **{**options, "checkpoint_seconds": 0.0, "after_epoch": note})
+
+    return wrapped
+
+
+def test_a_partial_run_is_resumed(
+    config: RunConfig, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = execute_run(config, tmp_path / "whole", "cpu")
+    epochs: list[int] = []
+    monkeypatch.setattr(runs, "train", resuming(1, epochs))
+    with pytest.raises(KeyboardInterrupt):
+        execute_run(config, out, "cpu")
+    assert visible(out) == []
+    assert find_run(config, out, "cpu") is None
+    monkeypatch.setattr(runs, "train", resuming(None, epochs))
+    resumed = execute_run(config, out, "cpu")
+    assert epochs == [0, 1, 2]
+    for name in FILES - {"metrics.json"}:  # which holds the time it took
+        assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert {**resumed.metrics, "seconds": 0} == {**whole.metrics, "seconds": 0}
+    assert [entry for entry in (out / "runs").iterdir() if entry.suffix == ".partial"] == []
+
+
+def test_an_error_while_writing_leaves_no_run(
+    config: RunConfig, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "sync_folder", lambda folder: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            execute_run(config, out, "cpu")
+    assert find_run(config, out, "cpu") is None
+    assert visible(out) == []
+    assert execute_run(config, out, "cpu").metrics["report"]
+
+
+def test_a_stale_run_is_reused_only_when_asked_and_marked(
+    config: RunConfig, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = execute_run(config, out, "cpu")
+    (out / "runs" / ".0123.partial").mkdir()
+    monkeypatch.setattr(runs, "code_key", lambda: "newer code")
+    assert find_run(config, out, "cpu") is None
+    found = find_run(config, out, "cpu", reuse_stale=True)
+    assert found is not None
+    assert found.stale
+    assert found.folder == old.folder
+    assert found.metrics == old.metrics
+    assert find_run(replace(config, seed=1), out, "cpu", reuse_stale=True) is None
+    other_data = replace(config, data=replace(config.data, data_seed=1))
+    assert find_run(other_data, out, "cpu", reuse_stale=True) is None
+    new = execute_run(config, out, "cpu")
+    assert new.folder != old.folder
+    found = find_run(config, out, "cpu", reuse_stale=True)
+    assert found is not None
+    assert not found.stale
+    assert found.folder == new.folder
+
+
+def test_scores_that_are_no_numbers_are_null(
+    config: RunConfig, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "score", lambda *a: score(*a)._replace(pooled={"x": float("nan")}))
+    run = execute_run(config, out, "cpu")
+    assert json.loads((run.folder / "metrics.json").read_text())["report"] == {"x": None}
+
+
+@pytest.fixture
+def jobs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grids of `Job`, which are never there already: what matters is what becomes of processes."""
+    monkeypatch.setattr(runs, "find_run", lambda *arguments: None)
+    monkeypatch.setattr(runs, "describe", lambda job: f"seed {job.seed}")
+
+
+def grid_of_jobs(count: int, out: Path, jobs: int, worker: Any) -> list[str]:
+    """Work off seeds 0, 1, ...; returns what was reported."""
+    said: list[str] = []
+    out.mkdir()
+    execute_runs(map(Job, range(count)), out, jobs, "cpu", said.append, worker)  # type: ignore
+    return said
+
+
+def done(out: Path) -> list[int]:
+    return sorted(int(file.name.removeprefix("done-")) for file in out.glob("done-*"))
+
+
+@pytest.mark.usefixtures("jobs_only")
+def test_a_failing_run_is_reported_and_the_others_are_done(out: Path) -> None:
+    with pytest.raises(RunError, match="1 of 5 runs failed") as raised:
+        grid_of_jobs(5, out, 2, workers.failing)
+    assert "seed 1: ArithmeticError: epoch 0, batch 3: the loss is nan" in str(raised.value)
+    assert done(out) == [0, 2, 3, 4]
+    assert (out / "attempts-1").read_text() == "x"  # what fails once fails again
+
+
+@pytest.mark.usefixtures("jobs_only")
+def test_a_killed_worker_leaves_the_table_complete(out: Path) -> None:
+    said = grid_of_jobs(6, out, 2, workers.killed_once)
+    assert done(out) == [0, 1, 2, 3, 4, 5]
+    assert (out / "attempts-1").read_text() == "xx"
+    assert said[-1].startswith("runs: 6/6")
+
+
+@pytest.mark.usefixtures("jobs_only")
+def test_a_run_that_always_kills_its_worker_takes_no_other_with_it(out: Path) -> None:
+    with pytest.raises(RunError, match="1 of 4 runs failed") as raised:
+        grid_of_jobs(4, out, 2, workers.killed_always)
+    assert "seed 0: its process was killed twice" in str(raised.value)
+    assert done(out) == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("jobs_only")
+def test_a_pool_that_breaks_between_two_runs_loses_none(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker may die while nobody waits, so that the next submission finds out."""
+    from concurrent.futures import Executor, Future
+    from concurrent.futures.process import BrokenProcessPool
+
+    submissions = []
+
+    class Fragile(Executor):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            pass
+
+        def submit(self, worker: Any, /, *arguments: Any) -> Any:  # type: ignore[override]
+            submissions.append(arguments)
+            if len(submissions) == 2:
+                raise BrokenProcessPool("found out while submitting")
+            future: Future[float] = Future()
+            future.set_result(worker(*arguments))
+            return future
+
+        def shutdown(self, *arguments: Any, **options: Any) -> None:
+            pass
+
+    monkeypatch.setattr(runs, "ProcessPoolExecutor", Fragile)
+    grid_of_jobs(4, out, 1, workers.work)
+    assert done(out) == [0, 1, 2, 3]
+
+
+# What follows is done by other processes, which import this module by its name.
+
+
+def killed_in_training(config: RunConfig, out: Path, device: Any) -> float:
+    """Is killed after the first epoch of the first attempt at seed 1."""
+    first = note_attempt(out, config.seed) == 0
+
+    def note(epoch: int) -> None:
+        note_attempt(out, 100 + config.seed)
+        if first and config.seed == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        return train(*arguments, **{**options, "checkpoint_seconds": 0.0, "after_epoch": note})
+
+    torch.set_num_threads(1)
+    runs.train = wrapped  # type: ignore[attr-defined]
+    execute_run(config, out, device)
+    return 0.0
+
+
+def slow_to_train(config: RunConfig, out: Path) -> None:
+    """Says when it trains, and then takes its time."""
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        note_attempt(out, config.seed)
+        time.sleep(1.0)
+        return train(*arguments, **options)
+
+    runs.train = slow  # type: ignore[attr-defined]
+    execute_run(config, out, "cpu")
+
+
+def test_a_run_whose_worker_was_killed_is_the_same_run(config: RunConfig, out: Path) -> None:
+    grid = seeds(config, 2)
+    execute_runs(grid, out, 1, "cpu", lambda line: None, killed_in_training)
+    assert len(visible(out)) == 2
+    assert (out / "attempts-1").read_text() == "xx"
+    assert (out / "attempts-101").read_text() == "xxx"  # three epochs, none of them twice
+    alone = execute_run(grid[1], out.with_name("alone"), "cpu")
+    found = find_run(grid[1], out, "cpu")
+    assert found is not None
+    for name in ("model.safetensors", "predictions.safetensors", "history.csv"):
+        assert (found.folder / name).read_bytes() == (alone.folder / name).read_bytes()
+
+
+def test_two_processes_train_a_run_once(
+    config: RunConfig, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_data(config.data, out / "data")
+    other = get_context("spawn").Process(target=slow_to_train, args=(config, out))
+    other.start()
+    while not (out / "attempts-0").exists():
+        assert other.is_alive()
+        time.sleep(0.05)
+
+    def again(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("trained a second time")
+
+    monkeypatch.setattr(runs, "train", again)
+    assert find_run(config, out, "cpu") is None
+    run = execute_run(config, out, "cpu")  # waits for the other
+    assert len(run.history) == config.training.epochs
+    other.join()
+    assert other.exitcode == 0
+    assert (out / "attempts-0").read_text() == "x"
+    assert len(visible(out)) == 1
+    assert [entry for entry in (out / "runs").iterdir() if entry.suffix == ".partial"] == []
+
+
+def test_data_that_cannot_be_had_are_an_error(config: RunConfig, out: Path) -> None:
+    impossible = replace(config, data=replace(config.data, share=0.97))
+    with pytest.raises(DataError, match=r"share 0\.97"):
+        execute_runs([impossible], out, 1, "cpu")

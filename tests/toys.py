@@ -1,0 +1,66 @@
+"""Small data that several tests share."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+import yaml
+
+from iaca.data.recordings import Recording, RecordingStore, StoreInfo, write_store
+from iaca.data.splits import Split
+from iaca.paths import MANIFESTS
+
+AUDIO_DIM, VISUAL_DIM = 5, 4
+TINY_SIZES = {"train": 2, "select": 1, "report": 1, "recordings": 1, "clips": 24}
+
+
+def toy_recording(
+    name: str = "one",
+    subject: str = "anna",
+    rows: int = 20,
+    seed: int = 0,
+    split: str | None = None,
+    invalid: Iterable[int] = (),
+) -> Recording:
+    """Two targets that a linear map can tell from the features; some rows without labels."""
+    generator = torch.Generator().manual_seed(seed)
+    audio = torch.randn(rows, AUDIO_DIM, generator=generator)
+    visual = torch.randn(rows, VISUAL_DIM, generator=generator)
+    labels = torch.stack([0.4 * audio[:, 0], 0.4 * visual[:, 1]], dim=1).clamp(-1.0, 1.0)
+    labels[list(invalid)] = torch.nan
+    return Recording(name, subject, audio, visual, labels, torch.arange(rows), split=split)
+
+
+def toy_info(spacing: int = 1) -> StoreInfo:
+    return StoreInfo(AUDIO_DIM, VISUAL_DIM, ("valence", "arousal"), (-1.0, 1.0), spacing)
+
+
+def toy_store(
+    path: Path,
+    rows: Iterable[int] = (20, 20, 20),
+    spacing: int = 1,
+    dtype: torch.dtype = torch.float16,
+) -> RecordingStore:
+    """Recordings ``r0``, ``r1``, ..., each of another subject, ``rows`` long."""
+    recordings = (
+        toy_recording(f"r{number}", f"s{number}", count, seed=number)
+        for number, count in enumerate(rows)
+    )
+    return write_store(path, recordings, toy_info(spacing), dtype=dtype)
+
+
+def toy_split() -> Split:
+    """The split of a toy store of at least four recordings."""
+    return Split(train=("r0", "r1"), select=("r2",), report=("r3",))
+
+
+def tiny_manifest(folder: Path) -> Path:
+    """The bundled benchmark's manifest with its constants, but very little data."""
+    content = yaml.safe_load((MANIFESTS / "synthetic.yaml").read_text(encoding="utf-8"))
+    content["name"] = "tiny"
+    content["benchmark"]["sizes"] = TINY_SIZES
+    content["benchmark"]["tolerance"] = 0.5
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "tiny.yaml"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return file

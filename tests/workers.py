@@ -1,0 +1,56 @@
+"""What the processes of a grid do in tests. Light, since each of them imports it."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """Stands for a run's configuration where no run is made."""
+
+    seed: int
+
+
+def note_attempt(out: Path, seed: int) -> int:
+    """Note an attempt at a run; returns how many there were before."""
+    out.mkdir(exist_ok=True)
+    attempts = out / f"attempts-{seed}"
+    before = attempts.stat().st_size if attempts.exists() else 0
+    with attempts.open("a") as file:
+        file.write("x")
+    return before
+
+
+def work(job: Job, out: Path, device: str) -> float:
+    (out / f"done-{job.seed}").touch()
+    return 0.0
+
+
+def failing(job: Job, out: Path, device: str) -> float:
+    """Seed 1 fails."""
+    note_attempt(out, job.seed)
+    if job.seed == 1:
+        raise ArithmeticError("epoch 0, batch 3: the loss is nan")
+    return work(job, out, device)
+
+
+def killed_once(job: Job, out: Path, device: str) -> float:
+    """Is killed at the first attempt at seed 1, as for want of memory."""
+    if note_attempt(out, job.seed) == 0 and job.seed == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.2)
+    return work(job, out, device)
+
+
+def killed_always(job: Job, out: Path, device: str) -> float:
+    """Is killed at every attempt at seed 0, the first time with seed 1 under way."""
+    note_attempt(out, job.seed)
+    if job.seed == 0:
+        while not (out / "attempts-1").exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(1.0)
+    return work(job, out, device)
