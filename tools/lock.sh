@@ -7,11 +7,12 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 python3.11 -m venv "$scratch/venv"
 pip="$scratch/venv/bin/pip"
-"$pip" install --quiet "torch==${TORCH:-2.13.0}"
-"$pip" install --quiet '.[book,media,cluster,test]'
+# One command: a second one would let another package move torch.
+"$pip" install --quiet "torch==${TORCH:-2.13.0}" '.[book,media,cluster,test]'
 {
     echo "# Exact pins for Linux and Python 3.11, every extra included. Made by tools/lock.sh."
     # The local version (+cpu, +cu128) names a build, not a release: the pin fits any of them.
-    "$pip" freeze --exclude iaca | sed -E 's/\+(cpu|cu[0-9]+)$//'
+    "$pip" freeze --all --exclude pip --exclude iaca | sed -E 's/\+(cpu|cu[0-9]+)$//'
 } > requirements.lock
 "$pip" check
+PYTHONPATH=. "$scratch/venv/bin/python" tools/environment.py  # the checkout, not the copy

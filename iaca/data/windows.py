@@ -102,18 +102,27 @@ def training_windows(
 
 def gather(store: RecordingStore, windows: Sequence[Window], length: int = WINDOW_LENGTH) -> Batch:
     """Copy windows out of the memory-mapped store into one float32 batch."""
-    info = store.info
-    audio = torch.zeros(len(windows), length, info.audio_dim)
-    visual = torch.zeros(len(windows), length, info.visual_dim)
-    labels = torch.full((len(windows), length, len(info.labels)), torch.nan)
-    mask = torch.zeros(len(windows), length, dtype=torch.bool)
-    for row, window in enumerate(windows):
-        recording = store[window.recording]
-        audio[row, : window.length] = recording.audio[window.rows]
-        visual[row, : window.length] = recording.visual[window.rows]
-        labels[row, : window.length] = recording.labels[window.rows]
-        mask[row, : window.length] = True
-    return Batch(audio, visual, labels, mask)
+    recordings = [store[window.recording] for window in windows]
+    rows = [window.rows for window in windows]
+    pairs = list(zip(recordings, rows, strict=True))
+    lengths = torch.tensor([window.length for window in windows])
+    return Batch(
+        audio=_stack([recording.audio[r] for recording, r in pairs], length, 0.0),
+        visual=_stack([recording.visual[r] for recording, r in pairs], length, 0.0),
+        labels=_stack([recording.labels[r] for recording, r in pairs], length, torch.nan),
+        mask=torch.arange(length) < lengths.unsqueeze(1),  # (B, L)
+    )
+
+
+def _stack(parts: Sequence[Tensor], length: int, fill: float) -> Tensor:
+    """Pad ``(l, d)`` parts to ``(L, d)``, stack them, and convert once: ``(B, L, d)`` float32."""
+    padded = [
+        part
+        if len(part) == length
+        else torch.nn.functional.pad(part, (0, 0, 0, length - len(part)), value=fill)
+        for part in parts
+    ]
+    return torch.stack(padded).float()
 
 
 class Statistics(NamedTuple):

@@ -3,6 +3,7 @@
 Tensors are ``(B, L, d)``; the paper writes ``d x L``.
 """
 
+import functools
 from typing import Literal, NamedTuple
 
 import torch
@@ -170,5 +171,5 @@ def choose(gate: Tensor, *features: Tensor) -> Tensor:
 
     The paper replicates each column to d rows; broadcasting does the same.
     """
-    chosen = sum(gate[..., k, None] * feature for k, feature in enumerate(features))
-    return torch.relu(torch.as_tensor(chosen))
+    weighted = [gate[..., k, None] * feature for k, feature in enumerate(features)]
+    return torch.relu(functools.reduce(torch.add, weighted))

@@ -1,0 +1,215 @@
+"""What is installed, pinned and declared agrees, and nothing of one machine is in the files."""
+
+import importlib.metadata
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import iaca
+from iaca.files import DataError
+from iaca.paths import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+INSTALLED_EXTRAS = ("book", "test")
+HEAVY = {"torch", "numpy", "pandas", "sklearn", "matplotlib", "lightning_fabric", "pydantic"}
+# The folders of one user, on Linux, macOS and Windows; spelled so as not to match themselves.
+OWN_FOLDERS = re.compile(
+    rb"(?<![\w.~-])/(?:home|Users)/[A-Za-z0-9_]|(?<![\w.~-])/root[/]|\\Users\\[A-Za-z0-9_]"
+)
+
+
+@pytest.fixture(scope="module")
+def environment() -> ModuleType:
+    """tools/environment.py, which is a script and no part of the package."""
+    spec = importlib.util.spec_from_file_location("environment", ROOT / "tools/environment.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A folder with copies of what environment.yml is made from."""
+    for name in ("pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def read_lock() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+def direct() -> list[Requirement]:
+    every = [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]
+    return [Requirement(line) for line in every]
+
+
+def installed_closure() -> dict[str, str]:
+    """Versions of all that core, book and test need here, and of what those need in turn."""
+    waiting = [Requirement(line) for line in PROJECT["dependencies"]]
+    waiting += [Requirement(line) for extra in INSTALLED_EXTRAS for line in EXTRAS[extra]]
+    versions: dict[str, str] = {}
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while waiting:
+        requirement = waiting.pop()
+        name, extras = canonicalize_name(requirement.name), frozenset(requirement.extras)
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        distribution = importlib.metadata.distribution(name)
+        versions[name] = distribution.version
+        waiting += needed(distribution, extras)
+    return versions
+
+
+def needed(
+    distribution: importlib.metadata.Distribution, extras: frozenset[str]
+) -> Iterator[Requirement]:
+    for line in distribution.requires or ():
+        requirement = Requirement(line)
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": e}) for e in ("", *extras)):
+            yield requirement
+
+
+def test_environment_is_fresh(environment: ModuleType) -> None:
+    assert environment.main(["--check"]) == 0
+
+
+def test_environment_asks_for_what_make_installs() -> None:
+    content = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    assert content["name"] == "iaca"
+    assert content["channels"] == ["conda-forge"]
+    *conda, pip = content["dependencies"]
+    assert conda == ["python=3.11", "pip"]
+    lines = [line for line in pip["pip"] if not line.startswith("--")]
+    assert set(pip["pip"]) - set(lines) == {"--constraint requirements.lock", "--editable ."}
+    lock = read_lock()
+    wanted = PROJECT["dependencies"] + EXTRAS["book"] + EXTRAS["test"]
+    assert {canonicalize_name(Requirement(line).name) for line in wanted} == {
+        canonicalize_name(line.split("==")[0]) for line in lines
+    }
+    for line in lines:
+        name, version = line.split("==")
+        assert lock[canonicalize_name(name)] == version
+
+
+def test_a_stale_environment_is_found_and_renewed(environment: ModuleType, sources: Path) -> None:
+    assert environment.main(["--check"], sources) == 1, "missing"
+    assert environment.main([], sources) == 0
+    assert environment.main(["--check"], sources) == 0
+    lock = sources / "requirements.lock"
+    text = lock.read_text(encoding="utf-8")
+    lock.write_text(re.sub(r"(?m)^pooch==.*$", "pooch==99.0", text), encoding="utf-8")
+    assert environment.main(["--check"], sources) == 1
+    assert environment.main([], sources) == 0
+    assert "pooch==99.0" in (sources / "environment.yml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (r"(?m)^pooch==.*\n", "", "pooch is pinned to None"),
+        (r"(?m)^pooch==.*$", "pooch==0.1", "'pooch>=1.8'"),
+        (r"(?m)^pooch==.*$", "pooch>=1.8", r"'pooch>=1.8', expected name==version"),
+        (r"(?m)^pooch==.*$", r"\g<0>\nPooch==1.8", "pooch is pinned twice"),
+    ],
+)
+def test_a_bad_lock_is_named(
+    environment: ModuleType, sources: Path, pattern: str, replacement: str, message: str
+) -> None:
+    lock = sources / "requirements.lock"
+    text = re.sub(pattern, replacement, lock.read_text(encoding="utf-8"))
+    lock.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=re.escape(message)):
+        environment.main([], sources)
+
+
+@pytest.mark.parametrize("requirement", direct(), ids=lambda r: r.name)
+def test_every_requirement_is_pinned_within_its_range(requirement: Requirement) -> None:
+    version = read_lock().get(canonicalize_name(requirement.name))
+    assert version is not None, "run tools/lock.sh"
+    assert requirement.specifier.contains(version, prereleases=True)
+
+
+def test_installed_versions_are_the_locked_ones() -> None:
+    """Of torch, any build (+cpu, +cu128) of the locked release will do."""
+    closure, lock = installed_closure(), read_lock()
+    assert len(closure) > 100, "the walk over the installed distributions broke off"
+    differing = {
+        name: (version, lock.get(name))
+        for name, version in closure.items()
+        if Version(version).public != lock.get(name)
+    }
+    assert not differing, "installed, locked"
+
+
+def test_package_imports_nothing_heavy() -> None:
+    code = "import sys, iaca; print(*(m for m in sys.modules if '.' not in m))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(found.stdout.split())
+    assert "iaca" in loaded
+    assert not loaded & HEAVY
+
+
+def test_version_is_the_same_everywhere() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert PROJECT["version"] == iaca.__version__ == str(citation["version"])
+
+
+def test_licence_and_citation() -> None:
+    assert PROJECT["license"] == "MIT"
+    licence = " ".join((ROOT / "LICENSE").read_text(encoding="utf-8").split())
+    assert licence.startswith("MIT License")
+    assert "Permission is hereby granted, free of charge" in licence
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["license"] == PROJECT["license"]
+    paper = citation["preferred-citation"]
+    assert [author["family-names"] for author in paper["authors"]] == ["Praveen", "Alam"]
+    assert "2405.12853" in paper["url"]
+
+
+def test_no_file_names_a_folder_of_one_user() -> None:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: which files belong to the project is unknown")
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [ROOT / name for name in listed.split("\0") if name]
+    assert ROOT / "pyproject.toml" in files
+    found = {
+        str(file.relative_to(ROOT)): match.group().decode()
+        for file in files
+        if file.is_file() and (match := OWN_FOLDERS.search(file.read_bytes()))
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"cd /ho" + b"me/anna/book", True),
+        (b"'/Us" + b"ers/anna'", True),
+        (b"/ro" + b"ot/.cache", True),
+        (b"C:\\Us" + b"ers\\anna", True),
+        (b"https://example.org/ho" + b"me/anna", False),
+        (b"the ~/ro" + b"ot/ of the project", False),
+    ],
+)
+def test_folders_of_one_user_are_recognised(text: bytes, found: bool) -> None:
+    assert bool(OWN_FOLDERS.search(text)) is found
