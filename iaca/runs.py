@@ -331,4 +331,7 @@ def describe(config: RunConfig) -> str:
     parts += [f"fold {data.fold}"] if data.fold is not None else []
     parts += [f"share {data.share:.2f}"] if data.share is not None else []
     parts += ["oracle"] if data.oracle else []
-    return f"{' '.join(parts)}, {model.attention} {model.fusion}, seed {config.seed}"
+    named: list[str] = [model.attention, model.fusion]
+    named += [f"{model.gate_init}-started"] if model.fusion == "iaca" else []
+    named += [] if model.encoder_norm == ModelConfig.encoder_norm else [model.encoder_norm]
+    return f"{' '.join(parts)}, {' '.join(named)}, seed {config.seed}"
