@@ -20,7 +20,7 @@ from iaca.files import DataError, canonical_json, read_json, short_hash, syntax_
 from iaca.paths import BUILD, MANIFESTS, PACKAGE
 
 PROFILES = ("smoke", "quick", "full")
-CELL_TIMEOUT = {"smoke": 600, "quick": 3600, "full": 7 * 24 * 3600}  # seconds a cell may take
+CELL_TIMEOUT = {"smoke": 300, "quick": 900, "full": 7 * 24 * 3600}  # seconds a cell may take
 KERNEL_START = 180  # seconds; a loaded machine is slow to start two kernels at once
 # What a notebook's results and looks depend on, besides its own text and the package.
 PACKAGES = (

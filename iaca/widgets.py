@@ -1,9 +1,12 @@
 """Sliders for a live kernel, over the same figures as the page's."""
 
+import base64
 import copy
+import html
+import io
 
 import ipywidgets
-from IPython.display import display
+from matplotlib.figure import Figure
 
 from iaca.data.recordings import RecordingStore
 from iaca.evaluation import predict, score
@@ -37,6 +40,7 @@ def temperature_explorer(
         readout_format=".3f",
         continuous_update=False,
     )
+    shown = ipywidgets.HTML()
     recording = store[name]
 
     def draw(temperature: float) -> None:
@@ -44,9 +48,21 @@ def temperature_explorer(
         traces = predict(model, store, [name])
         scores = score(traces.predictions, store).pooled
         said = ", ".join(f"{target} {value:.3f}" for target, value in scores.items())
+        title = f"{name}, T = {temperature:.3f}; CCC {said}"
         gates = {gate: weights[name] for gate, weights in traces.gates.items()}
-        figure = gate_traces(gates, recording.state, f"{name}, T = {temperature:.3f}; CCC {said}")
-        display(figure)
+        shown.value = as_image(gate_traces(gates, recording.state, title), title)
 
-    output = ipywidgets.interactive_output(draw, {"temperature": slider})
-    return ipywidgets.VBox([slider, output])
+    slider.observe(lambda change: draw(change["new"]), names="value")
+    draw(slider.value)
+    return ipywidgets.VBox([slider, shown])
+
+
+def as_image(figure: Figure, description: str) -> str:
+    """A figure as an ``<img>`` that holds its own bytes.
+
+    Not an `Output` widget: papermill sometimes waits for ever for a cell that draws into one.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{data}">'

@@ -113,14 +113,14 @@ def test_the_slider_redraws_the_gates_in_jupyterlab(lab: tuple[str, str], chromi
     wait_until_idle(address, token)
     errors = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']")
     assert errors.count() == 0, errors.all_text_contents()
-    picture = page.locator(".widget-output img").first
+    picture = page.locator(".widget-html img").first
     picture.wait_for()
     before = picture.get_attribute("src")
     handle.focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     page.wait_for_function(
-        "(old) => { const now = document.querySelector('.widget-output img')?.src;"
+        "(old) => { const now = document.querySelector('.widget-html img')?.src;"
         " return now && now !== old; }",
         arg=before,
     )
