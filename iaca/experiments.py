@@ -60,7 +60,7 @@ VALIDITY_MODELS: dict[str, AttentionName] = {
 }
 
 SMALL = ("hri_enjoyment",)
-OPEN_DATA = ("hri_enjoyment",)  # what chapter 3 trains on besides the benchmark, if it can be had
+OPEN_DATA = ("hri_enjoyment",)  # what `03_training` trains on too, where it can be had
 
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {"fusion": "plain"},
@@ -95,7 +95,7 @@ def validity_runs(profile: Profile, share: float) -> dict[str, list[RunConfig]]:
 
 
 def norm_runs(profile: Profile, norm: EncoderNorm) -> list[RunConfig]:
-    """Plain CA at share 0 under one encoder norm: what chapter 1 compares on `select`."""
+    """Plain CA at share 0 under one encoder norm, for the comparison on `select`."""
     model = ModelConfig("ca", dim=profile.dim, encoder_norm=norm)
     return _over_seeds(profile, DataConfig(share=0.0), model)
 

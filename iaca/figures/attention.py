@@ -1,4 +1,4 @@
-"""Chapter 1: what a cross-attention's scores say, clip by clip, and the figures that show it."""
+"""Notebook `01_cross_attention`: what the scores of a cross-attention say, clip by clip."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Chapter 2: the model as a drawing, its gates over time, and the temperature to play with."""
+"""Notebook `02_iaca_gating`: the model as a drawing, its gates, and a temperature to turn."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

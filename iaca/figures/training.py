@@ -1,4 +1,4 @@
-"""Chapter 3: how training went, what was predicted, and whether the gates helped."""
+"""Notebook `03_training`: how training went, what was predicted, and whether the gates helped."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,0 +1,1 @@
+"""The built book and the notebooks in a real browser."""
