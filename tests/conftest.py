@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from iaca import publish
+from iaca.paths import BUILD
+
 MIRROR_VARIABLE = "IACA_DATA_MIRROR"
 BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -22,3 +25,11 @@ def mirror() -> Path:
             f"(when it is unset, {BESIDE_CHECKOUT} is taken if it exists)"
         )
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def smoke_output() -> Path:
+    """Output folder of the real book in the smoke profile. Kept, so the next session is quick."""
+    output = BUILD / "test"
+    publish.build("smoke", output_dir=output, jobs=2)
+    return output

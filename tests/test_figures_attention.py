@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from toys import tiny_manifest, toy_store
 
+from iaca import diagnostics
 from iaca.data.loading import DataConfig, open_data
 from iaca.data.recordings import RecordingStore
 from iaca.data.synthetic import STATES
@@ -31,23 +32,23 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> RecordingStore:
 
 
 @pytest.fixture(scope="module")
-def reading(store: RecordingStore) -> attention.Reading:
-    return attention.read_attention(model_for(store), store, list(store))
+def reading(store: RecordingStore) -> diagnostics.Reading:
+    return diagnostics.read_attention(model_for(store), store, list(store))
 
 
 @pytest.fixture(scope="module")
-def table(store: RecordingStore, reading: attention.Reading) -> pd.DataFrame:
-    return attention.clip_table([reading, reading], store)
+def table(store: RecordingStore, reading: diagnostics.Reading) -> pd.DataFrame:
+    return diagnostics.clip_table([reading, reading], store)
 
 
 def test_relative_entropy_is_the_columns_and_between_one_clip_and_all() -> None:
     a = torch.tensor([[0.25, 1.0, 0.5], [0.25, 0.0, 0.5], [0.5, 0.0, 0.0]])
     by_hand = [(0.5 * np.log(4) + 0.5 * np.log(2)) / np.log(3), 0.0, np.log(2) / np.log(3)]
-    assert attention.relative_entropy(a).tolist() == pytest.approx(by_hand)
+    assert diagnostics.relative_entropy(a).tolist() == pytest.approx(by_hand)
 
 
 def test_every_clip_is_read_once_with_its_own_state(
-    store: RecordingStore, reading: attention.Reading, table: pd.DataFrame
+    store: RecordingStore, reading: diagnostics.Reading, table: pd.DataFrame
 ) -> None:
     assert len(reading.windows) == 2 * len(store)  # 24 clips: one window, and one shifted back
     assert len(table) == 2 * sum(entry.rows for entry in store.entries.values())
@@ -58,7 +59,7 @@ def test_every_clip_is_read_once_with_its_own_state(
 
 
 def test_attention_of_a_window_is_shared_out_and_its_mean_says_nothing(
-    reading: attention.Reading,
+    reading: diagnostics.Reading,
 ) -> None:
     for a in (reading.a_audio, reading.a_visual):
         received = a.sum(dim=2)
@@ -68,7 +69,7 @@ def test_attention_of_a_window_is_shared_out_and_its_mean_says_nothing(
 
 
 def test_the_table_holds_each_clips_row_and_column(
-    reading: attention.Reading, table: pd.DataFrame
+    reading: diagnostics.Reading, table: pd.DataFrame
 ) -> None:
     number, position = 1, 12  # a window that was shifted back, a clip that it reads first
     window = reading.windows[number]
@@ -89,14 +90,14 @@ def test_the_model_is_left_in_its_mode_and_data_without_states_are_refused(
     tmp_path: Path, store: RecordingStore
 ) -> None:
     model = model_for(store).train()
-    attention.read_attention(model, store, list(store)[:1])
+    diagnostics.read_attention(model, store, list(store)[:1])
     assert model.training
     plain = toy_store(tmp_path / "plain", rows=(20,))
     with pytest.raises(ValueError, match="'r0' has no states"):
-        attention.read_attention(model_for(plain), plain, ["r0"])
+        diagnostics.read_attention(model_for(plain), plain, ["r0"])
     short = toy_store(tmp_path / "short", rows=(5,))
     with pytest.raises(ValueError, match="no recording of 16 clips"):
-        attention.read_attention(model_for(short), short, ["r0"])
+        diagnostics.read_attention(model_for(short), short, ["r0"])
 
 
 def made_up(effect: float) -> pd.DataFrame:
@@ -113,26 +114,26 @@ def made_up(effect: float) -> pd.DataFrame:
 
 def test_state_intervals_agree_with_plain_means_and_pair_subjects() -> None:
     table = made_up(0.5)
-    mean = attention.state_interval(table, "score", "strong")
+    mean = diagnostics.state_interval(table, "score", "strong")
     assert mean.value == pytest.approx(table[table["state"] == "strong"]["score"].mean())
     assert (mean.seeds, mean.subjects) == (2, 12)
-    difference = attention.state_interval(table, "score", "corrupted visual", minus="strong")
+    difference = diagnostics.state_interval(table, "score", "corrupted visual", minus="strong")
     assert difference.low < 0.5 < difference.high
-    assert attention.direction(difference) == "higher"
+    assert diagnostics.direction(difference) == "higher"
     # Subjects differ by far more than states: only paired draws see the state.
     assert difference.high - difference.low < 0.1 < mean.high - mean.low
-    none = attention.state_interval(made_up(0.0), "score", "corrupted visual", minus="strong")
+    none = diagnostics.state_interval(made_up(0.0), "score", "corrupted visual", minus="strong")
     assert none.low < 0.0 < none.high
-    assert attention.direction(none).startswith("neither")
-    negative = attention.state_interval(table, "score", "strong", minus="corrupted visual")
-    assert attention.direction(negative) == "lower"
+    assert diagnostics.direction(none).startswith("neither")
+    negative = diagnostics.state_interval(table, "score", "strong", minus="corrupted visual")
+    assert diagnostics.direction(negative) == "lower"
 
 
 def test_a_subject_without_the_state_neither_breaks_nor_counts() -> None:
     table = made_up(0.5)
     kept = table[(table["state"] == "strong") | (table["subject"] != "s0")]
     weak = kept[kept["state"] == "corrupted visual"]["score"]
-    found = attention.state_interval(kept, "score", "corrupted visual")
+    found = diagnostics.state_interval(kept, "score", "corrupted visual")
     assert found.value == pytest.approx(weak.mean())
     assert found.low < found.value < found.high
 
@@ -140,11 +141,11 @@ def test_a_subject_without_the_state_neither_breaks_nor_counts() -> None:
 def test_recordings_are_picked_by_share_and_scaled_together() -> None:
     face = STATES.index("corrupted visual")
     state = torch.tensor([[0, 0, 0, face], [0, face, face, 1], [face, face, 1, 1]])
-    assert attention.highest_share(state, "strong") == 0
-    assert attention.highest_share(state, "corrupted visual") == 1
+    assert diagnostics.highest_share(state, "strong") == 0
+    assert diagnostics.highest_share(state, "corrupted visual") == 1
     mixed = torch.tensor([[0, 0, 0, face], [0, 1, face, face], [0, 0, face, face]])
-    assert attention.highest_share(mixed, "strong", "corrupted visual") == 2
-    low, high = attention.joint_min_max(torch.tensor([2.0, 3.0]), torch.tensor([4.0, 6.0]))
+    assert diagnostics.highest_share(mixed, "strong", "corrupted visual") == 2
+    low, high = diagnostics.joint_min_max(torch.tensor([2.0, 3.0]), torch.tensor([4.0, 6.0]))
     assert low.tolist() == [0.0, 0.25] and high.tolist() == [0.5, 1.0]
 
 
@@ -157,7 +158,7 @@ def test_the_figure_of_scores_shows_both_recordings_on_one_scale(table: pd.DataF
     assert min(map(min, scores)) == 0.0 and max(map(max, scores)) == 1.0
 
 
-def test_every_figure_can_be_drawn(reading: attention.Reading, table: pd.DataFrame) -> None:
+def test_every_figure_can_be_drawn(reading: diagnostics.Reading, table: pd.DataFrame) -> None:
     maps = attention.draw_maps(reading, {"one": 0, "two": 1})
     images = [axis.images[0] for axis in maps.axes if axis.images]
     assert len(images) == 4 and len({image.get_clim() for image in images}) == 1
@@ -165,6 +166,6 @@ def test_every_figure_can_be_drawn(reading: attention.Reading, table: pd.DataFra
     assert len(attention.draw_toy(square, square, square).axes) == 3
     corners = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     assert isinstance(attention.draw_hull(corners, corners, corners), Figure)
-    intervals = {"strong": attention.state_interval(table, "z_audio", "strong", resamples=20)}
+    intervals = {"strong": diagnostics.state_interval(table, "z_audio", "strong", resamples=20)}
     drawn = attention.draw_by_state({"score": {"a": intervals, "b": intervals}})
     assert [text.get_text() for text in drawn.axes[0].get_yticklabels()] == ["strong"]

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from iaca import publish
-from iaca.paths import BUILD
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 REQUIRED = bool(os.environ.get("IACA_REQUIRE_BROWSER"))
@@ -35,14 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-@pytest.fixture(scope="session")
-def smoke_output() -> Path:
-    """Output folder of the real book in the smoke profile. Kept, so the next session is quick."""
-    output = BUILD / "test"
-    publish.build("smoke", output_dir=output, jobs=2)
-    return output
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,103 @@
+"""The notebooks as they are kept, and as the smoke build executed them."""
+
+import html
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from iaca.execution import Page, execute, make_tasks
+from iaca.paths import BUILD, NOTEBOOKS
+
+KEPT = sorted(NOTEBOOKS.glob("*.ipynb"))
+PARAMETERS = ["profile", "manifest", "seeds", "device", "output_dir"]
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_a_notebook_is_kept_without_outputs_and_with_the_five_parameters(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", ())]
+    assert len(tagged) == 1
+    assert re.findall(r"^(\w+) =", tagged[0].source, re.MULTILINE) == PARAMETERS
+    assert cells[0].source.startswith("(ch-"), "a chapter opens with its label"
+
+
+def test_every_figure_is_shown_exactly_once(smoke_output: Path) -> None:
+    folder = smoke_output / "notebooks" / "smoke"
+    executed = [path for path in sorted(folder.glob("*.ipynb")) if ".failed" not in path.suffixes]
+    assert {path.stem for path in KEPT} <= {path.stem for path in executed}
+    figures = 0
+    for path in executed:
+        for cell in nbformat.read(path, as_version=4).cells:
+            if "figure" not in cell.metadata.get("mystnb", {}):
+                continue
+            figures += 1
+            kinds = [
+                kind
+                for output in cell.outputs
+                for kind in output.get("data", {})
+                if kind in ("image/png", "application/vnd.vegalite.v5+json")
+            ]
+            assert len(kinds) == 1, f"{path.name}: {cell.metadata.mystnb.figure.name}: {kinds}"
+    assert figures > 15
+
+
+def said_by(executed: Path) -> str:
+    """What an executed notebook's cells display as Markdown."""
+    return "\n".join(
+        output.data.get("text/markdown", "")
+        for cell in nbformat.read(executed, as_version=4).cells
+        for output in cell.get("outputs", ())
+        if "data" in output
+    )
+
+
+NO_VOTES = "No votes in this build"
+NO_ENJOYMENT = "The data set cannot be had here"
+
+
+def test_with_the_open_data_at_hand_their_sections_have_results(
+    smoke_output: Path, mirror: Path
+) -> None:
+    def text(page: str) -> str:
+        source = (smoke_output / "html" / "notebooks" / f"{page}.html").read_text("utf-8")
+        return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", source)))
+
+    executed = smoke_output / "notebooks" / "smoke"
+    assert NO_VOTES not in said_by(executed / "00_data.ipynb")
+    assert "chose different emotions on 46.2 % of them" in text("00_data")
+    assert NO_ENJOYMENT not in said_by(executed / "03_training_enjoyment.ipynb")
+    assert "25 subjects, 25 recordings, 590 clips" in text("03_training_enjoyment")
+
+
+@pytest.mark.parametrize(
+    ("page", "data_set", "said"),
+    [
+        (Page("data", "00_data"), "cremad_votes", NO_VOTES),
+        (
+            Page("enjoyment", "03_training", {"manifest": "hri_enjoyment"}),
+            "hri_enjoyment",
+            NO_ENJOYMENT,
+        ),
+    ],
+    ids=["votes", "enjoyment"],
+)
+def test_without_its_data_a_notebook_says_so_and_goes_on(
+    page: Page,
+    data_set: str,
+    said: str,
+    smoke_output: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if any((BUILD / "downloads" / data_set).rglob("*.csv")):
+        pytest.skip(f"{data_set} was downloaded on this machine, so it cannot be missing")
+    monkeypatch.delenv("IACA_DATA_MIRROR", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody listens: as without a network
+    (task,) = make_tasks([page], NOTEBOOKS, tmp_path, "smoke", smoke_output, {})
+    failure = execute(task)
+    assert failure is None, str(failure)
+    assert said in said_by(task.executed)
