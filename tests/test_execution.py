@@ -1,5 +1,6 @@
 """Notebooks are executed when something that they depend on changed, and only then."""
 
+import dataclasses
 from pathlib import Path
 
 import nbformat
@@ -7,7 +8,16 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from iaca import execution
-from iaca.execution import Page, Progress, Task, cleaned, execute_all, make_tasks, task_key
+from iaca.execution import (
+    Page,
+    Progress,
+    Task,
+    cleaned,
+    execute,
+    execute_all,
+    make_tasks,
+    task_key,
+)
 from iaca.files import DataError
 
 PARAMETERS = (
@@ -125,7 +135,14 @@ def test_time_left_is_judged_by_the_last_build(capsys: pytest.CaptureFixture[str
     assert "about 20 s left" in line  # b, and as much for the one never timed, at the same time
 
 
-def test_timeouts_are_generous(tmp_path: Path) -> None:
+def test_a_cell_may_take_longer_than_jupyters_half_minute_but_not_for_ever(tmp_path: Path) -> None:
     write_notebook(tmp_path / "nb" / "a.ipynb")
     task: Task = tasks_of(tmp_path, Page("a", "a"))[0]
-    assert task.cell_timeout >= 600
+    assert 120 <= task.cell_timeout <= 600
+
+
+def test_a_cell_that_never_ends_is_a_failure_that_says_so(tmp_path: Path) -> None:
+    write_notebook(tmp_path / "nb" / "a.ipynb", "import time; time.sleep(600)")
+    task = dataclasses.replace(tasks_of(tmp_path, Page("a", "a"))[0], cell_timeout=5)
+    failure = execute(task)
+    assert failure is not None and "timed out" in failure.traceback.lower()
