@@ -108,7 +108,7 @@ def arm_runs(
     The arms differ in the gates alone.
     """
     folds = folds_of(profile, data, output_dir)
-    if data.manifest in SMALL:  # a few hundred rows: every window counts
+    if load_manifest(data.manifest).name in SMALL:  # a few hundred rows: every window counts
         profile = replace(profile, training=replace(profile.training, hop=1))
     return {
         arm: [
@@ -120,6 +120,16 @@ def arm_runs(
         ]
         for arm, options in ARMS.items()
     }
+
+
+def sensitivity_runs(profile: Profile, output_dir: Path) -> dict[str, dict[str, list[RunConfig]]]:
+    """The three arms of CA on other versions of the benchmark, at its central share."""
+    benchmark = load_manifest("synthetic").benchmark
+    assert benchmark is not None
+    versions = {"not norm-matched": DataConfig(norm_matched=False)}
+    for data_seed in benchmark.data_seeds[1:]:
+        versions[f"data seed {data_seed}"] = DataConfig(data_seed=data_seed)
+    return {label: arm_runs(profile, data, output_dir) for label, data in versions.items()}
 
 
 def folds_of(profile: Profile, data: DataConfig, output_dir: Path) -> list[DataConfig]:
@@ -139,12 +149,16 @@ def _over_seeds(profile: Profile, data: DataConfig, model: ModelConfig) -> list[
     return [RunConfig(data, model, profile.training, seed) for seed in profile.seeds]
 
 
-def book_runs(profile: Profile, output_dir: Path) -> list[RunConfig]:
-    """Every run that the book needs; open data that cannot be had are left out, with a line."""
+def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -> list[RunConfig]:
+    """Every run that the book needs; open data that cannot be had are left out, with a line.
+
+    ``manifest`` is what `03_training` runs on in place of the benchmark.
+    """
     tables = [validity_runs(profile, share) for share in VALIDITY_SHARES]
     tables.append({norm: norm_runs(profile, norm) for norm in get_args(EncoderNorm)})
     tables.append(arm_runs(profile, DataConfig(), output_dir))
-    for name in OPEN_DATA:
+    tables += sensitivity_runs(profile, output_dir).values()
+    for name in [*OPEN_DATA, *([manifest] if manifest else [])]:
         try:
             tables.append(arm_runs(profile, DataConfig(name), output_dir))
         except DataError as error:
@@ -153,14 +167,24 @@ def book_runs(profile: Profile, output_dir: Path) -> list[RunConfig]:
 
 
 def compute_runs(
-    profile: str, output_dir: Path, jobs: int | None = None, device: Device = "auto"
+    profile: str,
+    output_dir: Path,
+    jobs: int | None = None,
+    device: Device = "auto",
+    manifest: str | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> None:
     """Make the union of the chapters' runs, before any notebook is executed.
+
+    ``manifest`` and ``seeds`` are what the notebooks are given, if they are given any.
 
     Raises:
         RunError: if some failed; the others are kept.
     """
-    execute_runs(book_runs(get_profile(profile), output_dir), output_dir, jobs, device)
+    chosen = get_profile(profile)
+    if seeds is not None:
+        chosen = replace(chosen, seeds=tuple(seeds))
+    execute_runs(book_runs(chosen, output_dir, manifest), output_dir, jobs, device)
 
 
 def obtain(

@@ -13,7 +13,7 @@ from iaca.data.manifest import load_manifest
 from iaca.data.schema import Manifest
 from iaca.experiments import Profile, get_profile
 from iaca.files import DataError
-from iaca.runs import device_type
+from iaca.runs import CPU_THREADS, device_type
 from iaca.training import Device
 
 PROFILE_VARIABLE = "IACA_PROFILE"  # profile of a notebook that is opened by hand
@@ -83,5 +83,5 @@ def settings(
     if loaded.access == "gated" and folder.name != "private":
         folder = folder / "private"
     if device_type(device) == "cpu":
-        torch.set_num_threads(1)  # what `make book` computes runs with; numbers depend on it
+        torch.set_num_threads(CPU_THREADS)  # what runs are made with; numbers depend on it
     return Settings(chosen, loaded, manifest, device_type(device), folder)

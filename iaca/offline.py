@@ -78,17 +78,6 @@ def _add_chart_scripts(
         app.add_js_file("charts.js", priority=401, loading_method="defer")
 
 
-def _launch_the_source(
-    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
-    """Let a variant's launch buttons open the notebook that it was made from."""
-    source = app.config.iaca_variants.get(page)
-    for group in context.get("header_buttons", ()) if source else ():
-        for button in group.get("buttons", ()):
-            if str(button.get("url", "")).startswith("https://"):
-                button["url"] = button["url"].replace(f"{page}.ipynb", f"{source}.ipynb")
-
-
 def readable_tables(body: str) -> str:
     """Return a page with its tables fit for small screens and for screen readers.
 
@@ -116,9 +105,7 @@ def _make_tables_readable(
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
-    app.add_config_value("iaca_variants", {}, "html")  # page -> page whose notebook it re-runs
     app.connect("builder-inited", _copy_libraries)
     app.connect("html-page-context", _add_chart_scripts)
     app.connect("html-page-context", _make_tables_readable)
-    app.connect("html-page-context", _launch_the_source, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -122,7 +122,7 @@ def build(
         print(f"Nothing changed since the last build ({profile}).\n{index}")
         return index
 
-    _compute_runs(profile, output_dir, jobs, device)
+    _compute_runs(profile, output_dir, jobs, device, manifest, seeds)
     failures = execute_all(tasks, code, jobs=jobs, force=force)
     if failures:
         raise BuildError(_report(failures, executed))
@@ -186,11 +186,18 @@ def _is_built(output_dir: Path, sources: str) -> bool:
     return bool(last["sources"] == sources and last["data"] == data_state())
 
 
-def _compute_runs(profile: str, output_dir: Path, jobs: int, device: "Device") -> None:
+def _compute_runs(
+    profile: str,
+    output_dir: Path,
+    jobs: int,
+    device: "Device",
+    manifest: str | None,
+    seeds: Sequence[int] | None,
+) -> None:
     from iaca import experiments, runs  # torch: not for a build that has nothing to do
 
     try:
-        experiments.compute_runs(profile, output_dir, jobs=jobs, device=device)
+        experiments.compute_runs(profile, output_dir, jobs, device, manifest, seeds)
     except runs.RunError as error:
         raise BuildError(f"{error}\nNothing was published; finished runs are kept.") from error
 

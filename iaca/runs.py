@@ -39,15 +39,8 @@ from iaca.paths import PACKAGE
 from iaca.training import Device, TrainingConfig, train
 
 # What decides a run's numbers. Figures, commands and the book do not.
-CODE = (
-    "data",
-    "models",
-    "metrics.py",
-    "corruption.py",
-    "protocol.py",
-    "evaluation.py",
-    "training.py",
-)
+CODE = ("data", "models", "metrics.py", "evaluation.py", "training.py")
+CPU_THREADS = 1  # of every run on a CPU, wherever it is made: the order of sums depends on it
 
 
 @dataclass(frozen=True)
@@ -99,7 +92,7 @@ class RunError(RuntimeError):
 @functools.cache
 def code_key() -> str:
     """Hash of the code that decides a run's numbers, docstrings and comments left out."""
-    return syntax_hash(*(path for name in CODE if (path := PACKAGE / name).exists()))
+    return syntax_hash(*(PACKAGE / name for name in CODE))
 
 
 def device_type(device: Device) -> Literal["cpu", "cuda"]:
@@ -154,7 +147,8 @@ def execute_run(
 ) -> Run:
     """Return a run, training it if it is not there; an interrupted training is continued.
 
-    Two processes that want the same run train it once: the second waits for the first.
+    On a CPU this process computes with one thread from then on, as every run does. Two processes
+    that want the same run train it once: the second waits for the first.
     """
     found = find_run(config, output_dir, device)
     if found is not None:
@@ -165,6 +159,8 @@ def execute_run(
     folder = output_dir / "runs" / key
     partial = folder.with_name(f".{key}.partial")
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if device_type(device) == "cpu":
+        torch.set_num_threads(CPU_THREADS)
     # The lock is the kernel's: it is gone with the process that held it, whatever killed it.
     with FileLock(folder.with_name(f".{key}.lock")):
         found = find_run(config, output_dir, device)
@@ -192,7 +188,6 @@ def execute_run(
             "parameters": sum(p.numel() for p in model.parameters()),
             "skipped_batches": int(trained.history["skipped_batches"].sum()),
             "seconds": round(time.monotonic() - started, 2),
-            "threads": torch.get_num_threads(),
         }
         trained.history.to_csv(partial / "history.csv", index=False)
         save_file(_contiguous(model.cpu().state_dict()), partial / "model.safetensors")
@@ -318,7 +313,6 @@ class _Grid:
 
 
 def _work(config: RunConfig, output_dir: Path, device: Device) -> float:
-    torch.set_num_threads(1)
     started = time.monotonic()
     execute_run(config, output_dir, device)
     return time.monotonic() - started

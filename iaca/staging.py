@@ -89,7 +89,7 @@ def stage(
     toc["root"] = "index"
     add_variants(toc, pages)
     _write_yaml(target / "_toc.yml", toc)
-    config = staged_config(_read_yaml(root / "_config.yml"), pages, provenance)
+    config = staged_config(_read_yaml(root / "_config.yml"), provenance)
     _write_yaml(target / "_config.yml", config)
     for prose in sorted((target / "book").rglob("*.md")):
         text = prose.read_text("utf-8")
@@ -108,20 +108,12 @@ def stage(
         os.utime(staged, (time, time))
 
 
-def staged_config(
-    config: dict[str, Any], pages: Sequence[Page], provenance: Provenance
-) -> dict[str, Any]:
+def staged_config(config: dict[str, Any], provenance: Provenance) -> dict[str, Any]:
     """Return the configuration of the staged book: nothing is executed, the build is stated."""
     config.setdefault("execute", {})["execute_notebooks"] = "off"
     settings = config.setdefault("html", {})
     settings["extra_footer"] = provenance.footer()
     settings["announcement"] = provenance.banner()
-    sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
-    sphinx["iaca_variants"] = {
-        f"notebooks/{page.name}": f"notebooks/{page.notebook}"
-        for page in pages
-        if page.name != page.notebook
-    }
     return config
 
 

@@ -115,6 +115,8 @@ def train(
     torch.manual_seed(seed)  # the GPUs' generators too; nothing here uses another library's
     info = store.info
     model = AffectRegressor(model_config, info.audio_dim, info.visual_dim, len(info.labels))
+    # Gates drew numbers above. Dropout shall not notice: its stream is the same in all arms.
+    torch.manual_seed(dropout_seed(seed))
     audio_statistics, visual_statistics = feature_statistics(store, split.train)
     model.standardise_audio.fit(audio_statistics)
     model.standardise_visual.fit(visual_statistics)
@@ -162,6 +164,11 @@ def train(
             after_epoch(epoch)
     model.load_state_dict(state.best_weights)
     return Trained(model, pd.DataFrame(state.history), state.best_epoch)
+
+
+def dropout_seed(seed: int) -> int:
+    """Seed of the random stream that training itself uses, apart from initialisation's."""
+    return 2**32 + seed
 
 
 def _train_epoch(

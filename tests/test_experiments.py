@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from toys import tiny_manifest
 
 from iaca.data.loading import DataConfig
 from iaca.experiments import (
@@ -12,8 +13,10 @@ from iaca.experiments import (
     VALIDITY_SHARES,
     arm_runs,
     book_runs,
+    compute_runs,
     get_profile,
     norm_runs,
+    sensitivity_runs,
     validity_runs,
 )
 from iaca.files import DataError
@@ -76,7 +79,30 @@ def test_the_book_needs_every_run_of_every_chapter(
     needed += [
         run for s in VALIDITY_SHARES for row in validity_runs(profile, s).values() for run in row
     ]
+    needed += [
+        run
+        for version in sensitivity_runs(profile, tmp_path).values()
+        for row in version.values()
+        for run in row
+    ]
     assert set(needed) == set(runs)
+    data = {run.data for run in runs}
+    assert {d.data_seed for d in data} == {0, 1, 2} and {d.norm_matched for d in data} == {
+        True,
+        False,
+    }
+
+
+def test_what_the_notebooks_are_given_is_computed_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RunConfig] = []
+    monkeypatch.setattr("iaca.experiments.execute_runs", lambda configs, *_: asked.extend(configs))
+    manifest = str(tiny_manifest(tmp_path / "manifests"))
+    compute_runs("smoke", tmp_path, manifest=manifest, seeds=[7, 8])
+    assert {run.seed for run in asked} == {7, 8}
+    on_it = [run for run in asked if run.data.manifest == manifest]
+    assert len(on_it) == len(ARMS) * 2
 
 
 def test_an_unknown_profile_is_named() -> None:

@@ -77,7 +77,7 @@ def test_the_book_is_whole_and_says_what_it_is(built: Path) -> None:
         assert "Its numbers mean nothing" in text and "seeds 3, 4" in text
         assert str(built) not in text, "a path of this machine is on the page"
     again = (html / "notebooks" / "again.html").read_text("utf-8")
-    assert "Once more" in again and "blob/main/notebooks/first.ipynb" in again
+    assert "Once more" in again
     assert "_static/vega.js" in again and "_static/mathjax/tex-mml-chtml.js" in again
     assert "_static/vega.js" not in index, "the chart library is loaded where there is no chart"
     assert "window.vegaEmbed" in (html / "_static" / "vega.js").read_text("utf-8")

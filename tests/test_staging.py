@@ -77,12 +77,11 @@ def test_paths_of_the_root_page_still_lead_where_they_led(
 
 def test_the_staged_configuration_executes_nothing_and_states_the_build() -> None:
     given = {"execute": {"execute_notebooks": "cache", "timeout": 5}, "html": {"baseurl": "x"}}
-    config = staged_config(copy.deepcopy(given), PAGES, PROVENANCE)
+    config = staged_config(copy.deepcopy(given), PROVENANCE)
     assert config["execute"] == {"execute_notebooks": "off", "timeout": 5}
     assert config["html"]["baseurl"] == "x"
     for part in ("smoke", "abc1234-dirty", "seeds 0, 1", "Python 3.11", "torch 2.6"):
         assert part in config["html"]["extra_footer"]
-    assert config["sphinx"]["config"]["iaca_variants"] == {"notebooks/a_real": "notebooks/a"}
 
 
 @pytest.mark.parametrize(

@@ -157,10 +157,11 @@ class AffectRegressor(nn.Module):
         self.standardise_visual = Standardise(visual_dim)
         self.encode_audio = Encoder(audio_dim, config)
         self.encode_visual = Encoder(visual_dim, config)
-        self.fusion = build_fusion(config, attention)
         # RJCA models the fused sequence too, in the plain and the gated arm alike.
         self.joint_encoder = BiLSTM(config.dim) if config.attention == "rjca" else nn.Identity()
         self.heads = nn.ModuleList(Head(config) for _ in range(targets))
+        # Last, and the gates last in it: with one seed, all arms start from the same weights.
+        self.fusion = build_fusion(config, attention)
 
     def encode(
         self, audio: Tensor, visual: Tensor, mask: Tensor | None = None
