@@ -213,3 +213,11 @@ def test_no_file_names_a_folder_of_one_user() -> None:
 )
 def test_folders_of_one_user_are_recognised(text: bytes, found: bool) -> None:
     assert bool(OWN_FOLDERS.search(text)) is found
+
+
+def test_what_the_readme_shows_and_links_to_is_there() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    inside = [target for target in targets if "://" not in target]
+    assert any(target.endswith(".png") for target in inside), "a picture of the rendered book"
+    assert [target for target in inside if not (ROOT / target).is_file()] == []
