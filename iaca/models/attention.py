@@ -296,6 +296,36 @@ class _TransformerBranch(nn.Module):
         return x + self.feed_forward(self.norm_feed(x)), weights
 
 
+class SelfAttention(nn.Module):
+    """Self-attention of one modality, residual and pre-norm: ``x + MHA(LN x)``.
+
+    What TCA does before its cross-attention, as a module of its own.
+
+    Args:
+        dim: d, a multiple of the heads.
+        heads: attention heads.
+        dropout: probability, on the attention weights.
+        positions: add sinusoidal positions to the input first.
+    """
+
+    def __init__(
+        self, dim: int, heads: int = 4, dropout: float = 0.0, positions: bool = False
+    ) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim {dim} is not a multiple of the {heads} heads")
+        self.positions = positions
+        self.norm = nn.LayerNorm(dim)
+        self.attention = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, L, d)`` to ``(B, L, d)``."""
+        if self.positions:
+            x = x + sinusoidal_positions(x.shape[1], x.shape[2]).to(x)
+        normed = self.norm(x)
+        return x + self.attention(normed, normed, normed, need_weights=False)[0]
+
+
 class BiLSTM(nn.Module):
     """One bidirectional LSTM layer from d features to d: d/2 units a direction."""
 

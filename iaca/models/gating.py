@@ -4,15 +4,19 @@ Tensors are ``(B, L, d)``; the paper writes ``d x L``.
 """
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
-from iaca.models.attention import Attended
-from iaca.models.fusions import JointRepresentation
+from iaca.models.attention import Attended, BiLSTM, SelfAttention
+from iaca.models.fusions import JointRepresentation, rectifier
 
 GateInit = Literal["xavier", "zero", "default"]
+Stages = Literal["both", "first", "second"]
+GateInput = Literal["own", "both", "raw"]
+JointGateInput = Literal["joint", "all"]
+Fallback = Literal["module", "raw", "lstm", "self_attention"]
 
 TEMPERATURE = 0.1  # the paper says "a small temperature"; this is its sibling paper's and code's
 
@@ -58,8 +62,7 @@ class Gate(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if init not in ("xavier", "zero", "default"):
-            raise ValueError(f"gate_init {init!r}: expected xavier, zero or default")
+        _one_of("gate_init", init, GateInit)
         self.temperature = _positive(temperature)
         self.linear = nn.Linear(dim, choices, bias=bias)
         if init == "default":
@@ -73,6 +76,37 @@ class Gate(nn.Module):
         """Map ``(B, L, d)`` to logits (Eq. 5) and weights (Eq. 6), ``(B, L, K)`` each."""
         logits = self.linear(x)
         return logits, (logits / self.temperature).softmax(dim=-1)
+
+
+class FixedGate(nn.Module):
+    """A gate that says the same at every clip, whatever it reads: a closed stage, or a frozen one.
+
+    It has no parameters and is no part of a saved model.
+
+    Args:
+        weights: K weights that sum to 1.
+
+    Raises:
+        ValueError: if the weights are negative or do not sum to 1.
+    """
+
+    weights: Tensor
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        if (weights < 0).any() or abs(weights.sum().item() - 1.0) > 1e-4:
+            raise ValueError(f"gate weights {weights.tolist()}: expected shares that sum to 1")
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map ``(B, L, d)`` to logits (``-inf`` for a closed choice) and weights, ``(B, L, K)``."""
+        weights = self.weights.to(x).expand(*x.shape[:-1], -1)
+        return weights.log(), weights
+
+
+def _one_of(name: str, value: str, names: Any) -> None:
+    if value not in get_args(names):
+        raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(names))}")
 
 
 def _positive(temperature: float) -> float:
@@ -110,7 +144,8 @@ class InconsistencyAware(nn.Module):
 
     Each gate reads what Eq. 5 gives it: stage 1 its own modality's attended feature, stage 2 the
     joint feature (the paper does not say; it is the parallel of Eq. 5). With its gates clamped to
-    (0, 1), (0, 1) and (0, 0, 1) this is exactly `PlainFusion`.
+    (0, 1), (0, 1) and (0, 0, 1) this is exactly `PlainFusion` with the same ``relu``, under every
+    option. The options are for ablations; their defaults are the paper's model.
 
     Args:
         attention: any module with ``forward(audio, visual) -> Attended``, the reader's included.
@@ -118,6 +153,21 @@ class InconsistencyAware(nn.Module):
         temperature: T of all three gates.
         gate_init: how the gates' weights start, see `Gate`.
         gate_bias: whether the gates have a bias.
+        stages: ``both``; ``first``, where the joint feature takes stage 2's place, as in the plain
+            fusion; ``second``, where stage 1 always takes the attended feature. The gates of a
+            stage that is left out have no parameters and always say the same.
+        gate_input: what stage 1's gates read: ``own``, their modality's attended feature;
+            ``both``, audio's and visual's attended features side by side; ``raw``, what the
+            attention was given, audio's and visual's side by side.
+        joint_gate_input: what stage 2's gate reads: ``joint``, or ``all``: audio, visual and joint
+            side by side.
+        relu: whether Eqs. 7-9 have their ReLU.
+        fallback: what stage 1 chooses in place of the attended feature: ``module``, what the
+            attention returns for it; ``raw``, what the attention was given; ``lstm`` and
+            ``self_attention``, a `BiLSTM` or `SelfAttention` of that, one for each modality.
+
+    Raises:
+        ValueError: for an unknown option, or one of a stage that is left out.
     """
 
     def __init__(
@@ -127,18 +177,53 @@ class InconsistencyAware(nn.Module):
         temperature: float = TEMPERATURE,
         gate_init: GateInit = "xavier",
         gate_bias: bool = True,
+        *,
+        stages: Stages = "both",
+        gate_input: GateInput = "own",
+        joint_gate_input: JointGateInput = "joint",
+        relu: bool = True,
+        fallback: Fallback = "module",
     ) -> None:
         super().__init__()
+        _one_of("stages", stages, Stages)
+        _one_of("gate_input", gate_input, GateInput)
+        _one_of("joint_gate_input", joint_gate_input, JointGateInput)
+        _one_of("fallback", fallback, Fallback)
+        if stages == "second" and (gate_input != "own" or fallback != "module"):
+            raise ValueError(
+                f"gate_input {gate_input!r}, fallback {fallback!r}: stage 1 is left out by stages "
+                "'second', expected own and module"
+            )
+        if stages == "first" and joint_gate_input != "joint":
+            raise ValueError(
+                f"joint_gate_input {joint_gate_input!r}: stage 2 is left out by stages 'first', "
+                "expected joint"
+            )
         self.attention = attention
+        self.gate_input, self.joint_gate_input = gate_input, joint_gate_input
+        self.fallback = fallback
+        self.rectify = rectifier(relu)
         self.joint = JointRepresentation(dim)
-        self.gate_audio = Gate(dim, 2, temperature, gate_init, gate_bias)
-        self.gate_visual = Gate(dim, 2, temperature, gate_init, gate_bias)
-        self.gate_audio_visual = Gate(dim, 3, temperature, gate_init, gate_bias)
+
+        def gate(reads: int, choices: int, left_out: bool) -> nn.Module:
+            if left_out:  # the last choice is the attended feature, or the joint one
+                return FixedGate(torch.eye(choices)[-1])
+            return Gate(reads, choices, temperature, gate_init, gate_bias)
+
+        reads = dim if gate_input == "own" else 2 * dim
+        self.gate_audio = gate(reads, 2, stages == "second")
+        self.gate_visual = gate(reads, 2, stages == "second")
+        reads = dim if joint_gate_input == "joint" else 3 * dim
+        self.gate_audio_visual = gate(reads, 3, stages == "first")
+        self.fall_back_audio = _fallback(fallback, dim)
+        self.fall_back_visual = _fallback(fallback, dim)
 
     def set_temperature(self, temperature: float) -> None:
-        """Change T of all three gates, for inference at another temperature than trained with."""
+        """Change T of all gates: while it is annealed, or for inference at another one."""
+        _positive(temperature)
         for gate in (self.gate_audio, self.gate_visual, self.gate_audio_visual):
-            gate.temperature = _positive(temperature)
+            if isinstance(gate, Gate):
+                gate.temperature = temperature
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Gates]:
         """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, with the gates."""
@@ -148,13 +233,20 @@ class InconsistencyAware(nn.Module):
     def steps(self, audio: Tensor, visual: Tensor) -> Steps:
         """The forward pass with everything it computed on the way."""
         attended: Attended = self.attention(audio, visual)
-        logits_audio, g_audio = self.gate_audio(attended.audio)  # (B, L, 2), Eqs. 5-6
-        logits_visual, g_visual = self.gate_visual(attended.visual)
-        x_att_gv = choose(g_visual, attended.self_visual, attended.visual)  # (B, L, d), Eq. 7
-        x_att_ga = choose(g_audio, attended.self_audio, attended.audio)  # Eq. 8
+        if self.fallback != "module":
+            attended = attended._replace(
+                self_audio=self.fall_back_audio(audio), self_visual=self.fall_back_visual(visual)
+            )
+        read_audio, read_visual = self._read(attended, audio, visual)
+        logits_audio, g_audio = self.gate_audio(read_audio)  # (B, L, 2), Eqs. 5-6
+        logits_visual, g_visual = self.gate_visual(read_visual)
+        x_att_gv = self.rectify(weigh(g_visual, attended.self_visual, attended.visual))  # Eq. 7
+        x_att_ga = self.rectify(weigh(g_audio, attended.self_audio, attended.audio))  # Eq. 8
         x_att_gav = self.joint(x_att_ga, x_att_gv)  # (B, L, d)
-        logits_audio_visual, g_audio_visual = self.gate_audio_visual(x_att_gav)  # (B, L, 3)
-        x_att_g = choose(g_audio_visual, x_att_ga, x_att_gv, x_att_gav)  # Eq. 9
+        everything = x_att_ga, x_att_gv, x_att_gav
+        read = x_att_gav if self.joint_gate_input == "joint" else torch.cat(everything, dim=-1)
+        logits_audio_visual, g_audio_visual = self.gate_audio_visual(read)  # (B, L, 3)
+        x_att_g = self.rectify(weigh(g_audio_visual, *everything))  # Eq. 9, (B, L, d)
         return Steps(
             attended,
             Gates(logits_audio, logits_visual, logits_audio_visual),
@@ -165,11 +257,28 @@ class InconsistencyAware(nn.Module):
             x_att_g,
         )
 
+    def _read(self, attended: Attended, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
+        """What stage 1's two gates read: ``(B, L, d)`` each, or ``(B, L, 2d)``."""
+        if self.gate_input == "own":
+            return attended.audio, attended.visual
+        pair = (attended.audio, attended.visual) if self.gate_input == "both" else (audio, visual)
+        side_by_side = torch.cat(pair, dim=-1)
+        return side_by_side, side_by_side
 
-def choose(gate: Tensor, *features: Tensor) -> Tensor:
-    """Weigh K features ``(B, L, d)`` by the columns of a gate ``(B, L, K)``, then ReLU.
+
+def _fallback(name: Fallback, dim: int) -> nn.Module:
+    match name:
+        case "lstm":
+            return BiLSTM(dim)
+        case "self_attention":
+            return SelfAttention(dim)
+    return nn.Identity()
+
+
+def weigh(gate: Tensor, *features: Tensor) -> Tensor:
+    """Weigh K features ``(B, L, d)`` by the columns of a gate ``(B, L, K)`` and add them up.
 
     The paper replicates each column to d rows; broadcasting does the same.
     """
     weighted = [gate[..., k, None] * feature for k, feature in enumerate(features)]
-    return torch.relu(functools.reduce(torch.add, weighted))
+    return functools.reduce(torch.add, weighted)

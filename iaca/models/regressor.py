@@ -17,7 +17,16 @@ from iaca.models.attention import (
     TransformerCrossAttention,
 )
 from iaca.models.fusions import Concatenation, PlainFusion
-from iaca.models.gating import TEMPERATURE, GateInit, Gates, InconsistencyAware
+from iaca.models.gating import (
+    TEMPERATURE,
+    Fallback,
+    GateInit,
+    GateInput,
+    Gates,
+    InconsistencyAware,
+    JointGateInput,
+    Stages,
+)
 
 AttentionName = Literal["none", "ca", "jca", "rjca", "tca"]
 FusionName = Literal["plain", "iaca"]
@@ -37,9 +46,16 @@ class ModelConfig:
         norm_axis: reading of Eq. 1, see `CrossAttention`.
         scale: whether Eq. 1 is divided by ``sqrt(d)``; the paper's is not.
         window: L, clips.
-        temperature: T of the gates; this and what follows are for ``iaca`` alone.
+        temperature: T of the gates, at which the model is evaluated; a training may come down to
+            it, see `TrainingConfig`. This and what follows are for gates alone,
+            ``gate_relu`` excepted.
         gate_init: how the gates start, see `Gate`.
         gate_bias: whether the gates have a bias.
+        stages: which of the two there are; for this and what follows see `InconsistencyAware`.
+        gate_input: what stage 1's gates read.
+        joint_gate_input: what stage 2's gate reads.
+        gate_relu: whether Eqs. 7-9 have their ReLU; the plain fusion has the same ones, or none.
+        fallback: what stage 1 chooses in place of the attended feature.
     """
 
     attention: AttentionName = "ca"
@@ -53,6 +69,11 @@ class ModelConfig:
     temperature: float = TEMPERATURE
     gate_init: GateInit = "xavier"
     gate_bias: bool = True
+    stages: Stages = "both"
+    gate_input: GateInput = "own"
+    joint_gate_input: JointGateInput = "joint"
+    gate_relu: bool = True
+    fallback: Fallback = "module"
 
 
 class Prediction(NamedTuple):
@@ -221,10 +242,24 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
     if config.attention == "none" and attention is None:
         if config.fusion != "plain":
             raise ValueError(f"fusion {config.fusion!r} needs an attention to wrap, not 'none'")
-        return Concatenation(config.dim)
+        return Concatenation(config.dim, config.gate_relu)
     attention = attention or build_attention(config)
     if config.fusion == "plain":
-        return PlainFusion(attention, config.dim)
+        return PlainFusion(attention, config.dim, config.gate_relu)
+    return build_gates(config, attention)
+
+
+def build_gates(config: ModelConfig, attention: nn.Module) -> InconsistencyAware:
+    """Wrap an attention in the gates that a configuration describes."""
     return InconsistencyAware(
-        attention, config.dim, config.temperature, config.gate_init, config.gate_bias
+        attention,
+        config.dim,
+        config.temperature,
+        config.gate_init,
+        config.gate_bias,
+        stages=config.stages,
+        gate_input=config.gate_input,
+        joint_gate_input=config.joint_gate_input,
+        relu=config.gate_relu,
+        fallback=config.fallback,
     )

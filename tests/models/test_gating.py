@@ -12,7 +12,7 @@ from toys import toy_split, toy_store
 
 from iaca.models.attention import Attended, CrossAttention
 from iaca.models.fusions import PlainFusion
-from iaca.models.gating import Gate, InconsistencyAware, choose
+from iaca.models.gating import Gate, InconsistencyAware, weigh
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.training import TrainingConfig, train
 
@@ -201,10 +201,10 @@ def test_initialisation_follows_its_name() -> None:
     assert Gate(512, 2, bias=False).linear.bias is None
 
 
-def test_choose_is_a_weighted_sum_then_relu() -> None:
+def test_weigh_is_a_weighted_sum() -> None:
     gate = torch.tensor([[[0.25, 0.75]]])
     first, second = torch.tensor([[[4.0, -4.0]]]), torch.tensor([[[0.0, 1.0]]])
-    assert choose(gate, first, second).tolist() == [[[1.0, 0.0]]]
+    assert weigh(gate, first, second).tolist() == [[[1.0, -0.25]]]
 
 
 class Mean(nn.Module):
@@ -227,7 +227,7 @@ def test_a_readers_own_attention_can_be_wrapped() -> None:
     [
         ({"temperature": 0.0}, "temperature 0.0: expected a positive"),
         ({"temperature": float("nan")}, "temperature nan"),
-        ({"gate_init": "ones"}, "gate_init 'ones': expected xavier, zero or default"),
+        ({"gate_init": "ones"}, "gate_init 'ones': expected one of xavier, zero, default"),
     ],
 )
 def test_bad_options_are_named(options: dict[str, object], message: str) -> None:
