@@ -3,7 +3,8 @@
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -18,7 +19,8 @@ from iaca.data.splits import Split
 from iaca.data.windows import Window, feature_statistics, gather, training_windows
 from iaca.evaluation import predict, score
 from iaca.metrics import ccc_loss
-from iaca.models.regressor import AffectRegressor, ModelConfig
+from iaca.models.gating import InconsistencyAware
+from iaca.models.regressor import GATED, AffectRegressor, ModelConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -43,6 +45,9 @@ class TrainingConfig:
         weight_decay: AdamW's.
         clip_norm: largest gradient norm.
         precision: as Fabric names it.
+        temperature_start: T of the gates in the first epoch; it then falls (or rises) by the same
+            factor every epoch to the model's own T. Without it, T is the model's throughout.
+        anneal_epochs: epochs until the model's own T is reached.
     """
 
     epochs: int = 20
@@ -52,6 +57,16 @@ class TrainingConfig:
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     precision: Precision = "32-true"
+    temperature_start: float | None = None
+    anneal_epochs: int = 10
+
+    def temperature(self, epoch: int, final: float) -> float:
+        """T in an epoch (counted from 0) of a model whose own T is ``final``."""
+        if self.temperature_start is None or epoch >= self.anneal_epochs:
+            return final
+        return self.temperature_start * (final / self.temperature_start) ** (
+            epoch / self.anneal_epochs
+        )
 
 
 class Trained(NamedTuple):
@@ -87,8 +102,10 @@ def train(
 ) -> Trained:
     """Train a model on `split.train` and keep the epoch that scores best on `split.select`.
 
-    `split.report` is never looked at. The same seed, device and number of threads give the same
-    weights, also when training was interrupted and goes on from ``checkpoint``.
+    `split.report` is never looked at. With a temperature that is annealed, the model is evaluated
+    at its own T after every epoch: what is selected is what is used. The same seed, device and
+    number of threads give the same weights, also when training was interrupted and goes on from
+    ``checkpoint``.
 
     Args:
         model_config: the model.
@@ -104,10 +121,10 @@ def train(
 
     Raises:
         TrainingError: on a loss or a prediction that is not finite, if no window has a valid
-            label, if there are no epochs, or on a checkpoint that is damaged or another training's.
+            label, if there are no epochs, if a temperature is annealed that does not exist or is
+            not positive, or on a checkpoint that is damaged or another training's.
     """
-    if training_config.epochs < 1:
-        raise TrainingError(f"epochs {training_config.epochs}: expected at least 1")
+    _check(training_config, model_config)
     # Imported here: it brings torch's compiler along, seconds that loading a run need not wait.
     from lightning_fabric import Fabric
 
@@ -138,15 +155,16 @@ def train(
     epochs = range(state.epoch, training_config.epochs)
     bar = tqdm(epochs, disable=not progress, desc="epochs", leave=False)
     for epoch in bar:
-        losses = _train_epoch(
-            fabric, wrapped, optimiser, store, windows, order, training_config, epoch
-        )
+        with _annealed(model, training_config, epoch) as temperature:
+            losses = _train_epoch(
+                fabric, wrapped, optimiser, store, windows, order, training_config, epoch
+            )
         predictions = predict(model, store, split.select).predictions
         _check_finite(predictions, epoch)
         selected = score(predictions, store)
         state.epoch = epoch + 1
         state.history.append(
-            {"epoch": epoch, **losses, "select_mean": selected.mean}
+            {"epoch": epoch, **losses, **temperature, "select_mean": selected.mean}
             | {f"select_{name}": value for name, value in selected.pooled.items()}
         )
         # A score of NaN (predictions and labels constant) is kept only until there is a number.
@@ -169,6 +187,44 @@ def train(
 def dropout_seed(seed: int) -> int:
     """Seed of the random stream that training itself uses, apart from initialisation's."""
     return 2**32 + seed
+
+
+def _check(config: TrainingConfig, model: ModelConfig) -> None:
+    if config.epochs < 1:
+        raise TrainingError(f"epochs {config.epochs}: expected at least 1")
+    if config.temperature_start is not None:
+        if not config.temperature_start > 0:
+            raise TrainingError(
+                f"temperature_start {config.temperature_start}: expected a positive number"
+            )
+        if config.anneal_epochs < 1:
+            raise TrainingError(f"anneal_epochs {config.anneal_epochs}: expected at least 1")
+        if model.fusion not in GATED:
+            raise TrainingError(
+                f"temperature_start {config.temperature_start}: fusion {model.fusion!r} has no "
+                "gates, expected None"
+            )
+
+
+@contextmanager
+def _annealed(
+    model: AffectRegressor, config: TrainingConfig, epoch: int
+) -> Iterator[dict[str, float]]:
+    """Set T for an epoch and the model's own afterwards; give what the history says of it.
+
+    T follows from the epoch's number alone, so that a resumed training needs to know no more.
+    """
+    if config.temperature_start is None:
+        yield {}
+        return
+    gated, final = model.fusion, model.config.temperature
+    assert isinstance(gated, InconsistencyAware)
+    temperature = config.temperature(epoch, final)
+    gated.set_temperature(temperature)
+    try:
+        yield {"temperature": temperature}
+    finally:
+        gated.set_temperature(final)
 
 
 def _train_epoch(

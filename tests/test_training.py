@@ -16,6 +16,7 @@ from iaca.data.recordings import RecordingStore, write_store
 from iaca.data.splits import Split
 from iaca.data.windows import evaluation_windows, feature_statistics
 from iaca.evaluation import predict, score
+from iaca.models.gating import Gate
 from iaca.models.regressor import ModelConfig
 from iaca.training import Trained, TrainingConfig, TrainingError, train
 
@@ -292,3 +293,75 @@ def test_short_recordings_train_too(tmp_path: Path) -> None:
 def test_no_epochs_are_refused(store: RecordingStore) -> None:
     with pytest.raises(TrainingError, match="epochs 0: expected at least 1"):
         fit(store, config=TrainingConfig(epochs=0))
+
+
+GATED = ModelConfig(fusion="iaca", dim=8, window=4, dropout=0.2, temperature=0.1)
+ANNEALED = TrainingConfig(epochs=4, batch_size=4, hop=2, temperature_start=1.6, anneal_epochs=2)
+
+
+def test_the_temperature_falls_by_the_same_factor_to_the_models_own() -> None:
+    config = TrainingConfig(temperature_start=1.6, anneal_epochs=4)
+    found = [config.temperature(epoch, 0.1) for epoch in range(7)]
+    assert found == pytest.approx([1.6, 0.8, 0.4, 0.2, 0.1, 0.1, 0.1])
+    assert found[4:] == [0.1] * 3
+    assert [TrainingConfig().temperature(epoch, 0.3) for epoch in (0, 9)] == [0.3, 0.3]
+
+
+def test_an_epoch_is_trained_at_its_temperature_and_judged_at_the_models(
+    store: RecordingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[bool, list[float]] = {True: [], False: []}
+
+    def watched(gate: Gate, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        temperatures = seen[gate.training]
+        if not temperatures or temperatures[-1] != gate.temperature:
+            temperatures.append(gate.temperature)
+        return forward(gate, x)
+
+    forward = Gate.forward
+    monkeypatch.setattr(Gate, "forward", watched)
+    trained = fit(store, GATED, ANNEALED)
+    assert seen[True] == pytest.approx([1.6, 0.4, 0.1]) and seen[False] == [0.1]
+    assert trained.history["temperature"].tolist() == pytest.approx([1.6, 0.4, 0.1, 0.1])
+    assert trained.model.fusion.gate_audio.temperature == 0.1
+    assert not same(trained, fit(store, GATED))
+    assert "temperature" not in fit(store, GATED).history
+
+
+@pytest.mark.parametrize("stops", [(0,), (1,), (0, 1, 2)], ids=str)
+def test_an_annealed_training_goes_on_exactly_where_it_stopped(
+    store: RecordingStore, tmp_path: Path, stops: tuple[int, ...]
+) -> None:
+    whole = fit(store, GATED, ANNEALED)
+    waiting = list(stops)
+
+    def stop(epoch: int) -> None:
+        if waiting and epoch == waiting[0]:
+            waiting.pop(0)
+            raise StopHereError
+
+    options = {
+        "checkpoint": tmp_path / "resume.pt",
+        "checkpoint_seconds": 0.0,
+        "after_epoch": stop,
+    }
+    for _ in stops:
+        with pytest.raises(StopHereError):
+            fit(store, GATED, ANNEALED, **options)
+    assert same(whole, fit(store, GATED, ANNEALED, **options))
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "message"),
+    [
+        (MODEL, {"temperature_start": 1.0}, "fusion 'plain' has no gates"),
+        (GATED, {"temperature_start": 0.0}, "temperature_start 0.0: expected a positive"),
+        (GATED, {"temperature_start": 1.0, "anneal_epochs": 0}, "anneal_epochs 0: expected at"),
+    ],
+    ids=["plain", "zero", "epochs"],
+)
+def test_a_temperature_that_cannot_be_annealed_is_refused(
+    store: RecordingStore, model: ModelConfig, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message):
+        fit(store, model, TrainingConfig(**changes))

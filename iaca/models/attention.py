@@ -296,6 +296,29 @@ class _TransformerBranch(nn.Module):
         return x + self.feed_forward(self.norm_feed(x)), weights
 
 
+class WithoutCrossAttention(nn.Module):
+    """An attention that attends to nothing else: what it returns as attended is what it encodes.
+
+    Under IACA's gates it tells how much of a gain is the gates' own. Stage 1 then chooses between
+    a feature and itself, so that only stage 2 has anything to choose.
+
+    Args:
+        encode_audio: audio's own encoder, ``(B, L, d)`` to ``(B, L, d)``, which may look at other
+            clips but at no other modality; `torch.nn.Identity` for none.
+        encode_visual: the same for visual.
+    """
+
+    def __init__(self, encode_audio: nn.Module, encode_visual: nn.Module) -> None:
+        super().__init__()
+        self.encode_audio = encode_audio
+        self.encode_visual = encode_visual
+
+    def forward(self, audio: Tensor, visual: Tensor, return_scores: bool = False) -> Attended:
+        """Encode ``audio (B, L, d)`` and ``visual (B, L, d)``; there are no scores."""
+        audio, visual = self.encode_audio(audio), self.encode_visual(visual)
+        return Attended(audio, visual, audio, visual, {} if return_scores else None)
+
+
 class SelfAttention(nn.Module):
     """Self-attention of one modality, residual and pre-norm: ``x + MHA(LN x)``.
 

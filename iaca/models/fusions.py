@@ -57,6 +57,71 @@ class PlainFusion(nn.Module):
         return self.rectify(fused), None
 
 
+class ResidualFusion(nn.Module):
+    r"""The plain fusion with a small residual MLP on its joint feature: as large as IACA, no gates.
+
+    .. math::
+        J &= \mathrm{FC}\,[\mathrm{ReLU}\,X_{att,a} ; \mathrm{ReLU}\,X_{att,v}] \\
+        X &= \mathrm{ReLU}(J + W_2\,\mathrm{ReLU}(W_1 J + b_1) + b_2)
+
+    It controls for size: a gain that more parameters at the same place also bring is not the
+    gates'. The MLP reads what stage 2's gate reads, and adds to what stage 2 weighs.
+
+    Args:
+        attention: any module with ``forward(audio, visual) -> Attended``.
+        dim: d.
+        extra: parameters that the MLP should add; its hidden size h is the one whose
+            h (2d + 1) + d is nearest to it, and at least 1.
+        relu: whether the plain fusion has its ReLUs; the MLP keeps its own.
+    """
+
+    def __init__(self, attention: nn.Module, dim: int, extra: int, relu: bool = True) -> None:
+        super().__init__()
+        self.attention = attention
+        self.joint = JointRepresentation(dim)
+        hidden = max(1, round((extra - dim) / (2 * dim + 1)))
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim))
+        self.rectify = rectifier(relu)
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, without gates."""
+        attended: Attended = self.attention(audio, visual)
+        joint = self.joint(self.rectify(attended.audio), self.rectify(attended.visual))
+        return self.rectify(joint + self.mlp(joint)), None
+
+
+class RawAndAttendedFusion(nn.Module):
+    """The plain fusion with everything that stage 1 chooses from, side by side: no gates.
+
+    ``ReLU(FC [ReLU x_a ; ReLU x_att,a ; ReLU x_v ; ReLU x_att,v])``, where ``x_m`` is what the
+    attention lets stage 1 fall back to. It controls for access: a fixed mixture of un-attended and
+    attended features is within its reach, a choice that differs from clip to clip is not. It has
+    2d² parameters more than the plain fusion, many more than the gates.
+
+    Args:
+        attention: any module with ``forward(audio, visual) -> Attended``.
+        dim: d.
+        relu: whether there are ReLUs, as in `PlainFusion`.
+    """
+
+    def __init__(self, attention: nn.Module, dim: int, relu: bool = True) -> None:
+        super().__init__()
+        self.attention = attention
+        self.joint = JointRepresentation(dim, features=4)
+        self.rectify = rectifier(relu)
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, without gates."""
+        attended: Attended = self.attention(audio, visual)
+        everything = (
+            attended.self_audio,
+            attended.audio,
+            attended.self_visual,
+            attended.visual,
+        )
+        return self.rectify(self.joint(*(self.rectify(x) for x in everything))), None
+
+
 class Concatenation(nn.Module):
     """Feature concatenation and a fully connected layer, clip by clip: no attention at all.
 

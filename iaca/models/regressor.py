@@ -1,7 +1,7 @@
 """From standardised features to predictions: encoders, a fusion, one head a target."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -14,9 +14,16 @@ from iaca.models.attention import (
     JointCrossAttention,
     NormAxis,
     RecursiveJointCrossAttention,
+    SelfAttention,
     TransformerCrossAttention,
+    WithoutCrossAttention,
 )
-from iaca.models.fusions import Concatenation, PlainFusion
+from iaca.models.fusions import (
+    Concatenation,
+    PlainFusion,
+    RawAndAttendedFusion,
+    ResidualFusion,
+)
 from iaca.models.gating import (
     TEMPERATURE,
     Fallback,
@@ -29,8 +36,10 @@ from iaca.models.gating import (
 )
 
 AttentionName = Literal["none", "ca", "jca", "rjca", "tca"]
-FusionName = Literal["plain", "iaca"]
+FusionName = Literal["plain", "iaca", "residual_mlp", "raw_and_attended", "gates_only"]
 EncoderNorm = Literal["l2", "layer", "none"]
+
+GATED: tuple[FusionName, ...] = ("iaca", "gates_only")  # the fusions that have gates
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,9 @@ class ModelConfig:
 
     Attributes:
         attention: ``none`` is concatenation without attention.
-        fusion: ``plain``, or ``iaca`` with the paper's two stages of gates.
+        fusion: ``plain``, or ``iaca`` with the paper's two stages of gates, or one of three
+            controls: ``residual_mlp`` (`ResidualFusion`), ``raw_and_attended``
+            (`RawAndAttendedFusion`), ``gates_only`` (stage 2 over `WithoutCrossAttention`).
         dim: d, features inside the model.
         encoder_norm: what follows the encoders' linear layer; the same for all models.
         dropout: probability, on encoded features and in the heads.
@@ -235,7 +246,8 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
     """Build the fusion that a configuration names, around its attention or the given one.
 
     Raises:
-        ValueError: for an unknown fusion, or gates without an attention.
+        ValueError: for an unknown fusion, a fusion that needs an attention and has none, or
+            ``gates_only`` around an attention whose own encoders are not known.
     """
     if config.fusion not in get_args(FusionName):
         raise ValueError(f"fusion {config.fusion!r}: expected one of {get_args(FusionName)}")
@@ -243,10 +255,53 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
         if config.fusion != "plain":
             raise ValueError(f"fusion {config.fusion!r} needs an attention to wrap, not 'none'")
         return Concatenation(config.dim, config.gate_relu)
+    if config.fusion == "gates_only":
+        if attention is not None:
+            raise ValueError("fusion 'gates_only' takes no attention: it leaves one out")
+        if config.stages == "first":
+            raise ValueError("stages 'first': fusion 'gates_only' has only the second")
+        # Stage 1 would choose between a feature and itself.
+        return build_gates(replace(config, stages="second"), build_without_cross_attention(config))
     attention = attention or build_attention(config)
-    if config.fusion == "plain":
-        return PlainFusion(attention, config.dim, config.gate_relu)
+    match config.fusion:
+        case "plain":
+            return PlainFusion(attention, config.dim, config.gate_relu)
+        case "residual_mlp":
+            extra = gate_parameters(config)
+            return ResidualFusion(attention, config.dim, extra, config.gate_relu)
+        case "raw_and_attended":
+            return RawAndAttendedFusion(attention, config.dim, config.gate_relu)
     return build_gates(config, attention)
+
+
+def build_without_cross_attention(config: ModelConfig) -> WithoutCrossAttention:
+    """Build what is left of a configuration's attention without anything across modalities.
+
+    That is nothing for CA and JCA, the BiLSTMs for RJCA, positions and self-attention for TCA.
+    """
+
+    def encoder() -> nn.Module:
+        match config.attention:
+            case "rjca":
+                return BiLSTM(config.dim)
+            case "tca":
+                return SelfAttention(config.dim, dropout=config.dropout, positions=True)
+        return nn.Identity()
+
+    return WithoutCrossAttention(encoder(), encoder())
+
+
+def gate_parameters(config: ModelConfig) -> int:
+    """How many parameters the gates of a configuration have: what IACA adds to a plain model."""
+    with torch.random.fork_rng(devices=[]):  # counting must not change what is drawn next
+        gated = build_gates(config, nn.Identity())
+        shared = PlainFusion(nn.Identity(), config.dim)
+    return count_parameters(gated) - count_parameters(shared)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """How many numbers a module learns."""
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def build_gates(config: ModelConfig, attention: nn.Module) -> InconsistencyAware:
