@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from iaca.data.recordings import RecordingStore
@@ -99,6 +99,7 @@ def train(
     progress: bool = False,
     checkpoint_seconds: float = 30.0,
     after_epoch: Callable[[int], None] | None = None,
+    attention: Callable[[], nn.Module] | None = None,
 ) -> Trained:
     """Train a model on `split.train` and keep the epoch that scores best on `split.select`.
 
@@ -118,6 +119,8 @@ def train(
         progress: show a bar.
         checkpoint_seconds: least time between two checkpoints.
         after_epoch: called with the epoch's number once it is complete and checkpointed.
+        attention: makes an attention of the reader's own, in place of the configuration's; called
+            once the seed is set.
 
     Raises:
         TrainingError: on a loss or a prediction that is not finite, if no window has a valid
@@ -131,7 +134,13 @@ def train(
     fabric = Fabric(accelerator=device, devices=1, precision=training_config.precision)
     torch.manual_seed(seed)  # the GPUs' generators too; nothing here uses another library's
     info = store.info
-    model = AffectRegressor(model_config, info.audio_dim, info.visual_dim, len(info.labels))
+    model = AffectRegressor(
+        model_config,
+        info.audio_dim,
+        info.visual_dim,
+        len(info.labels),
+        attention() if attention is not None else None,
+    )
     # Gates drew numbers above. Dropout shall not notice: its stream is the same in all arms.
     torch.manual_seed(dropout_seed(seed))
     audio_statistics, visual_statistics = feature_statistics(store, split.train)

@@ -19,7 +19,7 @@ pybtex_database = pytest.importorskip("pybtex.database", reason="pybtex comes wi
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
-PAGES = ("references.md", "notation.md", "glossary.md", "rerun.md")
+PAGES = ("references.md", "notation.md", "glossary.md", "own_attention.md", "rerun.md")
 
 # The reference list at the end of the paper: first author's family name, year, words of the title.
 # [11] prints the author's given name, Liam; [19] prints 2022, the issue is of 2023.
