@@ -198,44 +198,6 @@ def dropout_seed(seed: int) -> int:
     return 2**32 + seed
 
 
-def _check(config: TrainingConfig, model: ModelConfig) -> None:
-    if config.epochs < 1:
-        raise TrainingError(f"epochs {config.epochs}: expected at least 1")
-    if config.temperature_start is not None:
-        if not config.temperature_start > 0:
-            raise TrainingError(
-                f"temperature_start {config.temperature_start}: expected a positive number"
-            )
-        if config.anneal_epochs < 1:
-            raise TrainingError(f"anneal_epochs {config.anneal_epochs}: expected at least 1")
-        if model.fusion not in GATED:
-            raise TrainingError(
-                f"temperature_start {config.temperature_start}: fusion {model.fusion!r} has no "
-                "gates, expected None"
-            )
-
-
-@contextmanager
-def _annealed(
-    model: AffectRegressor, config: TrainingConfig, epoch: int
-) -> Iterator[dict[str, float]]:
-    """Set T for an epoch and the model's own afterwards; give what the history says of it.
-
-    T follows from the epoch's number alone, so that a resumed training needs to know no more.
-    """
-    if config.temperature_start is None:
-        yield {}
-        return
-    gated, final = model.fusion, model.config.temperature
-    assert isinstance(gated, InconsistencyAware)
-    temperature = config.temperature(epoch, final)
-    gated.set_temperature(temperature)
-    try:
-        yield {"temperature": temperature}
-    finally:
-        gated.set_temperature(final)
-
-
 def _train_epoch(
     fabric: "Fabric",
     model: Any,
@@ -283,6 +245,44 @@ def _check_finite(predictions: Mapping[str, Tensor], epoch: int) -> None:
                 f"epoch {epoch}, after its last batch: predictions of recording {name!r} hold NaN "
                 "or an infinite value"
             )
+
+
+def _check(config: TrainingConfig, model: ModelConfig) -> None:
+    if config.epochs < 1:
+        raise TrainingError(f"epochs {config.epochs}: expected at least 1")
+    if config.temperature_start is not None:
+        if not config.temperature_start > 0:
+            raise TrainingError(
+                f"temperature_start {config.temperature_start}: expected a positive number"
+            )
+        if config.anneal_epochs < 1:
+            raise TrainingError(f"anneal_epochs {config.anneal_epochs}: expected at least 1")
+        if model.fusion not in GATED:
+            raise TrainingError(
+                f"temperature_start {config.temperature_start}: fusion {model.fusion!r} has no "
+                "gates, expected None"
+            )
+
+
+@contextmanager
+def _annealed(
+    model: AffectRegressor, config: TrainingConfig, epoch: int
+) -> Iterator[dict[str, float]]:
+    """Set T for an epoch and the model's own afterwards; give what the history says of it.
+
+    T follows from the epoch's number alone, so that a resumed training needs to know no more.
+    """
+    if config.temperature_start is None:
+        yield {}
+        return
+    gated, final = model.fusion, model.config.temperature
+    assert isinstance(gated, InconsistencyAware)
+    temperature = config.temperature(epoch, final)
+    gated.set_temperature(temperature)
+    try:
+        yield {"temperature": temperature}
+    finally:
+        gated.set_temperature(final)
 
 
 def _save(
