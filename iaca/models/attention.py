@@ -360,7 +360,8 @@ class BiLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, L, d)`` to ``(B, L, d)``."""
-        return self.lstm(x)[0]
+        # Layouts round differently, and gates change the layout: equal features, equal output.
+        return self.lstm(x.contiguous())[0]
 
 
 def sinusoidal_positions(length: int, dim: int) -> Tensor:

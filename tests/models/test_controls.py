@@ -225,9 +225,10 @@ def test_gates_only_is_stage_2_over_encoders(attention: str) -> None:
 @pytest.mark.parametrize("fusion", CONTROLS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_gradients_reach_every_parameter_of_a_control(fusion: str, attention: str) -> None:
-    torch.manual_seed(5)
-    model = AffectRegressor(ModelConfig(attention, fusion, dim=D, window=L, dropout=0.0), 6, 7, 2)
-    model(torch.randn(B, L, 6), torch.randn(B, L, 7)).values.square().sum().backward()
+    config = ModelConfig(attention, fusion, dim=D, window=L, dropout=0.0, temperature=3.0)
+    model = spread(AffectRegressor(config, 6, 7, 2))  # wide enough that no ReLU is off throughout
+    (audio, _), (_, visual) = features(dim=6), features(dim=7)
+    model(audio, visual).values.square().sum().backward()
     idle = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     # Keys of an attention are only known up to a constant, which softmax takes out.
     assert not [name for name in idle if "in_proj_bias" not in name]

@@ -230,10 +230,7 @@ def test_with_its_gates_clamped_every_option_is_the_plain_model_exactly(
     assert not torch.equal(gated(*inputs).values, plain(*inputs).values)
     for gate, choices in (("audio", 2), ("visual", 2), ("audio_visual", 3)):
         setattr(gated.fusion, f"gate_{gate}", FixedGate(torch.eye(choices)[-1]))
-    encoded = plain.encode(*inputs)
-    assert torch.equal(gated.fusion(*encoded)[0], plain.fusion(*encoded)[0])
-    # RJCA's joint BiLSTM rounds by its input's memory layout, which gates change.
-    torch.testing.assert_close(gated(*inputs).values, plain(*inputs).values, rtol=0, atol=1e-14)
+    assert torch.equal(gated(*inputs).values, plain(*inputs).values)
 
 
 def test_without_relu_the_plain_fusion_is_linear_and_the_head_is_not() -> None:
