@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -326,6 +326,10 @@ def describe(config: RunConfig) -> str:
     parts += [f"share {data.share:.2f}"] if data.share is not None else []
     parts += ["oracle"] if data.oracle else []
     named: list[str] = [model.attention, model.fusion]
-    named += [f"{model.gate_init}-started"] if model.fusion == "iaca" else []
-    named += [] if model.encoder_norm == ModelConfig.encoder_norm else [model.encoder_norm]
+    named += [
+        f"{option.name}={value}"
+        for option in fields(ModelConfig)
+        if option.name not in ("attention", "fusion", "dim")
+        and (value := getattr(model, option.name)) != option.default
+    ]
     return f"{' '.join(parts)}, {' '.join(named)}, seed {config.seed}"
