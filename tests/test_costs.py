@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from iaca.costs import Cost, count, count_attention, count_fusion, count_regressor
-from iaca.models.attention import Attended, BiLSTM, CrossAttention, TransformerCrossAttention
+from iaca.models.attention import Attended, CrossAttention, TransformerCrossAttention
 from iaca.models.gating import Gate
+from iaca.models.layers import BiLSTM
 from iaca.models.regressor import ModelConfig
 
 B, L, D = 2, 5, 8

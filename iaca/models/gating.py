@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from iaca.models.attention import Attended, BiLSTM, SelfAttention
+from iaca.models.attention import Attended
 from iaca.models.fusions import JointRepresentation, rectifier
+from iaca.models.layers import BiLSTM, SelfAttention
 
 GateInit = Literal["xavier", "zero", "default"]
 Stages = Literal["both", "first", "second"]

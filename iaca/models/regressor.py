@@ -9,12 +9,10 @@ from torch import Tensor, nn
 
 from iaca.data.windows import WINDOW_LENGTH, Statistics
 from iaca.models.attention import (
-    BiLSTM,
     CrossAttention,
     JointCrossAttention,
     NormAxis,
     RecursiveJointCrossAttention,
-    SelfAttention,
     TransformerCrossAttention,
     WithoutCrossAttention,
 )
@@ -34,6 +32,7 @@ from iaca.models.gating import (
     JointGateInput,
     Stages,
 )
+from iaca.models.layers import BiLSTM, SelfAttention
 
 AttentionName = Literal["none", "ca", "jca", "rjca", "tca"]
 FusionName = Literal["plain", "iaca", "residual_mlp", "raw_and_attended", "gates_only"]

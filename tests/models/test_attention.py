@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from iaca.models.attention import (
     Attended,
-    BiLSTM,
     CrossAttention,
     JointCrossAttention,
     RecursiveJointCrossAttention,
     TransformerCrossAttention,
-    sinusoidal_positions,
 )
+from iaca.models.layers import BiLSTM, sinusoidal_positions
 from iaca.models.regressor import AffectRegressor, ModelConfig
 
 DIM, LENGTH = 4, 3

@@ -9,15 +9,14 @@ from torch import Tensor, nn
 
 from iaca.models.attention import (
     Attended,
-    BiLSTM,
     CrossAttention,
     RecursiveJointCrossAttention,
-    SelfAttention,
     TransformerCrossAttention,
     WithoutCrossAttention,
 )
 from iaca.models.fusions import PlainFusion, RawAndAttendedFusion, ResidualFusion
 from iaca.models.gating import InconsistencyAware
+from iaca.models.layers import BiLSTM, SelfAttention
 from iaca.models.regressor import (
     AffectRegressor,
     ModelConfig,

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from reference import affine, layer_norm, lstm, multi_head_attention
 from torch import Tensor, nn
 
-from iaca.models.attention import CrossAttention, SelfAttention
+from iaca.models.attention import CrossAttention
 from iaca.models.gating import FixedGate, Gate, InconsistencyAware
+from iaca.models.layers import SelfAttention
 from iaca.models.regressor import AffectRegressor, ModelConfig
 
 B, L, D = 3, 5, 4
