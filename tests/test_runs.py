@@ -123,7 +123,7 @@ def test_code_is_what_decides_numbers_without_its_docstrings(
     assert changed("metrics.py", "1e-8", "1e-7")
     assert changed("training.py", "epochs: int = 20", "epochs: int = 21")
     assert changed("evaluation.py", "256", "255")
-    assert changed("models/attention.py", "10_000.0", "1_000.0")
+    assert changed("models/layers.py", "10_000.0", "1_000.0")
     assert changed("data/windows.py", "WINDOW_LENGTH = 16", "WINDOW_LENGTH = 15")
     assert not changed("metrics.py", "as a score and as a loss", "twice")
     assert not changed("models/attention.py", "CA, and its baselines", "all of them")
