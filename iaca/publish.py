@@ -60,6 +60,7 @@ PAGES = (
         {"manifest": "hri_enjoyment"},
         "Training on real data: enjoyment in conversations with a robot",
     ),
+    Page("04_ablations", "04_ablations"),
 )
 RENDERERS = (
     "jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme", "vl-convert-python",

@@ -123,26 +123,43 @@ def _intervals(samples: Tensor, by_seed: Tensor, subjects: int) -> list[Interval
 
 def ccc_intervals(model: Moments, resamples: int = 1000, seed: int = 0) -> list[Interval]:
     """Pooled CCC of one model: an interval a target, and last that of the targets' mean."""
-    seeds, subjects = model.sums.shape[:2]
-    draws = resample(subjects, seeds, resamples, seed)
-    return _intervals(_bootstrap(model, draws), ccc_of_sums(model.sums.sum(dim=1)), subjects)
+    return contrast([(1.0, model)], resamples, seed)
 
 
-def paired_differences(
-    model: Moments, baseline: Moments, resamples: int = 1000, seed: int = 0
+def contrast(
+    terms: Sequence[tuple[float, Moments]], resamples: int = 1000, seed: int = 0
 ) -> list[Interval]:
-    """``model`` minus ``baseline`` in CCC points, paired by subject and by seed.
+    """A weighted sum of the CCCs of several models, paired by subject and by seed.
+
+    With weights 1 and -1 it is a difference, with 1, -1, -1, 1 a difference of differences. The
+    models may have been scored on different recordings, as long as these are of the same subjects.
+
+    Args:
+        terms: weight and model.
+        resamples: how many draws of subjects and seeds; every model is scored on each.
+        seed: of the draws.
 
     Returns:
         An interval a target, and last that of the targets' mean.
 
     Raises:
-        ValueError: if the two do not have the same subjects and number of seeds.
+        ValueError: if the models do not have the same subjects and number of seeds.
     """
-    if model.subjects != baseline.subjects or len(model.sums) != len(baseline.sums):
-        raise ValueError("paired differences need the same subjects and seeds in both models")
-    seeds, subjects = model.sums.shape[:2]
+    _, first = terms[0]
+    for _, other in terms[1:]:
+        if other.subjects != first.subjects or len(other.sums) != len(first.sums):
+            raise ValueError("a paired comparison needs the same subjects and seeds in each model")
+    seeds, subjects = first.sums.shape[:2]
     draws = resample(subjects, seeds, resamples, seed)
-    difference = _bootstrap(model, draws) - _bootstrap(baseline, draws)
-    by_seed = ccc_of_sums(model.sums.sum(dim=1)) - ccc_of_sums(baseline.sums.sum(dim=1))
-    return _intervals(difference, by_seed, subjects)
+    samples, by_seed = torch.zeros(()), torch.zeros(())
+    for weight, model in terms:
+        samples = samples + weight * _bootstrap(model, draws)
+        by_seed = by_seed + weight * ccc_of_sums(model.sums.sum(dim=1))
+    return _intervals(samples, by_seed, subjects)
+
+
+def paired_differences(
+    model: Moments, baseline: Moments, resamples: int = 1000, seed: int = 0
+) -> list[Interval]:
+    """``model`` minus ``baseline`` in CCC points, paired by subject and by seed: see `contrast`."""
+    return contrast([(1.0, model), (-1.0, baseline)], resamples, seed)

@@ -16,6 +16,7 @@ from iaca.statistics import (
     Moments,
     ccc_intervals,
     ccc_of_sums,
+    contrast,
     moments,
     paired_differences,
     resample,
@@ -128,6 +129,33 @@ def test_paired_differences_are_of_the_same_draws(store: RecordingStore) -> None
         expected = alone[0][column].value - alone[1][column].value
         assert interval.value == pytest.approx(expected, abs=1e-12)
         assert interval.low > 0.0  # less noise is better, and the interval sees it
+
+
+def test_a_difference_of_differences_is_of_the_same_draws(store: RecordingStore) -> None:
+    four = [predictions(store, noise, 3, start) for noise, start in
+            ((0.2, 0), (0.4, 10), (0.3, 20), (0.6, 30))]  # fmt: skip
+    weights = (1.0, -1.0, -1.0, 1.0)
+    found = contrast(
+        [(w, moments(m, store)) for w, m in zip(weights, four, strict=True)], RESAMPLES, seed=4
+    )
+    samples = sum(w * naive_samples(store, m, 4) for w, m in zip(weights, four, strict=True))
+    low, high = np.quantile(samples, [0.025, 0.975], axis=0)
+    values = [np.mean([pooled(store, t, store.subjects()) for t in m], axis=0) for m in four]
+    expected = values[0] - values[1] - values[2] + values[3]
+    for column, interval in enumerate(found):
+        assert interval.low == pytest.approx(low[column], abs=1e-9)
+        assert interval.high == pytest.approx(high[column], abs=1e-9)
+        value = expected[column] if column < 2 else expected.mean()
+        assert interval.value == pytest.approx(value, abs=1e-9)
+
+
+def test_other_people_are_not_compared(store: RecordingStore) -> None:
+    model = moments(predictions(store, 0.3, 2), store)
+    fewer = Moments(model.sums[:1], model.subjects)
+    others = Moments(model.sums, tuple(f"x{name}" for name in model.subjects))
+    for other in (fewer, others):
+        with pytest.raises(ValueError, match="the same subjects and seeds"):
+            contrast([(1.0, model), (0.5, model), (-1.0, other)], RESAMPLES)
 
 
 def test_a_model_does_not_differ_from_itself(store: RecordingStore) -> None:
