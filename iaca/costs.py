@@ -7,12 +7,15 @@ that a model of any size can be counted on any machine.
 """
 
 import copy
+import time
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from iaca.metrics import ccc_loss
 from iaca.models.regressor import (
     AffectRegressor,
     ModelConfig,
@@ -77,6 +80,73 @@ def count_regressor(
     audio = torch.empty(batch, config.window, audio_dim, device="meta")
     visual = torch.empty(batch, config.window, visual_dim, device="meta")
     return count(model, audio, visual)
+
+
+def time_steps(
+    configs: Mapping[str, ModelConfig],
+    audio_dim: int,
+    visual_dim: int,
+    targets: int,
+    batch: int,
+    turns: int = 20,
+    warm_up: int = 3,
+    device: str = "cpu",
+) -> dict[str, list[float]]:
+    """Time whole training steps on random data: forward, loss, backward, AdamW.
+
+    The models take turns, one step each, every other turn backwards: what else the machine does
+    falls on all of them alike, and ratios within a turn can be trusted more than times.
+
+    Args:
+        configs: label -> model.
+        audio_dim: d_a.
+        visual_dim: d_v.
+        targets: n.
+        batch: B, windows a step.
+        turns: steps of each model that are timed.
+        warm_up: steps of each before.
+        device: ``cpu`` or ``cuda``.
+
+    Returns:
+        Label -> seconds, one a turn.
+    """
+    steps = {
+        label: _training_step(
+            AffectRegressor(config, audio_dim, visual_dim, targets), batch, device
+        )
+        for label, config in configs.items()
+    }
+    seconds: dict[str, list[float]] = {label: [] for label in configs}
+    for turn in range(-warm_up, turns):
+        for label in steps if turn % 2 else reversed(steps):
+            started = time.perf_counter()
+            steps[label]()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if turn >= 0:
+                seconds[label].append(time.perf_counter() - started)
+    return seconds
+
+
+def _training_step(model: AffectRegressor, batch: int, device: str) -> Callable[[], None]:
+    model.to(device).train()
+    encoders = (model.encode_audio, model.encode_visual)
+    length = model.config.window
+    audio, visual = (
+        torch.randn(batch, length, encoder.linear.in_features, device=device)
+        for encoder in encoders
+    )
+    labels = torch.randn(batch, length, len(model.heads), device=device)
+    optimiser = torch.optim.AdamW(model.parameters())
+
+    def step() -> None:
+        loss = ccc_loss(model(audio, visual).values, labels)
+        assert loss is not None
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+
+    return step
 
 
 def _features(config: ModelConfig, batch: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Which runs each chapter needs, by profile.
+"""Profiles, and the runs that chapters 0 to 3 need.
 
 `smoke` only shows that everything runs; `quick` is the book's default, on two cores; `full` is
 for a GPU and patience.
@@ -7,7 +7,7 @@ for a GPU and patience.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from iaca.data.manifest import load_manifest
 from iaca.data.schema import SubjectFolds
 from iaca.files import DataError
 from iaca.models.regressor import AttentionName, EncoderNorm, ModelConfig
-from iaca.runs import Run, RunConfig, execute_run, execute_runs, find_run
+from iaca.runs import Run, RunConfig, execute_run, find_run
 from iaca.training import Device, TrainingConfig
 
 
@@ -29,24 +29,70 @@ class Profile:
         seeds: of training runs.
         dim: d.
         training: epochs, batches, optimiser.
+        small_epochs: of data sets of a few hundred rows, whose epochs are short.
         folds: of data sets that are split into folds.
         resamples: of every bootstrap.
+        shares: of weak clips, where the dial is turned to.
+        dial_attentions: for which it is turned, and the controls are trained.
+        option_attentions: for which options are tried.
+        temperatures: of the map of gate initialisation and temperature.
     """
 
     name: str
     seeds: tuple[int, ...]
     dim: int
     training: TrainingConfig
+    small_epochs: int
     folds: int | str
     resamples: int
+    shares: tuple[float, ...]
+    dial_attentions: tuple[AttentionName, ...]
+    option_attentions: tuple[AttentionName, ...]
+    temperatures: tuple[float, ...]
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", (0,), 16, TrainingConfig(epochs=2, hop=16), 2, 50),
-        Profile("quick", (0, 1, 2), 64, TrainingConfig(epochs=20), 5, 1000),
-        Profile("full", (0, 1, 2, 3, 4), 512, TrainingConfig(epochs=40), "leave_one_out", 2000),
+        Profile(
+            name="smoke",
+            seeds=(0,),
+            dim=16,
+            training=TrainingConfig(epochs=2, hop=16),
+            small_epochs=2,
+            folds=2,
+            resamples=50,
+            shares=(0.0, 0.46, 0.8),
+            dial_attentions=("ca",),
+            option_attentions=("ca",),
+            temperatures=(0.1, 1.0),
+        ),
+        Profile(
+            name="quick",
+            seeds=(0, 1, 2),
+            dim=64,
+            training=TrainingConfig(epochs=12),
+            small_epochs=20,
+            folds=5,
+            resamples=1000,
+            shares=(0.0, 0.46, 0.8),
+            dial_attentions=("ca", "rjca"),
+            option_attentions=("ca",),
+            temperatures=(0.1, 0.3, 1.0),
+        ),
+        Profile(
+            name="full",
+            seeds=(0, 1, 2, 3, 4),
+            dim=512,
+            training=TrainingConfig(epochs=40),
+            small_epochs=40,
+            folds="leave_one_out",
+            resamples=2000,
+            shares=(0.0, 0.2, 0.4, 0.46, 0.6, 0.8),
+            dial_attentions=("ca", "tca", "jca", "rjca"),
+            option_attentions=("ca", "tca", "jca", "rjca"),
+            temperatures=(0.03, 0.1, 0.3, 1.0, 3.0),
+        ),
     )
 }
 
@@ -59,8 +105,8 @@ VALIDITY_MODELS: dict[str, AttentionName] = {
     "TCA": "tca",
 }
 
+BENCHMARK = DataConfig()  # the bundled one at its central share
 SMALL = ("hri_enjoyment",)
-OPEN_DATA = ("hri_enjoyment",)  # what `03_training` trains on too, where it can be had
 
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {"fusion": "plain"},
@@ -101,35 +147,58 @@ def norm_runs(profile: Profile, norm: EncoderNorm) -> list[RunConfig]:
 
 
 def arm_runs(
-    profile: Profile, data: DataConfig, output_dir: Path, attention: AttentionName = "ca"
+    profile: Profile,
+    data: DataConfig,
+    output_dir: Path,
+    attention: AttentionName = "ca",
+    **options: Any,
 ) -> dict[str, list[RunConfig]]:
     """The three arms of one attention on one data set: a run a seed, and a fold if there are any.
 
-    The arms differ in the gates alone.
+    The arms differ in the gates alone; ``options`` of the model are common to them.
     """
-    folds = folds_of(profile, data, output_dir)
-    if load_manifest(data.manifest).name in SMALL:  # a few hundred rows: every window counts
-        profile = replace(profile, training=replace(profile.training, hop=1))
     return {
-        arm: [
-            config
-            for fold in folds
-            for config in _over_seeds(
-                profile, fold, ModelConfig(attention, dim=profile.dim, **options)
-            )
-        ]
-        for arm, options in ARMS.items()
+        arm: model_runs(profile, data, output_dir, attention=attention, **options, **gates)
+        for arm, gates in ARMS.items()
     }
 
 
-def sensitivity_runs(profile: Profile, output_dir: Path) -> dict[str, dict[str, list[RunConfig]]]:
-    """The three arms of CA on other versions of the benchmark, at its central share."""
-    benchmark = load_manifest("synthetic").benchmark
+def model_runs(
+    profile: Profile, data: DataConfig, output_dir: Path, **options: Any
+) -> list[RunConfig]:
+    """One model on one data set: a run a seed, and a fold if there are any.
+
+    ``options`` are fields of `ModelConfig`, or ``anneal``: whether the gates' temperature comes
+    down from 1 in the first half of the training.
+    """
+    training = profile.training
+    if load_manifest(data.manifest).name in SMALL:  # a few hundred rows: every window counts
+        training = replace(training, hop=1, epochs=profile.small_epochs)
+    if options.pop("anneal", False):
+        half = max(1, training.epochs // 2)
+        training = replace(training, temperature_start=1.0, anneal_epochs=half)
+    profile = replace(profile, training=training)
+    model = ModelConfig(dim=profile.dim, **options)
+    folds = folds_of(profile, data, output_dir)
+    return [config for fold in folds for config in _over_seeds(profile, fold, model)]
+
+
+def sensitivity_runs(
+    profile: Profile,
+    output_dir: Path,
+    attention: AttentionName = "ca",
+    data: DataConfig = BENCHMARK,
+) -> dict[str, dict[str, list[RunConfig]]]:
+    """The three arms on other versions of a benchmark, at its central share."""
+    benchmark = load_manifest(data.manifest).benchmark
     assert benchmark is not None
-    versions = {"not norm-matched": DataConfig(norm_matched=False)}
+    versions = {"not norm-matched": replace(data, norm_matched=False)}
     for data_seed in benchmark.data_seeds[1:]:
-        versions[f"data seed {data_seed}"] = DataConfig(data_seed=data_seed)
-    return {label: arm_runs(profile, data, output_dir) for label, data in versions.items()}
+        versions[f"data seed {data_seed}"] = replace(data, data_seed=data_seed)
+    return {
+        label: arm_runs(profile, version, output_dir, attention)
+        for label, version in versions.items()
+    }
 
 
 def folds_of(profile: Profile, data: DataConfig, output_dir: Path) -> list[DataConfig]:
@@ -147,44 +216,6 @@ def folds_of(profile: Profile, data: DataConfig, output_dir: Path) -> list[DataC
 
 def _over_seeds(profile: Profile, data: DataConfig, model: ModelConfig) -> list[RunConfig]:
     return [RunConfig(data, model, profile.training, seed) for seed in profile.seeds]
-
-
-def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -> list[RunConfig]:
-    """Every run that the book needs; open data that cannot be had are left out, with a line.
-
-    ``manifest`` is what `03_training` runs on in place of the benchmark.
-    """
-    tables = [validity_runs(profile, share) for share in VALIDITY_SHARES]
-    tables.append({norm: norm_runs(profile, norm) for norm in get_args(EncoderNorm)})
-    tables.append(arm_runs(profile, DataConfig(), output_dir))
-    tables += sensitivity_runs(profile, output_dir).values()
-    for name in [*OPEN_DATA, *([manifest] if manifest else [])]:
-        try:
-            tables.append(arm_runs(profile, DataConfig(name), output_dir))
-        except DataError as error:
-            print(f"runs: none on {name}, the page will say why ({error})")
-    return [config for table in tables for row in table.values() for config in row]
-
-
-def compute_runs(
-    profile: str,
-    output_dir: Path,
-    jobs: int | None = None,
-    device: Device = "auto",
-    manifest: str | None = None,
-    seeds: Sequence[int] | None = None,
-) -> None:
-    """Make the union of the chapters' runs, before any notebook is executed.
-
-    ``manifest`` and ``seeds`` are what the notebooks are given, if they are given any.
-
-    Raises:
-        RunError: if some failed; the others are kept.
-    """
-    chosen = get_profile(profile)
-    if seeds is not None:
-        chosen = replace(chosen, seeds=tuple(seeds))
-    execute_runs(book_runs(chosen, output_dir, manifest), output_dir, jobs, device)
 
 
 def obtain(

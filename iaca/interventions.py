@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from iaca.data.recordings import RecordingStore
+from iaca.data.splits import Split
 from iaca.data.windows import evaluation_windows
 from iaca.evaluation import EVALUATION_BATCH, Traces, predict
 from iaca.models.gating import Gates, InconsistencyAware
 from iaca.models.regressor import AffectRegressor
 
 GATES = Gates._fields  # audio, visual, audio_visual
+INTERVENTIONS = ("stage 1 frozen", "stage 2 frozen", "all frozen", "all permuted")
 
 Over = Literal["recording", "all"]
 GateTraces = Mapping[str, Mapping[str, Tensor]]  # gate -> recording -> (T, K), as in `Traces`
@@ -157,6 +159,37 @@ def predict_permuted(
     _check_gates(which, GATES)
     permuted = permute_gates(_own_gates(model, store, names), seed, over)
     return predict_with_gates(model, store, names, {gate: permuted[gate] for gate in which})
+
+
+def take_choice_away(
+    model: AffectRegressor, store: RecordingStore, split: Split, seed: int
+) -> dict[str, dict[str, Tensor]]:
+    """Predict `split.report` with the model's own gates, and with their choice taken away.
+
+    Frozen gates stand at their means over `split.select`, so that nothing reported is used.
+
+    Args:
+        model: a trained model with both stages of gates.
+        store: the recordings.
+        split: which of them are reported on.
+        seed: of the permutation.
+
+    Returns:
+        ``own`` and every name of `INTERVENTIONS` -> recording -> ``(T, n)``.
+    """
+    own = predict(model, store, split.report)
+    means = mean_gates(predict(model, store, split.select).gates)
+    frozen = freeze_gates(own.gates, means)
+    given = (
+        {gate: frozen[gate] for gate in ("audio", "visual")},
+        {"audio_visual": frozen["audio_visual"]},
+        frozen,
+        permute_gates(own.gates, seed),
+    )
+    predictions = {"own": own.predictions}
+    for name, gates in zip(INTERVENTIONS, given, strict=True):
+        predictions[name] = predict_with_gates(model, store, split.report, gates).predictions
+    return predictions
 
 
 class _Given(nn.Module):

@@ -195,10 +195,10 @@ def _compute_runs(
     manifest: str | None,
     seeds: Sequence[int] | None,
 ) -> None:
-    from iaca import experiments, runs  # torch: not for a build that has nothing to do
+    from iaca import chapters, runs  # torch: not for a build that has nothing to do
 
     try:
-        experiments.compute_runs(profile, output_dir, jobs, device, manifest, seeds)
+        chapters.compute_runs(profile, output_dir, jobs, device, manifest, seeds)
     except runs.RunError as error:
         raise BuildError(f"{error}\nNothing was published; finished runs are kept.") from error
 

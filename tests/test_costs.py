@@ -6,11 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from iaca.costs import Cost, count, count_attention, count_fusion, count_regressor
+from iaca.costs import (
+    Cost,
+    count,
+    count_attention,
+    count_fusion,
+    count_regressor,
+    time_steps,
+)
 from iaca.models.attention import Attended, CrossAttention, TransformerCrossAttention
 from iaca.models.gating import Gate
 from iaca.models.layers import BiLSTM
-from iaca.models.regressor import ModelConfig
+from iaca.models.regressor import AffectRegressor, ModelConfig
 
 B, L, D = 2, 5, 8
 CLIPS = B * L
@@ -136,3 +143,24 @@ def test_counting_the_papers_size_takes_no_memory() -> None:
     big = ModelConfig("ca", "iaca", dim=d)
     expected = clips * (d * d + 3 * 16 * d + 2 * d * d + 7 * d)
     assert count_fusion(big, 64).multiply_adds == expected
+
+
+def test_models_take_turns_and_only_timed_steps_are_returned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order: list[str] = []
+    configs = {"plain": config(), "iaca": config(fusion="iaca")}
+
+    class Noting(AffectRegressor):
+        def forward(self, *arguments: Any) -> Any:
+            assert self.training
+            order.append(self.config.fusion)
+            return super().forward(*arguments)
+
+    monkeypatch.setattr("iaca.costs.AffectRegressor", Noting)
+    seconds = time_steps(configs, 3, 4, 2, batch=B, turns=4, warm_up=1)
+    assert {label: len(found) for label, found in seconds.items()} == {"plain": 4, "iaca": 4}
+    assert all(value > 0 for found in seconds.values() for value in found)
+    assert sorted(order) == ["iaca"] * 5 + ["plain"] * 5
+    turns = [tuple(order[i : i + 2]) for i in range(0, 10, 2)]
+    assert set(turns) == {("plain", "iaca"), ("iaca", "plain")}  # neither always goes first

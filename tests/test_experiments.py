@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from toys import tiny_manifest
 
 from iaca.data.loading import DataConfig
 from iaca.experiments import (
@@ -12,15 +11,12 @@ from iaca.experiments import (
     PROFILES,
     VALIDITY_SHARES,
     arm_runs,
-    book_runs,
-    compute_runs,
     get_profile,
-    norm_runs,
-    sensitivity_runs,
+    model_runs,
     validity_runs,
 )
 from iaca.files import DataError
-from iaca.runs import RunConfig
+from iaca.models.regressor import ModelConfig
 
 GATES = {"fusion", "gate_init"}
 
@@ -44,6 +40,22 @@ def test_arms_differ_in_the_gates_alone(name: str, tmp_path: Path) -> None:
     assert starts == ["xavier", "zero"], "as published, then ours"
 
 
+def test_options_of_a_model_are_common_to_its_seeds(tmp_path: Path) -> None:
+    profile = get_profile("quick")
+    runs = model_runs(profile, DataConfig(share=0.2), tmp_path, attention="tca", fusion="iaca")
+    assert [run.seed for run in runs] == [0, 1, 2]
+    assert {run.model for run in runs} == {
+        ModelConfig(attention="tca", fusion="iaca", dim=profile.dim)
+    }
+    assert {run.training for run in runs} == {profile.training}
+    (annealed,) = {
+        run.training
+        for run in model_runs(profile, DataConfig(), tmp_path, fusion="iaca", anneal=True)
+    }
+    assert annealed.temperature(0, 0.1) == 1.0
+    assert annealed.temperature(profile.training.epochs // 2, 0.1) == 0.1
+
+
 def test_validity_is_of_ungated_models_alone() -> None:
     for share in VALIDITY_SHARES:
         rows = validity_runs(get_profile("quick"), share)
@@ -62,47 +74,6 @@ def test_folds_report_on_every_speaker_once(mirror: Path, tmp_path: Path) -> Non
     assert len(folds) == get_profile("quick").folds
     reported = [name for fold in folds for name in open_data(fold, tmp_path / "data")[1].report]
     assert len(reported) == len(set(reported)) == 25
-
-
-def test_the_book_needs_every_run_of_every_chapter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def gone(name: str) -> None:
-        raise DataError("no network")
-
-    monkeypatch.setattr("iaca.data.loading.fetch", gone)
-    profile = get_profile("smoke")
-    runs = book_runs(profile, tmp_path)
-    assert "none on hri_enjoyment" in capsys.readouterr().out
-    needed: list[RunConfig] = [*norm_runs(profile, "layer"), *norm_runs(profile, "none")]
-    needed += [run for row in arm_runs(profile, DataConfig(), tmp_path).values() for run in row]
-    needed += [
-        run for s in VALIDITY_SHARES for row in validity_runs(profile, s).values() for run in row
-    ]
-    needed += [
-        run
-        for version in sensitivity_runs(profile, tmp_path).values()
-        for row in version.values()
-        for run in row
-    ]
-    assert set(needed) == set(runs)
-    data = {run.data for run in runs}
-    assert {d.data_seed for d in data} == {0, 1, 2} and {d.norm_matched for d in data} == {
-        True,
-        False,
-    }
-
-
-def test_what_the_notebooks_are_given_is_computed_beforehand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[RunConfig] = []
-    monkeypatch.setattr("iaca.experiments.execute_runs", lambda configs, *_: asked.extend(configs))
-    manifest = str(tiny_manifest(tmp_path / "manifests"))
-    compute_runs("smoke", tmp_path, manifest=manifest, seeds=[7, 8])
-    assert {run.seed for run in asked} == {7, 8}
-    on_it = [run for run in asked if run.data.manifest == manifest]
-    assert len(on_it) == len(ARMS) * 2
 
 
 def test_an_unknown_profile_is_named() -> None:

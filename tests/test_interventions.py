@@ -9,16 +9,19 @@ from torch import Tensor, nn
 from toys import AUDIO_DIM, VISUAL_DIM, toy_store
 
 from iaca.data.recordings import RecordingStore
+from iaca.data.splits import Split
 from iaca.data.windows import gather, training_windows
 from iaca.evaluation import Traces, predict
 from iaca.interventions import (
     GATES,
+    INTERVENTIONS,
     freeze_gates,
     mean_gates,
     permute_gates,
     predict_frozen,
     predict_permuted,
     predict_with_gates,
+    take_choice_away,
 )
 from iaca.models.gating import FixedGate
 from iaca.models.regressor import AffectRegressor, ModelConfig
@@ -224,6 +227,26 @@ def test_constant_gates_lose_nothing_by_either(store: RecordingStore) -> None:
     for name in NAMES:
         torch.testing.assert_close(frozen.predictions[name], clean.predictions[name])
         torch.testing.assert_close(permuted.predictions[name], clean.predictions[name])
+
+
+def test_taking_the_choice_away(store: RecordingStore) -> None:
+    """Each intervention is what its name says, with means of what is not reported."""
+    model, split = regressor(), Split(train=(), select=("r0",), report=("r1", "r2"))
+    found = take_choice_away(model, store, split, seed=3)
+    assert [*found] == ["own", *INTERVENTIONS]
+    means = mean_gates(predict(model, store, ["r0"]).gates)
+    stage_1 = {gate: means[gate] for gate in ("audio", "visual")}
+    stage_2 = {"audio_visual": means["audio_visual"]}
+    expected = {
+        "own": predict(model, store, split.report),
+        "stage 1 frozen": predict_frozen(model, store, split.report, stage_1),
+        "stage 2 frozen": predict_frozen(model, store, split.report, stage_2),
+        "all frozen": predict_frozen(model, store, split.report, means),
+        "all permuted": predict_permuted(model, store, split.report, seed=3),
+    }
+    for name, traces in expected.items():
+        for recording in split.report:
+            assert torch.equal(found[name][recording], traces.predictions[recording]), name
 
 
 def test_the_model_is_left_as_it_was(

@@ -1,5 +1,6 @@
 """From the name of a data set to an open store and its split, prepared once and cached."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 from iaca.data.enjoyment import prepare_enjoyment
 from iaca.data.manifest import fetch, load_manifest
 from iaca.data.recordings import RecordingStore
-from iaca.data.schema import Manifest, ManifestSplit, SubjectFolds
+from iaca.data.schema import Benchmark, Manifest, ManifestSplit, SubjectFolds
 from iaca.data.splits import Split, fold_count, make_split
 from iaca.data.synthetic import check_share, write_benchmark, write_oracle
 from iaca.files import DataError, canonical_json, short_hash, syntax_hash
 from iaca.paths import BUILD, PACKAGE
+
+OF_THE_BENCHMARK = ("share", "data_seed", "norm_matched", "oracle", "noise_factor", "time_factor")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class DataConfig:
         data_seed: of the benchmark's embeddings, latents and noise.
         norm_matched: whether corrupted clips keep the strong state's variance.
         oracle: whether features tell the true state, see `write_oracle`.
+        noise_factor: on the standard deviation of both modalities' noise.
+        time_factor: on the time constants of valence and arousal.
     """
 
     manifest: str = "synthetic"
@@ -38,6 +43,8 @@ class DataConfig:
     data_seed: int = 0
     norm_matched: bool = True
     oracle: bool = False
+    noise_factor: float = 1.0
+    time_factor: float = 1.0
 
 
 def open_data(config: DataConfig, cache: Path | None = None) -> tuple[RecordingStore, Split]:
@@ -79,9 +86,12 @@ def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> Recording
     """Open the store of :func:`open_data`, without dividing it."""
     if manifest.benchmark is not None:
         return _benchmark_store(config, manifest, cache)
-    if config.share is not None or config.oracle or config.data_seed or not config.norm_matched:
+    default = DataConfig()
+    if changed := [
+        name for name in OF_THE_BENCHMARK if getattr(config, name) != getattr(default, name)
+    ]:
         raise DataError(
-            f"{manifest.name}: share, data_seed, norm_matched and oracle belong to the benchmark"
+            f"{manifest.name}: {', '.join(changed)} given, which only the bundled benchmark has"
         )
     if config.store is not None:
         return RecordingStore(config.store)
@@ -106,6 +116,7 @@ def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> Recording
 def _benchmark_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
     benchmark = manifest.benchmark
     assert benchmark is not None
+    benchmark = _scaled(benchmark, config.noise_factor, config.time_factor)
     share = check_share(benchmark.central_share if config.share is None else config.share)
     key = {
         "benchmark": benchmark.model_dump(mode="json"),
@@ -122,6 +133,19 @@ def _benchmark_store(config: DataConfig, manifest: Manifest, cache: Path) -> Rec
     if not config.oracle:
         return store
     return _cached(cache / f"{name}-oracle", lambda path: write_oracle(path, store))
+
+
+def _scaled(benchmark: Benchmark, noise: float, time: float) -> Benchmark:
+    """The benchmark with some constants multiplied, for sensitivity; itself if by 1."""
+    for name, factor in (("noise_factor", noise), ("time_factor", time)):
+        if not (factor > 0 and math.isfinite(factor)):
+            raise DataError(f"{name} {factor!r}: expected a positive number")
+    constants = benchmark.model_dump()
+    for modality in ("audio", "visual"):
+        constants[modality]["noise"] *= noise
+    for target in ("valence", "arousal"):
+        constants["latent"][f"{target}_time_constant"] *= time
+    return Benchmark.model_validate(constants)
 
 
 def _cached(path: Path, write: Callable[[Path], RecordingStore]) -> RecordingStore:

@@ -1,0 +1,198 @@
+"""Which runs chapter `04_ablations` needs: Table 2, the dial with its controls, options, versions.
+
+A grid is a nested dictionary whose leaves are lists of configurations, a run a seed (and a fold if
+the data have any). Cells that a profile does not compute are not in it. Grids share runs: the
+central share of the dial is Table 2's, and the sensitivity rows are chapter 3's.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+from iaca.data.loading import DataConfig
+from iaca.data.manifest import load_manifest
+from iaca.experiments import ARMS, Profile, arm_runs, model_runs, sensitivity_runs
+from iaca.models.gating import TEMPERATURE, GateInit
+from iaca.models.regressor import AttentionName, EncoderNorm, ModelConfig
+from iaca.runs import RunConfig
+
+BACKBONES: dict[str, AttentionName] = {"CA": "ca", "TCA": "tca", "JCA": "jca", "RJCA": "rjca"}
+
+# Table 2 of the paper, CCC on Aff-Wild2's validation set: without IACA, with IACA.
+PAPER_TABLE_2 = {
+    "CA": {"valence": (0.541, 0.632), "arousal": (0.517, 0.597)},
+    "TCA": {"valence": (0.564, 0.637), "arousal": (0.543, 0.629)},
+    "JCA": {"valence": (0.657, 0.693), "arousal": (0.580, 0.609)},
+    "RJCA": {"valence": (0.721, 0.749), "arousal": (0.694, 0.725)},
+}
+
+PUBLISHED, ZERO_STARTED = [arm for arm in ARMS if arm != "plain"]
+CONTROLS: dict[str, dict[str, Any]] = {
+    "as many parameters, no gates": {"fusion": "residual_mlp"},
+    "un-attended beside attended, no gates": {"fusion": "raw_and_attended"},
+    "gates as published, no cross-attention": {"fusion": "gates_only", "gate_init": "xavier"},
+    "zero-started gates, no cross-attention": {"fusion": "gates_only", "gate_init": "zero"},
+}
+# An arm is held against three: the gates without attention start as its own do.
+CONTROLS_OF: dict[str, tuple[str, ...]] = {
+    PUBLISHED: tuple(label for label, o in CONTROLS.items() if o.get("gate_init") != "zero"),
+    ZERO_STARTED: tuple(label for label, o in CONTROLS.items() if o.get("gate_init") != "xavier"),
+}
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "gates without bias (Eq. 5 as printed)": {"gate_bias": False},
+    "temperature from 1 down to 0.1": {"anneal": True},
+    "stage 1 only": {"stages": "first"},
+    "stage 2 only": {"stages": "second"},
+    "stage 1 reads both attended features": {"gate_input": "both"},
+    "stage 1 reads the un-attended pair": {"gate_input": "raw"},
+    "stage 2 reads audio, visual and joint": {"joint_gate_input": "all"},
+    "stage 1 falls back to a BiLSTM": {"fallback": "lstm"},
+    "stage 1 falls back to self-attention": {"fallback": "self_attention"},
+    "no ReLU in Eqs. 7 to 9": {"gate_relu": False},
+    "Eq. 1's second map as its formula has it": {"norm_axis": "printed"},
+    "Eq. 1 scaled by the root of d": {"scale": True},
+}
+# Options of what the arms share: plain has them too, and is trained again for the comparison.
+SHARED_OPTIONS = {"gate_relu", "norm_axis", "scale"}
+
+NOISE_FACTORS = (0.5, 1.5)
+TIME_FACTORS = (0.5, 2.0)
+AS_IT_IS = "the benchmark as it is"
+
+Runs = list[RunConfig]
+
+
+def at_share(data: DataConfig, share: float) -> DataConfig:
+    """A benchmark at a share; at its central one, the configuration that other chapters use."""
+    benchmark = load_manifest(data.manifest).benchmark
+    assert benchmark is not None
+    return data if share == benchmark.central_share else replace(data, share=share)
+
+
+def table_2_runs(
+    profile: Profile, data: DataConfig, output_dir: Path
+) -> dict[str, dict[str, Runs]]:
+    """Backbone -> arm -> runs, on any data set."""
+    return {
+        label: arm_runs(profile, data, output_dir, attention)
+        for label, attention in BACKBONES.items()
+    }
+
+
+def dial_runs(
+    profile: Profile, data: DataConfig, output_dir: Path
+) -> dict[str, dict[str, dict[float, Runs]]]:
+    """Backbone -> arm or control -> share -> runs, on a benchmark."""
+    grid: dict[str, dict[str, dict[float, Runs]]] = {}
+    for label, attention in BACKBONES.items():
+        if attention in profile.dial_attentions:
+            grid[label] = {
+                model: {
+                    share: model_runs(profile, at_share(data, share), output_dir, **options)
+                    for share in profile.shares
+                }
+                for model, options in _dialled(attention).items()
+            }
+    return grid
+
+
+def _dialled(attention: AttentionName) -> dict[str, dict[str, Any]]:
+    """Arms and controls of an attention, as options of the model."""
+    models = {label: {"attention": attention, **options} for label, options in ARMS.items()}
+    for label, options in CONTROLS.items():
+        # Without its cross-attention, JCA is what CA is: it has no other part.
+        alike = options["fusion"] == "gates_only" and attention == "jca"
+        models[label] = {"attention": "ca" if alike else attention, **options}
+    return models
+
+
+def option_runs(
+    profile: Profile, data: DataConfig, output_dir: Path
+) -> dict[str, dict[str, dict[str, Runs]]]:
+    """Backbone -> option -> arm -> runs; ``plain`` is there for options that it shares."""
+    return {
+        label: {
+            option: {
+                arm: model_runs(
+                    profile, data, output_dir, attention=attention, **{**changes, **gates}
+                )
+                for arm, gates in ARMS.items()
+                if arm != "plain" or changes.keys() <= SHARED_OPTIONS
+            }
+            for option, changes in OPTIONS.items()
+        }
+        for label, attention in BACKBONES.items()
+        if attention in profile.option_attentions
+    }
+
+
+def gate_map_runs(
+    profile: Profile, data: DataConfig, output_dir: Path
+) -> dict[str, dict[tuple[GateInit, float], Runs]]:
+    """Backbone -> (initialisation, temperature) -> runs with both stages of gates."""
+    return {
+        label: {
+            (init, temperature): model_runs(
+                profile,
+                data,
+                output_dir,
+                attention=attention,
+                fusion="iaca",
+                gate_init=init,
+                temperature=temperature,
+            )
+            for init in get_args(GateInit)
+            for temperature in sorted({TEMPERATURE, *profile.temperatures})
+        }
+        for label, attention in BACKBONES.items()
+        if attention in profile.option_attentions
+    }
+
+
+def version_runs(
+    profile: Profile, data: DataConfig, output_dir: Path
+) -> dict[str, dict[str, dict[str, Runs]]]:
+    """Backbone -> version of the experiment -> arm -> runs, at a benchmark's central share."""
+    norms = [norm for norm in get_args(EncoderNorm) if norm != ModelConfig().encoder_norm]
+    worlds = {f"noise x {x:g}": replace(data, noise_factor=x) for x in NOISE_FACTORS}
+    worlds |= {f"time constants x {x:g}": replace(data, time_factor=x) for x in TIME_FACTORS}
+    grid = {}
+    for label, attention in BACKBONES.items():
+        if attention not in profile.option_attentions:
+            continue
+        versions = {AS_IT_IS: arm_runs(profile, data, output_dir, attention)}
+        for norm in norms:
+            versions[f"encoder norm: {norm}"] = arm_runs(
+                profile, data, output_dir, attention, encoder_norm=norm
+            )
+        versions |= sensitivity_runs(profile, output_dir, attention, data)
+        for world, changed in worlds.items():
+            versions[world] = arm_runs(profile, changed, output_dir, attention)
+        grid[label] = versions
+    return grid
+
+
+def ablation_runs(
+    profile: Profile, output_dir: Path, manifest: str | None = None
+) -> list[RunConfig]:
+    """The union of the chapter's runs; ``manifest`` takes the benchmark's place."""
+    data = DataConfig() if manifest is None else DataConfig(manifest)
+    grids: list[Any] = [
+        table_2_runs(profile, data, output_dir),
+        option_runs(profile, data, output_dir),
+        gate_map_runs(profile, data, output_dir),
+    ]
+    if load_manifest(data.manifest).benchmark is not None:
+        grids.append(dial_runs(profile, data, output_dir))
+        grids.append(version_runs(profile, data, output_dir))
+    return list(dict.fromkeys(config for grid in grids for config in _leaves(grid)))
+
+
+def _leaves(grid: Mapping[Any, Any] | Runs) -> Iterator[RunConfig]:
+    for branch in grid.values() if isinstance(grid, Mapping) else [grid]:
+        if isinstance(branch, Mapping):
+            yield from _leaves(branch)
+        else:
+            yield from branch

@@ -1,0 +1,63 @@
+"""The union of the chapters' runs: what `make book` computes before it executes a notebook."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+from iaca.ablations import ablation_runs
+from iaca.data.loading import DataConfig
+from iaca.experiments import (
+    VALIDITY_SHARES,
+    Profile,
+    arm_runs,
+    get_profile,
+    norm_runs,
+    sensitivity_runs,
+    validity_runs,
+)
+from iaca.files import DataError
+from iaca.models.regressor import EncoderNorm
+from iaca.runs import RunConfig, execute_runs
+from iaca.training import Device
+
+OPEN_DATA = ("hri_enjoyment",)  # what `03_training` trains on too, where it can be had
+
+
+def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -> list[RunConfig]:
+    """Every run that the book needs; open data that cannot be had are left out, with a line.
+
+    ``manifest`` is what `03_training` and `04_ablations` run on in place of the benchmark.
+    """
+    tables = [validity_runs(profile, share) for share in VALIDITY_SHARES]
+    tables.append({norm: norm_runs(profile, norm) for norm in get_args(EncoderNorm)})
+    tables.append(arm_runs(profile, DataConfig(), output_dir))
+    tables += sensitivity_runs(profile, output_dir).values()
+    for name in [*OPEN_DATA, *([manifest] if manifest else [])]:
+        try:
+            tables.append(arm_runs(profile, DataConfig(name), output_dir))
+        except DataError as error:
+            print(f"runs: none on {name}, the page will say why ({error})")
+    runs = [config for table in tables for row in table.values() for config in row]
+    return runs + ablation_runs(profile, output_dir, manifest)
+
+
+def compute_runs(
+    profile: str,
+    output_dir: Path,
+    jobs: int | None = None,
+    device: Device = "auto",
+    manifest: str | None = None,
+    seeds: Sequence[int] | None = None,
+) -> None:
+    """Make the union of the chapters' runs, before any notebook is executed.
+
+    ``manifest`` and ``seeds`` are what the notebooks are given, if they are given any.
+
+    Raises:
+        RunError: if some failed; the others are kept.
+    """
+    chosen = get_profile(profile)
+    if seeds is not None:
+        chosen = replace(chosen, seeds=tuple(seeds))
+    execute_runs(book_runs(chosen, output_dir, manifest), output_dir, jobs, device)

@@ -1,0 +1,65 @@
+"""What is computed before the notebooks are executed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from toys import tiny_manifest
+
+from iaca.ablations import ablation_runs
+from iaca.chapters import book_runs, compute_runs
+from iaca.data.loading import DataConfig
+from iaca.experiments import (
+    VALIDITY_SHARES,
+    arm_runs,
+    get_profile,
+    norm_runs,
+    sensitivity_runs,
+    validity_runs,
+)
+from iaca.files import DataError
+from iaca.runs import RunConfig
+
+
+def test_the_book_needs_every_run_of_every_chapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(name: str) -> None:
+        raise DataError("no network")
+
+    monkeypatch.setattr("iaca.data.loading.fetch", gone)
+    profile = get_profile("smoke")
+    runs = book_runs(profile, tmp_path)
+    assert "none on hri_enjoyment" in capsys.readouterr().out
+    needed: list[RunConfig] = [*norm_runs(profile, "layer"), *norm_runs(profile, "none")]
+    needed += [run for row in arm_runs(profile, DataConfig(), tmp_path).values() for run in row]
+    needed += [
+        run for s in VALIDITY_SHARES for row in validity_runs(profile, s).values() for run in row
+    ]
+    needed += [
+        run
+        for version in sensitivity_runs(profile, tmp_path).values()
+        for row in version.values()
+        for run in row
+    ]
+    needed += ablation_runs(profile, tmp_path)
+    assert set(needed) == set(runs)
+    data = {run.data for run in runs}
+    assert {d.data_seed for d in data} == {0, 1, 2} and {d.norm_matched for d in data} == {
+        True,
+        False,
+    }
+
+
+def test_what_the_notebooks_are_given_is_computed_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RunConfig] = []
+    monkeypatch.setattr("iaca.chapters.execute_runs", lambda configs, *_: asked.extend(configs))
+    manifest = str(tiny_manifest(tmp_path / "manifests"))
+    compute_runs("smoke", tmp_path, manifest=manifest, seeds=[7, 8])
+    assert {run.seed for run in asked} == {7, 8}
+    on_it = [run for run in asked if run.data.manifest == manifest]
+    profile = replace(get_profile("smoke"), seeds=(7, 8))
+    assert set(ablation_runs(profile, tmp_path, manifest)) <= set(on_it)
+    assert {run.model.attention for run in on_it} == {"ca", "jca", "rjca", "tca"}
