@@ -207,7 +207,6 @@ def _layers(
     colour = _by_model({model: look.colour for model, look in looks.items()})
     dashes = _by_model({model: look.pattern for model, look in looks.items()})
     shape = _by_model({model: look.shape for model, look in looks.items()})
-    dashes["legend"] = None  # it would be drawn around the points
     common = {"x": x, "y": y, "color": colour}
     width = {"condition": {"test": "datum.arm", "value": 2.6}, "value": 1.3}
     size = {"condition": {"test": "datum.arm", "value": 90}, "value": 50}
