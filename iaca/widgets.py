@@ -19,7 +19,7 @@ from iaca.models.gating import InconsistencyAware
 from iaca.models.regressor import AffectRegressor
 from iaca.runs import Run
 
-RunOf = tuple[str, str, float]  # backbone, arm, share of weak clips
+RunOf = tuple[str, str, float | None]  # backbone, arm, share of weak clips if that is known
 
 
 def temperature_explorer(
@@ -57,7 +57,8 @@ def ablation_explorer(
     predicts again at every temperature. Its score at the trained temperature is that of the run.
 
     Args:
-        runs: (backbone, arm, share of weak clips) -> a run and the data that it was made on.
+        runs: (backbone, arm, share of weak clips) -> a run and the data that it was made on; the
+            share is ``None`` for data that do not know it.
         name: the reported recording whose gates are drawn; each run's first by default.
 
     Raises:
@@ -78,10 +79,9 @@ def ablation_explorer(
     def offer() -> None:
         _offer(arm, [(a, a) for a in _unique(a for b, a, _ in runs if b == backbone.value)])
         chosen = backbone.value, arm.value
-        _offer(
-            share,
-            [(f"{100 * s:.0f} %", s) for s in sorted(s for b, a, s in runs if (b, a) == chosen)],
-        )
+        found = _unique(s for b, a, s in runs if (b, a) == chosen)
+        in_order = sorted(found, key=lambda s: -1 if s is None else s)
+        _offer(share, [("not known" if s is None else f"{100 * s:.0f} %", s) for s in in_order])
 
     def draw() -> None:
         key = backbone.value, arm.value, share.value

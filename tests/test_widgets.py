@@ -142,6 +142,14 @@ def test_the_named_recording_is_drawn_and_the_score_stays_the_reported_one(runs:
     assert all(number in shown.value.split("<br>")[1] for number in said(run, store))
 
 
+def test_a_share_may_be_unknown(runs: Runs) -> None:
+    given = {("CA", arm, None): runs["CA", arm, 0.0] for arm in ("plain", ZERO)}
+    _, arm, share, _, shown = parts(ablation_explorer(given))
+    assert share.options == (("not known", None),)
+    arm.value = ZERO
+    assert "<img" in shown.value
+
+
 def test_what_cannot_be_shown_is_refused(runs: Runs) -> None:
     with pytest.raises(ValueError, match="no runs"):
         ablation_explorer({})
