@@ -171,8 +171,8 @@ class JointCrossAttention(nn.Module):
         back: nn.Module,
     ) -> tuple[Tensor, Tensor]:
         mixed = over_clips(joint.mT).mT  # W_jm J, (B, L, 2d)
-        # The small operand is scaled: the product is d by 2d, the largest tensor of the model.
-        c = torch.tanh((x / math.sqrt(joint.shape[-1])).mT @ mixed)  # (B, d, 2d)
+        # The product is d by 2d, the largest tensor of the model: scaled before, tanh in its place.
+        c = ((x / math.sqrt(joint.shape[-1])).mT @ mixed).tanh_()  # (B, d, 2d)
         h = torch.relu(own(x.mT) + correlation(c))  # (B, d, k)
         return back(h).mT + x, c
 
