@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from iaca.metrics import ccc_loss
 from iaca.models.regressor import AffectRegressor, AttentionName, FusionName, ModelConfig
-from iaca.training import TrainingConfig
+from iaca.training import TrainingConfig, adamw
 
 BATCH, LENGTH, DIM, TARGETS = 64, 16, 512, 2
 ATTENTIONS: tuple[AttentionName, ...] = ("ca",)
@@ -56,9 +56,7 @@ def make_step(config: ModelConfig, device: str) -> Step:
     torch.manual_seed(0)
     model = AffectRegressor(config, config.dim, config.dim, TARGETS).to(device)
     training = TrainingConfig()
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
-    )
+    optimiser = adamw(model, training, device)
 
     def step() -> None:
         loss = ccc_loss(model(audio, visual, mask).values, labels)

@@ -23,6 +23,7 @@ from iaca.models.regressor import (
     build_fusion,
     count_parameters,
 )
+from iaca.training import TrainingConfig, adamw
 
 
 class Cost(NamedTuple):
@@ -137,7 +138,7 @@ def _training_step(model: AffectRegressor, batch: int, device: str) -> Callable[
         for encoder in encoders
     )
     labels = torch.randn(batch, length, len(model.heads), device=device)
-    optimiser = torch.optim.AdamW(model.parameters())
+    optimiser = adamw(model, TrainingConfig(), device)
 
     def step() -> None:
         loss = ccc_loss(model(audio, visual).values, labels)

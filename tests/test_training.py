@@ -1,5 +1,6 @@
 """Training is deterministic, goes on exactly where it stopped, and looks at what it may."""
 
+import copy
 import math
 import re
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from iaca.data.windows import evaluation_windows, feature_statistics
 from iaca.evaluation import predict, score
 from iaca.models.gating import Gate
 from iaca.models.regressor import ModelConfig
-from iaca.training import Trained, TrainingConfig, TrainingError, train
+from iaca.training import Trained, TrainingConfig, TrainingError, adamw, train
 
 MODEL = ModelConfig(dim=8, window=4, dropout=0.2)
 TRAINING = TrainingConfig(epochs=4, batch_size=4, hop=2)
@@ -66,6 +67,25 @@ def test_the_same_seed_gives_the_same_weights(store: RecordingStore, attention: 
     torch.rand(3)  # whatever was drawn before does not matter
     assert same(first, fit(store, model, config))
     assert not same(first, fit(store, model, config, seed=1))
+
+
+def test_the_optimiser_is_adamw_up_to_rounding_whatever_the_device() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(2, 40, 6)
+    config = TrainingConfig(learning_rate=0.05, weight_decay=0.1)
+    start = torch.nn.Linear(6, 6)
+    ends = []
+    for device in ("cpu", "cuda"):
+        model = copy.deepcopy(start)
+        optimiser = adamw(model, config, device)
+        assert bool(optimiser.defaults["fused"]) is (device == "cpu")
+        for _ in range(10):
+            optimiser.zero_grad()
+            (model(x) - y).square().mean().backward()
+            optimiser.step()
+        ends.append(model.weight.detach())
+    assert (ends[0] - start.weight).abs().max() > 0.1
+    torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-5)
 
 
 class StopHereError(Exception):
