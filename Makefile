@@ -52,5 +52,5 @@ $(READY): pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; PYTHON=path names one." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c requirements.lock torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	$(BIN)/pip install --quiet -c requirements.lock -e '.[book,test]'
+	$(BIN)/pip install --quiet -c requirements.lock -e '.[book,cluster,test]'
 	@touch $@

@@ -15,6 +15,7 @@ from iaca.data.loading import DataConfig, count_folds
 from iaca.data.manifest import load_manifest
 from iaca.data.schema import SubjectFolds
 from iaca.files import DataError
+from iaca.grid import execute_runs
 from iaca.models.regressor import AttentionName, EncoderNorm, ModelConfig
 from iaca.runs import Run, RunConfig, execute_run, find_run
 from iaca.training import Device, TrainingConfig

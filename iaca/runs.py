@@ -14,13 +14,9 @@ A run that is being made lives in ``.<key>.partial`` and is renamed when it is w
 
 import functools
 import math
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -86,7 +82,17 @@ class Run(NamedTuple):
 
 
 class RunError(RuntimeError):
-    """Some runs failed. The message lists each with its reason; the others are kept."""
+    """Some runs of a grid failed. The message lists each with its reason; the others are kept.
+
+    Attributes:
+        failed: what failed, and why.
+        done: the other runs.
+    """
+
+    def __init__(self, failed: Mapping[RunConfig, str], done: Mapping[RunConfig, Run]) -> None:
+        reasons = "\n".join(f"  {describe(config)}: {reason}" for config, reason in failed.items())
+        super().__init__(f"{len(failed)} of {len(failed) + len(done)} runs failed:\n{reasons}")
+        self.failed, self.done = dict(failed), dict(done)
 
 
 @functools.cache
@@ -102,7 +108,8 @@ def device_type(device: Device) -> Literal["cpu", "cuda"]:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _identity(config: RunConfig, store: RecordingStore, device: Device) -> dict[str, Any]:
+def run_identity(config: RunConfig, store: RecordingStore, device: Device) -> dict[str, Any]:
+    """All that a run's key is made of."""
     return {
         "config": asdict(config),
         "data": store.key,
@@ -112,9 +119,14 @@ def _identity(config: RunConfig, store: RecordingStore, device: Device) -> dict[
     }
 
 
+def key_of(identity: Mapping[str, Any]) -> str:
+    """The name of the run that is so identified."""
+    return short_hash(canonical_json(identity))
+
+
 def run_key(config: RunConfig, store: RecordingStore, device: Device = "auto") -> str:
     """The run's name: a hash of its configuration, data, code, torch version and device type."""
-    return short_hash(canonical_json(_identity(config, store, device)))
+    return key_of(run_identity(config, store, device))
 
 
 def find_run(
@@ -126,8 +138,8 @@ def find_run(
     torch, made will do; it is marked.
     """
     store, _ = open_data(config.data, output_dir / "data")
-    identity = _identity(config, store, device)
-    folder = output_dir / "runs" / short_hash(canonical_json(identity))
+    identity = run_identity(config, store, device)
+    folder = output_dir / "runs" / key_of(identity)
     if (folder / "metrics.json").is_file():
         return Run(config, folder, read_json(folder / "metrics.json"))
     if reuse_stale:
@@ -154,8 +166,8 @@ def execute_run(
     if found is not None:
         return found
     store, split = open_data(config.data, output_dir / "data")
-    identity = _identity(config, store, device)
-    key = short_hash(canonical_json(identity))
+    identity = run_identity(config, store, device)
+    key = key_of(identity)
     folder = output_dir / "runs" / key
     partial = folder.with_name(f".{key}.partial")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -206,116 +218,6 @@ def _scores(pooled: Mapping[str, float]) -> dict[str, float | None]:
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.contiguous() for key, value in tensors.items()}
-
-
-def execute_runs(
-    configs: Iterable[RunConfig],
-    output_dir: Path,
-    jobs: int | None = None,
-    device: Device = "auto",
-    report: Callable[[str], None] = print,
-    worker: Callable[[RunConfig, Path, Device], float] | None = None,
-) -> None:
-    """Make every run that is not there yet, several at a time, one process and one thread each.
-
-    Args:
-        configs: the runs; repeated ones are made once.
-        output_dir: holds ``runs/`` and ``data/``.
-        jobs: processes; as many as there are cores by default.
-        device: of every run.
-        report: given one line a finished run, with the time left.
-        worker: what a process does with a run; tests put their own here.
-
-    Raises:
-        RunError: if some runs failed, once all others are done.
-    """
-    wanted = list(dict.fromkeys(configs))
-    missing = [config for config in wanted if find_run(config, output_dir, device) is None]
-    if not missing:
-        report(f"runs: all {len(wanted)} are there already")
-        return
-    jobs = min(jobs or os.cpu_count() or 1, len(missing))
-    report(f"runs: {len(missing)} of {len(wanted)} to make, {jobs} at a time")
-    grid = _Grid(missing, output_dir, device, jobs, report, worker or _work)
-    failed = grid.finish()
-    if failed:
-        reasons = "\n".join(f"  {describe(config)}: {reason}" for config, reason in failed.items())
-        raise RunError(f"{len(failed)} of {len(missing)} runs failed:\n{reasons}")
-
-
-class _Grid:
-    """Runs handed to a pool of processes; the pool is replaced when a worker is killed.
-
-    A broken pool does not say whose worker was killed, by want of memory or by hand. Each run that
-    was under way is therefore made again in a pool of its own, and has failed if that breaks too:
-    a run that always kills its worker takes no other with it.
-    """
-
-    def __init__(
-        self,
-        missing: Sequence[RunConfig],
-        output_dir: Path,
-        device: Device,
-        jobs: int,
-        report: Callable[[str], None],
-        worker: Callable[[RunConfig, Path, Device], float],
-    ) -> None:
-        self.queue = list(missing)
-        self.total = len(missing)
-        self.failed: dict[RunConfig, str] = {}
-        self.arguments = (output_dir, device)
-        self.jobs, self.report, self.worker = jobs, report, worker
-        self.started, self.done = time.monotonic(), 0
-
-    def finish(self) -> dict[RunConfig, str]:
-        while self.queue:
-            for config in self._pool(self.queue, self.jobs):
-                alone = [config]
-                if self._pool(alone, 1) or alone:
-                    self.failed[config] = "its process was killed twice"
-                    self.report(f"runs: FAILED {describe(config)}: {self.failed[config]}")
-        return self.failed
-
-    def _pool(self, queue: list[RunConfig], jobs: int) -> list[RunConfig]:
-        """Work a queue off. If a worker is killed, return what was under way, leave the rest."""
-        under_way: dict[Future[float], RunConfig] = {}
-        # Fork would share locks and threads of torch with the workers.
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            while queue or under_way:
-                # No more than are worked on, so that few are under way when a worker is killed.
-                while queue and len(under_way) < jobs:
-                    try:
-                        future = pool.submit(self.worker, queue[0], *self.arguments)
-                    except BrokenProcessPool:  # a worker was killed while nobody waited
-                        break
-                    under_way[future] = queue.pop(0)
-                finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    if not isinstance(future.exception(), BrokenProcessPool):
-                        self._collect(under_way.pop(future), future)
-                if not finished or not finished.isdisjoint(under_way):
-                    break
-        return list(under_way.values())
-
-    def _collect(self, config: RunConfig, future: Future[float]) -> None:
-        error = future.exception()
-        if error is not None:  # whatever it is, the other runs go on and it is reported
-            self.failed[config] = f"{type(error).__name__}: {error}"
-            self.report(f"runs: FAILED {describe(config)}: {self.failed[config]}")
-            return
-        seconds = future.result()
-        self.done += 1
-        left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
-        self.report(
-            f"runs: {self.done}/{self.total}  {describe(config)}  {seconds:.0f} s, "
-            f"about {math.ceil(left)} s left"
-        )
-
-
-def _work(config: RunConfig, output_dir: Path, device: Device) -> float:
-    started = time.monotonic()
-    execute_run(config, output_dir, device)
-    return time.monotonic() - started
 
 
 def describe(config: RunConfig) -> str:

@@ -23,7 +23,7 @@ from iaca.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-INSTALLED_EXTRAS = ("book", "test")
+INSTALLED_EXTRAS = ("book", "cluster", "test")
 HEAVY = {"torch", "numpy", "pandas", "sklearn", "matplotlib", "lightning_fabric", "pydantic"}
 # The folders of one user, on Linux, macOS and Windows; spelled so as not to match themselves.
 OWN_FOLDERS = re.compile(
@@ -101,7 +101,9 @@ def test_environment_asks_for_what_make_installs() -> None:
     lines = [line for line in pip["pip"] if not line.startswith("--")]
     assert set(pip["pip"]) - set(lines) == {"--constraint requirements.lock", "--editable ."}
     lock = read_lock()
-    wanted = PROJECT["dependencies"] + EXTRAS["book"] + EXTRAS["test"]
+    wanted = PROJECT["dependencies"] + [
+        line for extra in INSTALLED_EXTRAS for line in EXTRAS[extra]
+    ]
     assert {canonicalize_name(Requirement(line).name) for line in wanted} == {
         canonicalize_name(line.split("==")[0]) for line in lines
     }

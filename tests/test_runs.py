@@ -1,9 +1,7 @@
-"""Runs: their keys, their files, and grids that survive what happens to a process."""
+"""Runs: their keys, their files, and what becomes of them when a process is interrupted."""
 
 import json
-import os
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,22 +11,19 @@ from typing import Any
 
 import pytest
 import torch
-import workers
 from safetensors.torch import load_file
 from toys import tiny_manifest
-from workers import Job, note_attempt
+from workers import note_attempt
 
 from iaca import runs
 from iaca.data.loading import DataConfig, open_data
 from iaca.evaluation import predict, score
-from iaca.files import DataError
+from iaca.grid import execute_runs
 from iaca.models.regressor import ModelConfig
 from iaca.runs import (
     RunConfig,
-    RunError,
     code_key,
     execute_run,
-    execute_runs,
     find_run,
     run_key,
 )
@@ -62,10 +57,6 @@ def config(tmp_path: Path) -> RunConfig:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "build"
-
-
-def seeds(config: RunConfig, count: int) -> list[RunConfig]:
-    return [replace(config, seed=seed) for seed in range(count)]
 
 
 def visible(out: Path) -> list[str]:
@@ -268,99 +259,7 @@ def test_scores_that_are_no_numbers_are_null(
     assert json.loads((run.folder / "metrics.json").read_text())["report"] == {"x": None}
 
 
-@pytest.fixture
-def jobs_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Grids of `Job`, which are never there already: what matters is what becomes of processes."""
-    monkeypatch.setattr(runs, "find_run", lambda *arguments: None)
-    monkeypatch.setattr(runs, "describe", lambda job: f"seed {job.seed}")
-
-
-def grid_of_jobs(count: int, out: Path, jobs: int, worker: Any) -> list[str]:
-    """Work off seeds 0, 1, ...; returns what was reported."""
-    said: list[str] = []
-    out.mkdir()
-    execute_runs(map(Job, range(count)), out, jobs, "cpu", said.append, worker)  # type: ignore
-    return said
-
-
-def done(out: Path) -> list[int]:
-    return sorted(int(file.name.removeprefix("done-")) for file in out.glob("done-*"))
-
-
-@pytest.mark.usefixtures("jobs_only")
-def test_a_failing_run_is_reported_and_the_others_are_done(out: Path) -> None:
-    with pytest.raises(RunError, match="1 of 5 runs failed") as raised:
-        grid_of_jobs(5, out, 2, workers.failing)
-    assert "seed 1: ArithmeticError: epoch 0, batch 3: the loss is nan" in str(raised.value)
-    assert done(out) == [0, 2, 3, 4]
-    assert (out / "attempts-1").read_text() == "x"  # what fails once fails again
-
-
-@pytest.mark.usefixtures("jobs_only")
-def test_a_killed_worker_leaves_the_table_complete(out: Path) -> None:
-    said = grid_of_jobs(6, out, 2, workers.killed_once)
-    assert done(out) == [0, 1, 2, 3, 4, 5]
-    assert (out / "attempts-1").read_text() == "xx"
-    assert said[-1].startswith("runs: 6/6")
-
-
-@pytest.mark.usefixtures("jobs_only")
-def test_a_run_that_always_kills_its_worker_takes_no_other_with_it(out: Path) -> None:
-    with pytest.raises(RunError, match="1 of 4 runs failed") as raised:
-        grid_of_jobs(4, out, 2, workers.killed_always)
-    assert "seed 0: its process was killed twice" in str(raised.value)
-    assert done(out) == [1, 2, 3]
-
-
-@pytest.mark.usefixtures("jobs_only")
-def test_a_pool_that_breaks_between_two_runs_loses_none(
-    out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker may die while nobody waits, so that the next submission finds out."""
-    from concurrent.futures import Executor, Future
-    from concurrent.futures.process import BrokenProcessPool
-
-    submissions = []
-
-    class Fragile(Executor):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            pass
-
-        def submit(self, worker: Any, /, *arguments: Any) -> Any:  # type: ignore[override]
-            submissions.append(arguments)
-            if len(submissions) == 2:
-                raise BrokenProcessPool("found out while submitting")
-            future: Future[float] = Future()
-            future.set_result(worker(*arguments))
-            return future
-
-        def shutdown(self, *arguments: Any, **options: Any) -> None:
-            pass
-
-    monkeypatch.setattr(runs, "ProcessPoolExecutor", Fragile)
-    grid_of_jobs(4, out, 1, workers.work)
-    assert done(out) == [0, 1, 2, 3]
-
-
 # What follows is done by other processes, which import this module by its name.
-
-
-def killed_in_training(config: RunConfig, out: Path, device: Any) -> float:
-    """Is killed after the first epoch of the first attempt at seed 1."""
-    first = note_attempt(out, config.seed) == 0
-
-    def note(epoch: int) -> None:
-        note_attempt(out, 100 + config.seed)
-        if first and config.seed == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        return train(*arguments, **{**options, "checkpoint_seconds": 0.0, "after_epoch": note})
-
-    torch.set_num_threads(1)
-    runs.train = wrapped  # type: ignore[attr-defined]
-    execute_run(config, out, device)
-    return 0.0
 
 
 def slow_to_train(config: RunConfig, out: Path) -> None:
@@ -373,19 +272,6 @@ def slow_to_train(config: RunConfig, out: Path) -> None:
 
     runs.train = slow  # type: ignore[attr-defined]
     execute_run(config, out, "cpu")
-
-
-def test_a_run_whose_worker_was_killed_is_the_same_run(config: RunConfig, out: Path) -> None:
-    grid = seeds(config, 2)
-    execute_runs(grid, out, 1, "cpu", lambda line: None, killed_in_training)
-    assert len(visible(out)) == 2
-    assert (out / "attempts-1").read_text() == "xx"
-    assert (out / "attempts-101").read_text() == "xxx"  # three epochs, none of them twice
-    alone = execute_run(grid[1], out.with_name("alone"), "cpu")
-    found = find_run(grid[1], out, "cpu")
-    assert found is not None
-    for name in ("model.safetensors", "predictions.safetensors", "history.csv"):
-        assert (found.folder / name).read_bytes() == (alone.folder / name).read_bytes()
 
 
 def test_two_processes_train_a_run_once(
@@ -410,9 +296,3 @@ def test_two_processes_train_a_run_once(
     assert (out / "attempts-0").read_text() == "x"
     assert len(visible(out)) == 1
     assert [entry for entry in (out / "runs").iterdir() if entry.suffix == ".partial"] == []
-
-
-def test_data_that_cannot_be_had_are_an_error(config: RunConfig, out: Path) -> None:
-    impossible = replace(config, data=replace(config.data, share=0.97))
-    with pytest.raises(DataError, match=r"share 0\.97"):
-        execute_runs([impossible], out, 1, "cpu")
