@@ -1,4 +1,4 @@
-"""The command line: ``iaca data list | show | fetch | verify | import``.
+"""The command line: ``iaca data list | show | fetch | verify | import`` and ``iaca sweep``.
 
 Subcommands import what they need when they run, so that ``iaca --help`` answers at once. An error
 in the input is one line on standard error and exit status 2.
@@ -31,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="iaca", description="Inconsistency-aware cross-attention")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_data(commands)
+    _add_sweep(commands)
     return parser
 
 
@@ -66,6 +67,48 @@ def _add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     action.add_argument("--invalid", type=float, help="a label that means 'not valid', say -5")
     action.add_argument("--frame-rate", type=float, default=1.0, help="steps a second")
     action.set_defaults(run=_import)
+
+
+def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sweep = commands.add_parser(
+        "sweep",
+        help="train a grid of models, data and seeds, and print its table",
+        description="Train every combination that is not there yet, and print their table. "
+        "Interrupted, the same command goes on.",
+    )
+    what = sweep.add_argument_group("the grid")
+    what.add_argument("--profile", default="quick", help="smoke, quick (the default) or full")
+    what.add_argument("--attention", nargs="+", help="ca (the default), jca, rjca, tca or none")
+    what.add_argument("--arm", nargs="+", help="plain, published, zero; all by default")
+    what.add_argument("--manifest", nargs="+", help="names, or paths of .yaml files")
+    what.add_argument("--share", nargs="+", type=float, help="the benchmark's dial")
+    what.add_argument("--seeds", nargs="+", type=int, help="by default the profile's")
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE[,VALUE]",
+        help="an option of data, model or training, say model.temperature=0.1,0.3",
+    )
+    what.add_argument("--book", action="store_true", help="the runs of the whole book instead")
+    how = sweep.add_argument_group("how it is made")
+    how.add_argument("--jobs", type=_positive, help="runs at a time")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    how.add_argument("--output-dir", type=Path, help="by default _build")
+    how.add_argument("--engine", choices=("processes", "ray"), default="processes")
+    how.add_argument("--address", help="of a Ray cluster, HOST:PORT or ray://HOST:PORT")
+    how.add_argument("--gpus-per-run", type=float, help="asked of Ray; 1 by default")
+    how.add_argument("--reuse-stale", action="store_true", help="take runs that other code made")
+    how.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
+    how.add_argument("--dry-run", action="store_true", help="only say which runs are missing")
+    sweep.set_defaults(run=_sweep)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected at least 1")
+    return number
 
 
 def _list(_: argparse.Namespace) -> int:
@@ -130,3 +173,24 @@ def _import(options: argparse.Namespace) -> int:
         f"audio {info.audio_dim}, visual {info.visual_dim}, labels {', '.join(info.labels)}"
     )
     return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    if options.engine != "ray" and (options.address or options.gpus_per_run is not None):
+        raise DataError("--address, --gpus-per-run: expected --engine ray beside them")
+    from iaca.cluster import RayOptions
+    from iaca.paths import BUILD
+    from iaca.sweep import Request, sweep
+
+    given = vars(options)
+    gpus = 1.0 if options.gpus_per_run is None else options.gpus_per_run
+    return sweep(
+        Request(**{name: given[name] for name in Request.__dataclass_fields__}),
+        options.output_dir or BUILD,
+        options.jobs,
+        options.device,
+        RayOptions(options.address, gpus) if options.engine == "ray" else "processes",
+        options.reuse_stale,
+        options.csv,
+        options.dry_run,
+    )

@@ -1,0 +1,215 @@
+"""``iaca sweep``: a grid of model x data x seed, made by `iaca.grid`, and its table."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from iaca.data.loading import DataConfig
+from iaca.data.manifest import load_manifest
+from iaca.experiments import ARMS, Profile, book_runs, folds_of, get_profile
+from iaca.files import DataError, write_text
+from iaca.grid import RayOptions, execute_runs
+from iaca.models.regressor import ModelConfig
+from iaca.runs import RunConfig, RunError, describe, find_run
+from iaca.sweep_table import ARM_NAMES, render, table
+from iaca.training import Device, TrainingConfig
+
+_SECTIONS = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
+_OWN_OPTION = {
+    "data.manifest": "--manifest",
+    "data.share": "--share",
+    "data.fold": "nothing: all folds are run",
+    "model.attention": "--attention",
+}
+_ARM_KEYS = ("model.fusion", "model.gate_init")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for; ``None`` leaves a choice to the profile or the defaults."""
+
+    profile: str = "quick"
+    attention: Sequence[str] | None = None
+    arm: Sequence[str] | None = None
+    share: Sequence[float] | None = None
+    manifest: Sequence[str] | None = None
+    seeds: Sequence[int] | None = None
+    set: Sequence[str] = ()
+    book: bool = False
+
+
+def sweep(
+    request: Request,
+    output_dir: Path,
+    jobs: int | None = None,
+    device: Device = "auto",
+    engine: Literal["processes"] | RayOptions = "processes",
+    reuse_stale: bool = False,
+    csv: Path | None = None,
+    dry_run: bool = False,
+    report: Callable[[str], None] = print,
+) -> int:
+    """Make a grid's runs and report its table. Returns 1 if some runs failed, else 0.
+
+    Raises:
+        DataError: naming the option or key, what was found and what was expected.
+    """
+    manifests = [_absolute(name) for name in request.manifest or ["synthetic"]]
+    gated = any(load_manifest(name).access == "gated" for name in manifests)
+    if gated and output_dir.name != "private":
+        output_dir = output_dir / "private"
+    request = replace(request, manifest=manifests)
+    configs = list(dict.fromkeys(grid_of(request, output_dir)))
+    if dry_run:
+        missing = [c for c in configs if find_run(c, output_dir, device, reuse_stale) is None]
+        for config in missing:
+            report(describe(config))
+        report(f"runs: {len(missing)} of {len(configs)} would be made")
+        return 0
+    failed: Mapping[RunConfig, str] = {}
+    try:
+        runs = execute_runs(
+            configs, output_dir, jobs, device, report, engine=engine, reuse_stale=reuse_stale
+        )
+    except RunError as error:
+        report(f"{error}\n")
+        runs, failed = error.done, error.failed
+    rows = table(configs, runs, output_dir)
+    report(render(rows))
+    if csv is not None:
+        write_text(csv, rows.to_csv(index=False))
+    return 1 if failed else 0
+
+
+def _absolute(manifest: str) -> str:
+    is_file = Path(manifest).suffix in {".yaml", ".yml"}
+    return str(Path(manifest).resolve()) if is_file else manifest
+
+
+def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
+    """All runs of a grid: every combination of data, model, training and seed.
+
+    Raises:
+        DataError: see `sweep`.
+    """
+    profile = get_profile(request.profile)
+    if request.seeds is not None:
+        if min(request.seeds) < 0 or len(set(request.seeds)) != len(request.seeds):
+            raise DataError(f"--seeds {list(request.seeds)}: expected distinct numbers >= 0")
+        profile = replace(profile, seeds=tuple(request.seeds))
+    if request.book:
+        given = [name for name in ("attention", "arm", "share") if getattr(request, name)]
+        if given or request.set:
+            raise DataError(f"--book: expected no --{given[0] if given else 'set'} beside it")
+        own = [name for name in request.manifest or () if name != "synthetic"]
+        if len(own) > 1:
+            raise DataError(f"--manifest {' '.join(own)}: with --book expected one at most")
+        return book_runs(profile, output_dir, own[0] if own else None)
+    settings = dict(_parse_setting(text) for text in request.set)
+    if len(settings) != len(request.set):
+        raise DataError(f"--set {' '.join(request.set)}: a key is given twice")
+    configs: list[RunConfig] = []
+    for values in product(*settings.values()):
+        configs += _runs_at(request, profile, dict(zip(settings, values, strict=True)), output_dir)
+    return configs
+
+
+def _runs_at(
+    request: Request, profile: Profile, setting: Mapping[str, Any], output_dir: Path
+) -> list[RunConfig]:
+    """The grid at one value of each key that ``--set`` names."""
+    chosen: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    for key, value in setting.items():
+        section, name = key.split(".")
+        chosen[section][name] = value
+    if "folds" in chosen["data"]:
+        profile = replace(profile, folds=chosen["data"].pop("folds"))
+    training = replace(profile.training, **chosen["training"])
+    base = ModelConfig(**{"dim": profile.dim, **chosen["model"]})
+    attentions = _hints(ModelConfig)["attention"]
+    shares: Sequence[float | None] = request.share or [None]
+    models = [
+        replace(base, attention=_value("--attention", attentions, name), **arm)
+        for name in request.attention or ["ca"]
+        for arm in _arms(request.arm, setting)
+    ]
+    data = [
+        fold
+        for manifest in request.manifest or ["synthetic"]
+        for share in shares
+        for fold in folds_of(
+            profile, DataConfig(manifest, share=share, **chosen["data"]), output_dir
+        )
+    ]
+    return [
+        RunConfig(fold, model, training, seed)
+        for fold, model, seed in product(data, models, profile.seeds)
+    ]
+
+
+def _arms(names: Sequence[str] | None, setting: Mapping[str, Any]) -> list[dict[str, Any]]:
+    taken = [key for key in _ARM_KEYS if key in setting]
+    if taken and names is None:
+        return [{}]
+    if taken:
+        raise DataError(f"--set {taken[0]}: --arm sets it, expected one of the two")
+    for name in names or ():
+        if name not in ARM_NAMES:
+            raise DataError(f"--arm {name!r}: expected one of {', '.join(ARM_NAMES)}")
+    return [ARMS[ARM_NAMES[name]] for name in names or ARM_NAMES]
+
+
+def _parse_setting(text: str) -> tuple[str, list[Any]]:
+    """``section.field=value,value`` -> its key and values, typed as the field is annotated."""
+    key, equals, values = text.partition("=")
+    section, _, name = key.partition(".")
+    if not equals or section not in _SECTIONS:
+        known = ", ".join(_SECTIONS)
+        raise DataError(f"--set {text!r}: expected SECTION.FIELD=VALUE[,VALUE], section {known}")
+    if key in _OWN_OPTION:
+        raise DataError(f"--set {key}: expected {_OWN_OPTION[key]}")
+    hints = _hints(_SECTIONS[section])
+    if name not in hints:
+        raise DataError(f"--set {key}: unknown, {section} has {', '.join(hints)}")
+    parsed = [_value(f"--set {key}", hints[name], value) for value in values.split(",")]
+    return key, list(dict.fromkeys(parsed))
+
+
+def _hints(section: type) -> dict[str, Any]:
+    return get_type_hints(section)
+
+
+def _value(what: str, annotation: Any, text: str) -> Any:
+    """A text as a value of an annotated type: the first member of a union that fits it."""
+    union = get_origin(annotation) in (Union, UnionType)
+    for kind in get_args(annotation) if union else (annotation,):
+        choices: dict[str, Any] = {}
+        if get_origin(kind) is Literal:
+            choices = {choice: choice for choice in get_args(kind)}
+        elif kind is bool:
+            choices = {"true": True, "false": False}
+        elif kind is NoneType:
+            choices = {"none": None}
+        if text in choices:
+            return choices[text]
+        if kind in (int, float, str):
+            try:
+                value = kind(text)
+            except ValueError:
+                continue
+            if value != "" and (kind is not float or math.isfinite(value)):
+                return value
+    raise DataError(f"{what}: found {text!r}, expected {_expected(annotation)}")
+
+
+def _expected(annotation: Any) -> str:
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(_expected(kind) for kind in get_args(annotation))
+    if get_origin(annotation) is Literal:
+        return " or ".join(get_args(annotation))
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    return names.get(annotation, "none")

@@ -1,0 +1,163 @@
+"""The table of a grid: a row a cell (data x model x training), means and spread over its seeds."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from iaca.data.loading import DataConfig, open_data
+from iaca.data.manifest import load_manifest
+from iaca.evaluation import score
+from iaca.experiments import ARMS, by_seed
+from iaca.models.regressor import GATED, ModelConfig
+from iaca.runs import Run, RunConfig
+from iaca.training import TrainingConfig
+
+ARM_NAMES = dict(zip(("plain", "published", "zero"), ARMS, strict=True))
+_IN_LABELS = ("data.manifest", "data.share", "model.attention", "model.fusion", "model.gate_init")
+Scores = dict[int, dict[str, float]]  # seed -> target -> CCC
+
+
+class Cell(NamedTuple):
+    """What the seeds, and the folds of a data set, have in common."""
+
+    data: DataConfig
+    model: ModelConfig
+    training: TrainingConfig
+
+
+def table(
+    configs: Iterable[RunConfig], runs: Mapping[RunConfig, Run], output_dir: Path
+) -> pd.DataFrame:
+    """One row a cell: CCC on the reported split, its sd over seeds, and how far from plain.
+
+    A seed counts if all its folds are there; their predictions are pooled. Differences from the
+    cell that is plain, and else the same, are taken seed by seed. Columns: ``data``, ``share``,
+    ``attention``, ``arm``, every option that differs between cells, ``seeds`` (n), ``failed``
+    (runs), ``stale``, and for each target ``x``, ``x sd``, ``x delta``, ``x delta sd``.
+    """
+    cells: dict[Cell, list[RunConfig]] = {}
+    for config in dict.fromkeys(configs):
+        cell = Cell(replace(config.data, fold=None), config.model, config.training)
+        cells.setdefault(cell, []).append(config)
+    scores = {cell: _scores(wanted, runs, output_dir) for cell, wanted in cells.items()}
+    plain = {_ungated(cell): cell for cell in reversed(cells) if cell.model.fusion == "plain"}
+    options = _differing(list(cells))
+    rows = []
+    for cell, wanted in cells.items():
+        row = {**_labels(cell), **{key: _flat(cell)[key] for key in options}}
+        row["seeds"] = len(scores[cell])
+        row["failed"] = sum(config not in runs for config in wanted)
+        row["stale"] = any(runs[config].stale for config in wanted if config in runs)
+        base = plain.get(_ungated(cell))
+        compared = {} if base is None or cell.model.fusion == "plain" else scores[base]
+        rows.append({**row, **_summary(scores[cell], compared)})
+    return pd.DataFrame(rows)
+
+
+def _scores(wanted: Sequence[RunConfig], runs: Mapping[RunConfig, Run], output_dir: Path) -> Scores:
+    incomplete = {config.seed for config in wanted if config not in runs}
+    there = [runs[config] for config in wanted if config.seed not in incomplete]
+    if not there:
+        return {}
+    store, _ = open_data(there[0].config.data, output_dir / "data")
+    seeds = sorted({run.config.seed for run in there})
+    return {
+        seed: score(predictions, store).pooled
+        for seed, predictions in zip(seeds, by_seed(there), strict=True)
+    }
+
+
+def _ungated(cell: Cell) -> Cell:
+    """The cell's plain counterpart, in which the gates' start means nothing."""
+    default = ModelConfig.gate_init
+    return cell._replace(model=replace(cell.model, fusion="plain", gate_init=default))
+
+
+def _summary(scores: Scores, plain: Scores) -> dict[str, float]:
+    row: dict[str, float] = {}
+    for target in next(iter(scores.values()), {}):
+        values = [score[target] for score in scores.values()]
+        deltas = [scores[seed][target] - plain[seed][target] for seed in scores if seed in plain]
+        for name, sample in ((target, values), (f"{target} delta", deltas)):
+            row[name] = fmean(sample) if sample else math.nan
+            row[f"{name} sd"] = stdev(sample) if len(sample) > 1 else math.nan
+    return row
+
+
+def _labels(cell: Cell) -> dict[str, Any]:
+    manifest = load_manifest(cell.data.manifest)
+    share = cell.data.share
+    if share is None and manifest.benchmark is not None:
+        share = manifest.benchmark.central_share
+    return {
+        "data": manifest.name,
+        "share": share,
+        "attention": cell.model.attention,
+        "arm": _arm(cell.model),
+    }
+
+
+def _arm(model: ModelConfig) -> str:
+    if model.fusion not in GATED:
+        return model.fusion
+    for name, label in ARM_NAMES.items():
+        if replace(model, **ARMS[label]) == model:
+            return name
+    return f"{model.fusion}, {model.gate_init} gates"
+
+
+def _flat(cell: Cell) -> dict[str, Any]:
+    sections = {
+        "data": asdict(cell.data),
+        "model": asdict(cell.model),
+        "training": asdict(cell.training),
+    }
+    return {
+        f"{section}.{name}": value
+        for section, options in sections.items()
+        for name, value in options.items()
+    }
+
+
+def _differing(cells: Sequence[Cell]) -> list[str]:
+    """The options that differ between cells and stand in no label."""
+    flat = [_flat(cell) for cell in cells]
+    return [
+        key for key in flat[0] if key not in _IN_LABELS and len({cell[key] for cell in flat}) > 1
+    ]
+
+
+def render(rows: pd.DataFrame) -> str:
+    """The table as text. What failed is said in its row, and what is stale is marked by ``*``."""
+    columns = list(rows.columns)
+    targets = columns[columns.index("stale") + 1 :: 4]
+    shown = []
+    for row in rows.to_dict("records"):
+        text = {str(key): row[key] for key in columns[: columns.index("seeds")]}
+        if row["share"] is None or math.isnan(row["share"]):
+            text["share"] = ""
+        text["seeds"] = f"{row['seeds']}{'*' if row['stale'] else ''}"
+        for target in targets:
+            text[target] = _spread(row[target], row[f"{target} sd"], "") or "failed"
+            text[f"Δ {target}"] = _spread(row[f"{target} delta"], row[f"{target} delta sd"], "+")
+        text["failed"] = f"{row['failed']} FAILED" if row["failed"] else ""
+        shown.append(text)
+    frame = pd.DataFrame(shown)
+    if not rows["failed"].any():
+        frame = frame.drop(columns="failed")
+    lines = [frame.to_string(index=False)]
+    lines += ["CCC on the reported split, mean ± sd over seeds; Δ against plain, seed by seed."]
+    if rows["stale"].any():
+        lines += ["* STALE: made by other code than today's, or another torch."]
+    return "\n".join(lines)
+
+
+def _spread(value: float, deviation: float, sign: str) -> str:
+    if math.isnan(value):
+        return ""
+    return f"{value:{sign}.3f}" + ("" if math.isnan(deviation) else f" ± {deviation:.3f}")
