@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from iaca.data.loading import DataConfig
 from iaca.data.manifest import load_manifest
-from iaca.experiments import ARMS, Profile, arm_runs, model_runs, sensitivity_runs
+from iaca.experiments import ARMS, Profile, arm_runs, at_share, model_runs, sensitivity_runs
 from iaca.models.gating import TEMPERATURE, GateInit
 from iaca.models.regressor import AttentionName, EncoderNorm, ModelConfig
 from iaca.runs import RunConfig
@@ -62,13 +62,6 @@ TIME_FACTORS = (0.5, 2.0)
 AS_IT_IS = "the benchmark as it is"
 
 Runs = list[RunConfig]
-
-
-def at_share(data: DataConfig, share: float) -> DataConfig:
-    """A benchmark at a share; at its central one, the configuration that other chapters use."""
-    benchmark = load_manifest(data.manifest).benchmark
-    assert benchmark is not None
-    return data if share == benchmark.central_share else replace(data, share=share)
 
 
 def table_2_runs(

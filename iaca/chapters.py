@@ -17,8 +17,9 @@ from iaca.experiments import (
     validity_runs,
 )
 from iaca.files import DataError
+from iaca.grid import execute_runs
 from iaca.models.regressor import EncoderNorm
-from iaca.runs import RunConfig, execute_runs
+from iaca.runs import RunConfig
 from iaca.training import Device
 
 OPEN_DATA = ("hri_enjoyment",)  # what `03_training` trains on too, where it can be had

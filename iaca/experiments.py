@@ -15,7 +15,6 @@ from iaca.data.loading import DataConfig, count_folds
 from iaca.data.manifest import load_manifest
 from iaca.data.schema import SubjectFolds
 from iaca.files import DataError
-from iaca.grid import execute_runs
 from iaca.models.regressor import AttentionName, EncoderNorm, ModelConfig
 from iaca.runs import Run, RunConfig, execute_run, find_run
 from iaca.training import Device, TrainingConfig
@@ -172,9 +171,7 @@ def model_runs(
     ``options`` are fields of `ModelConfig`, or ``anneal``: whether the gates' temperature comes
     down from 1 in the first half of the training.
     """
-    training = profile.training
-    if load_manifest(data.manifest).name in SMALL:  # a few hundred rows: every window counts
-        training = replace(training, hop=1, epochs=profile.small_epochs)
+    training = training_on(profile, data)
     if options.pop("anneal", False):
         half = max(1, training.epochs // 2)
         training = replace(training, temperature_start=1.0, anneal_epochs=half)
@@ -200,6 +197,23 @@ def sensitivity_runs(
         label: arm_runs(profile, version, output_dir, attention)
         for label, version in versions.items()
     }
+
+
+def training_on(profile: Profile, data: DataConfig) -> TrainingConfig:
+    """A profile's training on a data set; of a few hundred rows, every window counts."""
+    if load_manifest(data.manifest).name in SMALL:
+        return replace(profile.training, hop=1, epochs=profile.small_epochs)
+    return profile.training
+
+
+def at_share(data: DataConfig, share: float) -> DataConfig:
+    """A benchmark at a share of weak clips; its central one is what the data are without any.
+
+    So that runs are shared: there is one configuration of the centre, not two.
+    """
+    benchmark = load_manifest(data.manifest).benchmark
+    central = benchmark is not None and share == benchmark.central_share
+    return data if central else replace(data, share=share)
 
 
 def folds_of(profile: Profile, data: DataConfig, output_dir: Path) -> list[DataConfig]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from iaca.chapters import book_runs
 from iaca.data.loading import DataConfig
 from iaca.data.manifest import load_manifest
-from iaca.experiments import ARMS, Profile, book_runs, folds_of, get_profile
+from iaca.experiments import ARMS, Profile, at_share, folds_of, get_profile, training_on
 from iaca.files import DataError, write_text
 from iaca.grid import RayOptions, execute_runs
 from iaca.models.regressor import ModelConfig
@@ -128,26 +129,20 @@ def _runs_at(
         chosen[section][name] = value
     if "folds" in chosen["data"]:
         profile = replace(profile, folds=chosen["data"].pop("folds"))
-    training = replace(profile.training, **chosen["training"])
     base = ModelConfig(**{"dim": profile.dim, **chosen["model"]})
     attentions = _hints(ModelConfig)["attention"]
-    shares: Sequence[float | None] = request.share or [None]
     models = [
         replace(base, attention=_value("--attention", attentions, name), **arm)
         for name in request.attention or ["ca"]
         for arm in _arms(request.arm, setting)
     ]
-    data = [
-        fold
-        for manifest in request.manifest or ["synthetic"]
-        for share in shares
-        for fold in folds_of(
-            profile, DataConfig(manifest, share=share, **chosen["data"]), output_dir
-        )
-    ]
+    sets = [DataConfig(name, **chosen["data"]) for name in request.manifest or ["synthetic"]]
+    if request.share is not None:
+        sets = [at_share(data, share) for data in sets for share in request.share]
     return [
-        RunConfig(fold, model, training, seed)
-        for fold, model, seed in product(data, models, profile.seeds)
+        RunConfig(fold, model, replace(training_on(profile, data), **chosen["training"]), seed)
+        for data in sets
+        for fold, model, seed in product(folds_of(profile, data, output_dir), models, profile.seeds)
     ]
 
 

@@ -17,7 +17,6 @@ from iaca.ablations import (
     PAPER_TABLE_2,
     SHARED_OPTIONS,
     ablation_runs,
-    at_share,
     dial_runs,
     gate_map_runs,
     option_runs,
@@ -26,7 +25,7 @@ from iaca.ablations import (
 )
 from iaca.data.loading import DataConfig
 from iaca.data.manifest import load_manifest
-from iaca.experiments import ARMS, PROFILES, arm_runs, get_profile
+from iaca.experiments import ARMS, PROFILES, arm_runs, at_share, get_profile
 from iaca.models.regressor import AffectRegressor, ModelConfig, count_parameters
 from iaca.refutation import WEAK_FROM
 
@@ -147,6 +146,7 @@ def test_a_share_of_the_dial_is_the_manifests_centre_or_its_own() -> None:
     assert benchmark is not None
     assert at_share(DataConfig(), benchmark.central_share) == DataConfig()
     assert at_share(DataConfig(), 0.8) == DataConfig(share=0.8)
+    assert at_share(DataConfig("hri_enjoyment"), 0.46) == DataConfig("hri_enjoyment", share=0.46)
     for profile in PROFILES.values():
         assert set(profile.shares) <= set(benchmark.dial)
         assert {0.0, benchmark.central_share} <= set(profile.shares)

@@ -11,10 +11,12 @@ import pytest
 from toys import tiny_manifest
 
 from iaca import grid, runs, sweep_table
+from iaca.ablations import dial_runs
+from iaca.chapters import book_runs
 from iaca.cli import main
 from iaca.cluster import RayOptions
 from iaca.data.loading import DataConfig
-from iaca.experiments import ARMS, book_runs, get_profile
+from iaca.experiments import ARMS, arm_runs, get_profile
 from iaca.files import DataError
 from iaca.models.regressor import ModelConfig
 from iaca.runs import RunConfig, execute_run, find_run
@@ -66,6 +68,16 @@ def test_a_grid_is_every_combination(tmp_path: Path) -> None:
     assert {c.training for c in configs} == {replace(get_profile("quick").training, epochs=5)}
     assert {c.seed for c in configs} == {3, 4}
     assert {c.model.dim for c in configs} == {64}
+
+
+def test_a_sweep_makes_the_books_runs_not_their_twins(mirror: Path, tmp_path: Path) -> None:
+    quick = get_profile("quick")
+    dial = grid_of(Request("quick", attention=["rjca"], share=list(quick.shares)), tmp_path)
+    models = dial_runs(quick, DataConfig(), tmp_path)["RJCA"]
+    assert set(dial) == {c for arm in ARMS for runs in models[arm].values() for c in runs}
+    enjoyment = grid_of(Request("quick", manifest=["hri_enjoyment"]), tmp_path)
+    arms = arm_runs(quick, DataConfig("hri_enjoyment"), tmp_path)
+    assert set(enjoyment) == {config for runs in arms.values() for config in runs}
 
 
 def test_by_default_the_profile_and_the_three_arms(tmp_path: Path) -> None:
