@@ -14,7 +14,7 @@ from iaca.data.loading import DataConfig
 from iaca.data.manifest import load_manifest
 from iaca.experiments import ARMS, Profile, arm_runs, at_share, model_runs, sensitivity_runs
 from iaca.models.gating import TEMPERATURE, GateInit
-from iaca.models.regressor import AttentionName, EncoderNorm, ModelConfig
+from iaca.models.regressor import LEAVING_OUT, AttentionName, EncoderNorm, ModelConfig
 from iaca.runs import RunConfig
 
 BACKBONES: dict[str, AttentionName] = {"CA": "ca", "TCA": "tca", "JCA": "jca", "RJCA": "rjca"}
@@ -33,11 +33,18 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "un-attended beside attended, no gates": {"fusion": "raw_and_attended"},
     "gates as published, no cross-attention": {"fusion": "gates_only", "gate_init": "xavier"},
     "zero-started gates, no cross-attention": {"fusion": "gates_only", "gate_init": "zero"},
+    "neither gates nor cross-attention": {"fusion": "without_attention"},
 }
-# An arm is held against three: the gates without attention start as its own do.
+# Criterion (b) holds an arm against three: the gates without attention start as its own do. The
+# last control is for reading the others: it has nothing that the paper is about.
 CONTROLS_OF: dict[str, tuple[str, ...]] = {
-    PUBLISHED: tuple(label for label, o in CONTROLS.items() if o.get("gate_init") != "zero"),
-    ZERO_STARTED: tuple(label for label, o in CONTROLS.items() if o.get("gate_init") != "xavier"),
+    arm: tuple(
+        label
+        for label, options in CONTROLS.items()
+        if options["fusion"] in ("residual_mlp", "raw_and_attended")
+        or options.get("gate_init") == ARMS[arm]["gate_init"]
+    )
+    for arm in (PUBLISHED, ZERO_STARTED)
 }
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -48,6 +55,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "stage 1 reads both attended features": {"gate_input": "both"},
     "stage 1 reads the un-attended pair": {"gate_input": "raw"},
     "stage 2 reads audio, visual and joint": {"joint_gate_input": "all"},
+    "stage 1 falls back to the encoders": {"fallback": "raw"},
     "stage 1 falls back to a BiLSTM": {"fallback": "lstm"},
     "stage 1 falls back to self-attention": {"fallback": "self_attention"},
     "no ReLU in Eqs. 7 to 9": {"gate_relu": False},
@@ -56,10 +64,25 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 # Options of what the arms share: plain has them too, and is trained again for the comparison.
 SHARED_OPTIONS = {"gate_relu", "norm_axis", "scale"}
+# Options that change something for some attentions only: the others have no Eq. 1, or let stage 1
+# fall back to the encoders' output already.
+ONLY_FOR: dict[tuple[str, Any], tuple[AttentionName, ...]] = {
+    ("norm_axis", "printed"): ("ca",),
+    ("scale", True): ("ca",),
+    ("fallback", "raw"): ("rjca", "tca"),
+}
 
 NOISE_FACTORS = (0.5, 1.5)
 TIME_FACTORS = (0.5, 2.0)
 AS_IT_IS = "the benchmark as it is"
+# The versions over which criterion (d) wants one sign: three encoder norms, three data seeds.
+SIGN_VERSIONS = (
+    AS_IT_IS,
+    "encoder norm: layer",
+    "encoder norm: none",
+    "data seed 1",
+    "data seed 2",
+)
 
 Runs = list[RunConfig]
 
@@ -96,7 +119,7 @@ def _dialled(attention: AttentionName) -> dict[str, dict[str, Any]]:
     models = {label: {"attention": attention, **options} for label, options in ARMS.items()}
     for label, options in CONTROLS.items():
         # Without its cross-attention, JCA is what CA is: it has no other part.
-        alike = options["fusion"] == "gates_only" and attention == "jca"
+        alike = options["fusion"] in LEAVING_OUT and attention == "jca"
         models[label] = {"attention": "ca" if alike else attention, **options}
     return models
 
@@ -115,6 +138,7 @@ def option_runs(
                 if arm != "plain" or changes.keys() <= SHARED_OPTIONS
             }
             for option, changes in OPTIONS.items()
+            if all(attention in ONLY_FOR.get(change, (attention,)) for change in changes.items())
         }
         for label, attention in BACKBONES.items()
         if attention in profile.option_attentions
@@ -149,8 +173,8 @@ def version_runs(
 ) -> dict[str, dict[str, dict[str, Runs]]]:
     """Backbone -> version of the experiment -> arm -> runs, at a benchmark's central share."""
     norms = [norm for norm in get_args(EncoderNorm) if norm != ModelConfig().encoder_norm]
-    worlds = {f"noise x {x:g}": replace(data, noise_factor=x) for x in NOISE_FACTORS}
-    worlds |= {f"time constants x {x:g}": replace(data, time_factor=x) for x in TIME_FACTORS}
+    worlds = {f"noise × {x:g}": replace(data, noise_factor=x) for x in NOISE_FACTORS}
+    worlds |= {f"time constants × {x:g}": replace(data, time_factor=x) for x in TIME_FACTORS}
     grid = {}
     for label, attention in BACKBONES.items():
         if attention not in profile.option_attentions:

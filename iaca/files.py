@@ -1,6 +1,7 @@
 """Files that are either whole or absent, and names and hashes that can be trusted."""
 
 import ast
+import functools
 import hashlib
 import json
 import os
@@ -58,17 +59,18 @@ def syntax_hash(*sources: Path) -> str:
     for source in sources:
         files = sorted(source.rglob("*.py")) if source.is_dir() else [source]
         for file in files:
-            tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-            for node in ast.walk(tree):
-                if (
-                    isinstance(
-                        node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-                    )
-                    and ast.get_docstring(node, clean=False) is not None
-                ):
-                    node.body = node.body[1:]
-            parts.append(f"{source.name}/{file.name}:{ast.dump(tree)}")
+            parts.append(f"{source.name}/{file.name}:{_syntax(file.read_text(encoding='utf-8'))}")
     return short_hash("\n".join(parts))
+
+
+@functools.lru_cache(maxsize=256)  # a grid of runs asks for the same few files at every run
+def _syntax(text: str) -> str:
+    tree = ast.parse(text)
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from toys import tiny_manifest
 
 from iaca import ablations
@@ -16,6 +17,7 @@ from iaca.ablations import (
     OPTIONS,
     PAPER_TABLE_2,
     SHARED_OPTIONS,
+    SIGN_VERSIONS,
     ablation_runs,
     dial_runs,
     gate_map_runs,
@@ -26,7 +28,7 @@ from iaca.ablations import (
 from iaca.data.loading import DataConfig
 from iaca.data.manifest import load_manifest
 from iaca.experiments import ARMS, PROFILES, arm_runs, at_share, get_profile
-from iaca.models.regressor import AffectRegressor, ModelConfig, count_parameters
+from iaca.models.regressor import LEAVING_OUT, AffectRegressor, ModelConfig, count_parameters
 from iaca.refutation import WEAK_FROM
 
 QUICK = get_profile("quick")
@@ -80,7 +82,7 @@ def test_everything_on_the_dial_differs_from_plain_in_the_fusion_alone(
                         base.training,
                     )
                     expected = {"fusion", "gate_init"}
-                    if label == "JCA" and CONTROLS.get(model, {}).get("fusion") == "gates_only":
+                    if label == "JCA" and CONTROLS.get(model, {}).get("fusion") in LEAVING_OUT:
                         expected |= {"attention"}  # without its attention it is CA's
                     assert differing(run.model, base.model) <= expected
         assert any(share >= WEAK_FROM for share in profile.shares)
@@ -88,11 +90,13 @@ def test_everything_on_the_dial_differs_from_plain_in_the_fusion_alone(
 
 def test_jca_without_its_attention_is_ca_without_it() -> None:
     built = [
-        AffectRegressor(ModelConfig(attention, fusion="gates_only", dim=8), 3, 4, 2)  # type: ignore
+        AffectRegressor(ModelConfig(attention, fusion, dim=8), 3, 4, 2)  # type: ignore
+        for fusion in LEAVING_OUT
         for attention in ("ca", "jca")
     ]
-    assert count_parameters(built[0]) == count_parameters(built[1])
-    assert [*built[0].state_dict()] == [*built[1].state_dict()]
+    for ca, jca in (built[:2], built[2:]):
+        assert count_parameters(ca) == count_parameters(jca)
+        assert [*ca.state_dict()] == [*jca.state_dict()]
 
 
 def test_each_arm_has_three_controls_and_gates_that_start_as_its_own() -> None:
@@ -106,7 +110,7 @@ def test_an_option_changes_what_it_says_and_is_compared_with_its_like(tmp_path: 
     names = {field.name for field in fields(ModelConfig)}
     table = table_2_runs(QUICK, DataConfig(), tmp_path)
     (options,) = option_runs(QUICK, DataConfig(), tmp_path).values()
-    assert list(options) == list(OPTIONS)
+    assert set(OPTIONS) - set(options) == {"stage 1 falls back to the encoders"}
     for option, arms in options.items():
         changes = set(OPTIONS[option])
         assert changes <= names | {"anneal"}
@@ -116,6 +120,36 @@ def test_an_option_changes_what_it_says_and_is_compared_with_its_like(tmp_path: 
                 assert differing(run.model, base.model) == changes - {"anneal"}
                 assert (run.training != base.training) == (changes == {"anneal"})
                 assert run not in table["CA"][arm]
+
+
+def test_no_option_is_trained_where_it_changes_nothing(tmp_path: Path) -> None:
+    """Each option gives another model: other outputs of the same weights, or other weights."""
+    profile = replace(get_profile("full"), dim=8, seeds=(0,))
+    grid = option_runs(profile, DataConfig(), tmp_path)
+    assert list(grid) == list(BACKBONES)
+    audio, visual = torch.randn(2, 16, 3), torch.randn(2, 16, 4)
+
+    def outcome(config: ModelConfig) -> tuple[list[str], torch.Tensor]:
+        torch.manual_seed(0)
+        model = AffectRegressor(config, 3, 4, 2).eval()
+        return [*model.state_dict()], model(audio, visual).values
+
+    for backbone, options in grid.items():
+        (base,) = table_2_runs(profile, DataConfig(), tmp_path)[backbone]["IACA as published"]
+        names, values = outcome(base.model)
+        for option, arms in options.items():
+            (run,) = arms["IACA as published"]
+            changed, other = outcome(run.model)
+            different = changed != names or not torch.equal(values, other)
+            assert different or run.training != base.training, (backbone, option)
+
+
+def test_criterion_d_asks_for_versions_that_there_are(tmp_path: Path) -> None:
+    (versions,) = version_runs(QUICK, DataConfig(), tmp_path).values()
+    assert set(SIGN_VERSIONS) <= set(versions)
+    runs = [versions[version]["plain"][0] for version in SIGN_VERSIONS]
+    assert {run.model.encoder_norm for run in runs} == {"l2", "layer", "none"}
+    assert {run.data.data_seed for run in runs} == {0, 1, 2}
 
 
 def test_the_map_shares_its_published_cell_with_table_2(tmp_path: Path) -> None:

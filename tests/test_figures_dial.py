@@ -14,7 +14,7 @@ from iaca.statistics import Interval
 from iaca.vegalite import chart_html, show
 
 ARMS = ("IACA as published", "IACA zero-started (ours)")
-CONTROLS = ("residual MLP", "raw and attended", "gates only", "frozen")
+CONTROLS = ("residual MLP", "raw and attended", "gates only", "frozen", "neither")
 BACKBONES = ("CA", "TCA", "JCA", "RJCA")
 SHARES = (0.0, 0.2, 0.4, 0.46, 0.6, 0.8)
 
@@ -110,11 +110,11 @@ def test_the_tolerance_is_shown_at_share_0_alone(shares: tuple[float, ...]) -> N
         assert band.get_x() < min(points) and max(points) < band.get_x() + band.get_width() < 20
 
 
-def test_a_fifth_control_is_refused() -> None:
-    given = curves(1, controls=4)
+def test_one_control_too_many_is_refused() -> None:
+    given = curves(1, controls=5)
     given["CA"]["one more"] = given["CA"][ARMS[0]]
     for draw in (dial.dial_curve, lambda found: dial.dial_chart(found, "described")):
-        with pytest.raises(ValueError, match="5 controls, expected at most 4"):
+        with pytest.raises(ValueError, match="6 controls, expected at most 5"):
             draw(given)
 
 

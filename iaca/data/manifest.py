@@ -5,6 +5,7 @@ error that names the file and the key. Files are looked for in the folder that t
 variable ``IACA_DATA_MIRROR`` names, then downloaded, and never used before their checksum is right.
 """
 
+import functools
 import os
 import uuid
 from collections.abc import Mapping
@@ -65,10 +66,17 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
 
 def _read(file: Path) -> Manifest:
     try:
-        # The loader derives from SafeLoader: it builds plain values only.
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read ({error})") from error
+    return _parse(file, text)
+
+
+@functools.lru_cache(maxsize=32)  # a grid asks for the same manifest hundreds of times
+def _parse(file: Path, text: str) -> Manifest:
+    try:
+        # The loader derives from SafeLoader: it builds plain values only.
+        content = yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "unknown"
         raise DataError(f"{file}, line {line}: {error.problem}") from error

@@ -38,6 +38,7 @@ CONTROL_LOOKS = (
     Look("#8A8A8A", "v", (0, (5, 2)), "triangle-down", (5, 2)),
     Look(PLAIN, "P", (0, (4, 1.5, 1, 1.5)), "cross", (4, 2, 1, 2)),
     Look("#8C6D31", "X", (0, (1, 3)), "triangle-right", (1, 4)),
+    Look("#332288", "<", (0, (6, 1.5, 1, 1.5, 1, 1.5)), "triangle-left", (6, 2, 1, 2, 1, 2)),
 )
 
 

@@ -35,10 +35,13 @@ from iaca.models.gating import (
 from iaca.models.layers import BiLSTM, SelfAttention
 
 AttentionName = Literal["none", "ca", "jca", "rjca", "tca"]
-FusionName = Literal["plain", "iaca", "residual_mlp", "raw_and_attended", "gates_only"]
+FusionName = Literal[
+    "plain", "iaca", "residual_mlp", "raw_and_attended", "gates_only", "without_attention"
+]
 EncoderNorm = Literal["l2", "layer", "none"]
 
 GATED: tuple[FusionName, ...] = ("iaca", "gates_only")  # the fusions that have gates
+LEAVING_OUT: tuple[FusionName, ...] = ("gates_only", "without_attention")  # the cross-attention
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,10 @@ class ModelConfig:
 
     Attributes:
         attention: ``none`` is concatenation without attention.
-        fusion: ``plain``, or ``iaca`` with the paper's two stages of gates, or one of three
+        fusion: ``plain``, or ``iaca`` with the paper's two stages of gates, or one of four
             controls: ``residual_mlp`` (`ResidualFusion`), ``raw_and_attended``
-            (`RawAndAttendedFusion`), ``gates_only`` (stage 2 over `WithoutCrossAttention`).
+            (`RawAndAttendedFusion`), ``gates_only`` (stage 2 over `WithoutCrossAttention`),
+            ``without_attention`` (`PlainFusion` over the same).
         dim: d, features inside the model.
         encoder_norm: what follows the encoders' linear layer; the same for all models.
         dropout: probability, on encoded features and in the heads.
@@ -246,7 +250,8 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
 
     Raises:
         ValueError: for an unknown fusion, a fusion that needs an attention and has none, or
-            ``gates_only`` around an attention whose own encoders are not known.
+            ``gates_only`` or ``without_attention`` around an attention whose own encoders are not
+            known.
     """
     if config.fusion not in get_args(FusionName):
         raise ValueError(f"fusion {config.fusion!r}: expected one of {get_args(FusionName)}")
@@ -254,9 +259,11 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
         if config.fusion != "plain":
             raise ValueError(f"fusion {config.fusion!r} needs an attention to wrap, not 'none'")
         return Concatenation(config.dim, config.gate_relu)
+    if config.fusion in LEAVING_OUT and attention is not None:
+        raise ValueError(f"fusion {config.fusion!r} takes no attention: it leaves one out")
+    if config.fusion == "without_attention":
+        return PlainFusion(build_without_cross_attention(config), config.dim, config.gate_relu)
     if config.fusion == "gates_only":
-        if attention is not None:
-            raise ValueError("fusion 'gates_only' takes no attention: it leaves one out")
         if config.stages == "first":
             raise ValueError("stages 'first': fusion 'gates_only' has only the second")
         # Stage 1 would choose between a feature and itself.

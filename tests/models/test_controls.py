@@ -15,7 +15,7 @@ from iaca.models.attention import (
     WithoutCrossAttention,
 )
 from iaca.models.fusions import PlainFusion, RawAndAttendedFusion, ResidualFusion
-from iaca.models.gating import InconsistencyAware
+from iaca.models.gating import FixedGate, InconsistencyAware
 from iaca.models.layers import BiLSTM, SelfAttention
 from iaca.models.regressor import (
     AffectRegressor,
@@ -27,7 +27,7 @@ from iaca.models.regressor import (
 
 B, L, D = 3, 5, 8
 ATTENTIONS = ("ca", "jca", "rjca", "tca")
-CONTROLS = ("residual_mlp", "raw_and_attended", "gates_only")
+CONTROLS = ("residual_mlp", "raw_and_attended", "gates_only", "without_attention")
 
 
 def features(seed: int = 0, dim: int = D) -> tuple[Tensor, Tensor]:
@@ -221,6 +221,20 @@ def test_gates_only_is_stage_2_over_encoders(attention: str) -> None:
     torch.testing.assert_close(gates.audio_visual, torch.full((B, L, 3), 1 / 3))
 
 
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_without_attention_is_gates_only_with_its_gate_on_joint(attention: str) -> None:
+    configs = [
+        ModelConfig(attention, fusion, dim=D, window=L)
+        for fusion in ("without_attention", "gates_only")
+    ]
+    plain, gated = (spread(AffectRegressor(config, 6, 7, 2)) for config in configs)
+    gated.load_state_dict(plain.state_dict(), strict=False)
+    gated.fusion.gate_audio_visual = FixedGate(torch.tensor([0.0, 0.0, 1.0]).double())
+    (audio, _), (_, visual) = features(dim=6), features(dim=7)
+    assert torch.equal(plain(audio, visual).values, gated(audio, visual).values)
+    assert plain(audio, visual).gates is None
+
+
 @pytest.mark.parametrize("fusion", CONTROLS)
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_gradients_reach_every_parameter_of_a_control(fusion: str, attention: str) -> None:
@@ -272,6 +286,7 @@ def test_controls_that_make_no_sense_are_named(options: dict[str, Any], message:
         AffectRegressor(ModelConfig(dim=D, **options), 3, 3, 1)
 
 
-def test_gates_only_leaves_an_attention_out_and_takes_none() -> None:
+@pytest.mark.parametrize("fusion", ["gates_only", "without_attention"])
+def test_what_leaves_an_attention_out_takes_none(fusion: str) -> None:
     with pytest.raises(ValueError, match="takes no attention"):
-        AffectRegressor(ModelConfig("ca", "gates_only", dim=D), 3, 3, 1, CrossAttention(D))
+        AffectRegressor(ModelConfig("ca", fusion, dim=D), 3, 3, 1, CrossAttention(D))
