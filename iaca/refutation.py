@@ -9,6 +9,7 @@ Every number is of the mean over targets; Δ is an arm's CCC minus that of plain
 """
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from iaca.statistics import Interval
@@ -100,3 +101,49 @@ def keeps_its_sign(versions: Mapping[str, Interval], expected: Collection[str]) 
     if len(signs) > 1:
         return "refuted"
     return "stands" if set(expected) <= set(versions) else "undecided"
+
+
+class Evidence(NamedTuple):
+    """What was computed of one arm on one backbone; what was not is ``None``, or not there.
+
+    Attributes:
+        at_zero: see `grows_with_weakness`.
+        rise: the same.
+        over_controls: see `beats_controls`.
+        frozen: see `chooses_on_the_fly`.
+        permuted: the same.
+        versions: see `keeps_its_sign`.
+    """
+
+    at_zero: Interval | None = None
+    rise: Interval | None = None
+    over_controls: Mapping[float, Mapping[str, Interval]] = MappingProxyType({})
+    frozen: Interval | None = None
+    permuted: Interval | None = None
+    versions: Mapping[str, Interval] = MappingProxyType({})
+
+
+def judge(
+    evidence: Mapping[str, Evidence], controls: int, versions: Collection[str]
+) -> dict[str, Verdict]:
+    """Apply all four criteria to one arm.
+
+    Args:
+        evidence: backbone -> what was computed.
+        controls: how many controls criterion (b) asks for.
+        versions: over which criterion (d) asks for one sign.
+
+    Returns:
+        ``a`` to ``d`` -> verdict.
+    """
+    return {
+        "a": overall({b: grows_with_weakness(e.at_zero, e.rise) for b, e in evidence.items()}),
+        "b": overall({b: beats_controls(e.over_controls, controls) for b, e in evidence.items()}),
+        "c": overall({b: chooses_on_the_fly(e.frozen, e.permuted) for b, e in evidence.items()}),
+        "d": overall({b: keeps_its_sign(e.versions, versions) for b, e in evidence.items()}),
+    }
+
+
+def top_share(shares: Collection[float]) -> float:
+    """Where criterion (a) looks for the rise: at 0.6, or at the highest share that there is."""
+    return RISE_TO if RISE_TO in shares else max(shares)

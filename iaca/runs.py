@@ -28,6 +28,8 @@ from torch import Tensor
 
 from iaca.data.loading import DataConfig, open_data
 from iaca.data.recordings import RecordingStore
+from iaca.data.splits import Split
+from iaca.data.windows import feature_statistics
 from iaca.evaluation import predict, score
 from iaca.files import canonical_json, read_json, short_hash, sync_folder, syntax_hash, write_json
 from iaca.models.regressor import AffectRegressor, ModelConfig
@@ -78,6 +80,17 @@ class Run(NamedTuple):
             self.config.model, info.audio_dim, info.visual_dim, len(info.labels)
         )
         model.load_state_dict(load_file(self.folder / "model.safetensors"))
+        return model.eval()
+
+    def initial_model(self, store: RecordingStore, split: Split) -> AffectRegressor:
+        """Rebuild the model as its training began, in evaluation mode; no generator is moved."""
+        info, config = store.info, self.config
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            model = AffectRegressor(config.model, info.audio_dim, info.visual_dim, len(info.labels))
+        audio, visual = feature_statistics(store, split.train)
+        model.standardise_audio.fit(audio)
+        model.standardise_visual.fit(visual)
         return model.eval()
 
 

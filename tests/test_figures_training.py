@@ -21,7 +21,7 @@ from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.paths import NOTEBOOKS
 from iaca.runs import RunConfig
 from iaca.statistics import Interval
-from iaca.training import TrainingConfig, dropout_seed, train
+from iaca.training import TrainingConfig, adamw, dropout_seed, train
 
 ARMS = ("plain", "published", "zero")
 
@@ -130,6 +130,7 @@ def test_the_loop_in_the_chapter_is_the_packages_loop(tmp_path: Path, fusion: st
     notebook = nbformat.read(NOTEBOOKS / "03_training.ipynb", as_version=4)
     source = {cell.id: cell.source for cell in notebook.cells}
     names = {
+        "adamw": adamw,
         "dropout_seed": dropout_seed,
         "torch": torch,
         "pd": pd,

@@ -3,12 +3,15 @@
 import pytest
 
 from iaca.refutation import (
+    Evidence,
     Outcome,
     beats_controls,
     chooses_on_the_fly,
     grows_with_weakness,
+    judge,
     keeps_its_sign,
     overall,
+    top_share,
 )
 from iaca.statistics import Interval
 
@@ -99,3 +102,38 @@ def test_three_of_four_backbones_must_stand(backbones: str, expected: Outcome) -
     verdict = overall(found)
     assert verdict.outcome == expected
     assert verdict.backbones == found
+
+
+def test_each_criterion_sees_its_own_evidence() -> None:
+    sound = Evidence(
+        at_zero=interval(0.0),
+        rise=interval(0.02),
+        over_controls={0.46: {"mlp": interval(0.01)}},
+        frozen=interval(0.01),
+        permuted=interval(0.01),
+        versions={"as it is": interval(0.01)},
+    )
+    backbones = ("CA", "TCA", "JCA", "RJCA")
+
+    def outcomes(evidence: Evidence, versions: tuple[str, ...] = ("as it is",)) -> str:
+        verdicts = judge(dict.fromkeys(backbones, evidence), 1, versions)
+        assert list(verdicts) == ["a", "b", "c", "d"]
+        assert all(list(verdict.backbones) == list(backbones) for verdict in verdicts.values())
+        return "".join(verdict.outcome[0] for verdict in verdicts.values())
+
+    assert outcomes(sound) == "ssss"
+    assert outcomes(sound._replace(at_zero=interval(0.02))) == "rsss"
+    assert outcomes(sound._replace(over_controls={0.46: {"mlp": interval(-0.01)}})) == "srss"
+    assert outcomes(sound._replace(permuted=interval(0.001))) == "ssrs"
+    flipped = {"as it is": interval(0.01), "other": interval(-0.01)}
+    assert outcomes(sound._replace(versions=flipped)) == "sssr"
+    assert outcomes(sound, ("as it is", "other")) == "sssu"
+    assert outcomes(Evidence()) == "uuuu"
+    some = {"CA": sound, "TCA": sound, "JCA": sound._replace(frozen=None), "RJCA": Evidence()}
+    assert judge(some, 1, ["as it is"])["a"].outcome == "stands"
+    assert judge(some, 1, ["as it is"])["c"].outcome == "undecided"
+
+
+def test_the_rise_is_looked_for_at_the_share_that_was_named() -> None:
+    assert top_share((0.0, 0.2, 0.4, 0.46, 0.6, 0.8)) == 0.6
+    assert top_share((0.0, 0.46, 0.8)) == 0.8

@@ -149,6 +149,22 @@ def test_what_a_run_leaves(config: RunConfig, out: Path) -> None:
     assert run.metrics["parameters"] == sum(p.numel() for p in model.parameters())
 
 
+def test_the_model_that_a_training_began_with(config: RunConfig, out: Path) -> None:
+    """A training that takes no step ends where it began."""
+    still = replace(config.training, learning_rate=0.0, weight_decay=0.0)
+    model = replace(config.model, fusion="iaca")
+    run = execute_run(replace(config, training=still, model=model), out, "cpu")
+    store, split = open_data(config.data, out / "data")
+    before = torch.get_rng_state()
+    initial = run.initial_model(store, split)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not initial.training
+    weights = run.model(store).state_dict()
+    assert initial.state_dict().keys() == weights.keys()
+    for name, value in initial.state_dict().items():
+        torch.testing.assert_close(value, weights[name], rtol=0, atol=0, msg=name)
+
+
 def test_no_file_of_a_run_holds_labels(config: RunConfig, out: Path) -> None:
     run = execute_run(config, out, "cpu")
     store, split = open_data(config.data, out / "data")

@@ -305,13 +305,15 @@ def decimals(value: float) -> str:
 
 
 def signed(value: float) -> str:
-    """As :func:`decimals`, with the sign always there; a fourth decimal for what rounds to 0.
+    """As :func:`decimals`, with a sign; a fourth decimal for what would round to 0.
 
-    >>> signed(0.0312), signed(-0.0312), signed(-0.0004)
-    ('+0.031', '−0.031', '−0.0004')
+    >>> signed(0.0312), signed(-0.0312), signed(-0.0004), signed(-0.00004)
+    ('+0.031', '−0.031', '−0.0004', '0.0000')
     """
     if np.isnan(value):
         return MISSING
+    if 0 < abs(value) < 0.00005:
+        return "0.0000"
     places = 4 if 0 < abs(value) < 0.0005 else 3
     return f"{value:+.{places}f}".replace("-", "−")
 
@@ -319,12 +321,13 @@ def signed(value: float) -> str:
 def percent(difference: float, baseline: float) -> str:
     """A difference as a share of the baseline; a dash unless the baseline is above 0.
 
-    >>> percent(0.091, 0.541), percent(-0.02, 0.5), percent(0.1, -0.01)
-    ('+16.8 %', '−4.0 %', '–')
+    >>> percent(0.091, 0.541), percent(-0.02, 0.5), percent(0.1, -0.01), percent(-0.0001, 0.5)
+    ('+16.8 %', '−4.0 %', '–', '0.0 %')
     """
     if not baseline > 0 or np.isnan(difference):
         return MISSING
-    return f"{100 * difference / baseline:+.1f} %".replace("-", "−")
+    share = f"{100 * difference / baseline:+.1f} %".replace("-", "−")
+    return share if share[1:] != "0.0 %" else "0.0 %"
 
 
 def verdict(difference: Interval) -> str:
