@@ -26,13 +26,13 @@ from iaca.figures.arms import (
 )
 from iaca.figures.style import style
 from iaca.figures.training import signed
+from iaca.refutation import AT_ZERO
 from iaca.statistics import Interval
 
 Curves = Mapping[str, Mapping[str, Mapping[float, Interval]]]  # backbone -> model -> share -> Δ
 
 SHARE = "share of weak clips, per cent"
-TOLERANCE = 0.01  # of Δ at share 0, criterion (a)
-BAND = f"±{TOLERANCE:g} at share 0, criterion (a)"
+BAND = f"±{AT_ZERO:g} at share 0, criterion (a)"
 HEIGHT = 280  # pixels
 MARGIN = 6.0  # per cent, beside the first and the last share
 _ZERO_RULE: dict[str, Any] = {
@@ -68,8 +68,8 @@ def dial_curve(curves: Curves) -> Figure:
             axes.axhline(0.0, **ZERO_LINE)
             if _has_tolerance(curves):
                 left, right = _band(offsets)
-                corner, width = (left, -TOLERANCE), right - left
-                axes.add_patch(Rectangle(corner, width, 2 * TOLERANCE, zorder=0, **_SHADE))
+                corner, width = (left, -AT_ZERO), right - left
+                axes.add_patch(Rectangle(corner, width, 2 * AT_ZERO, zorder=0, **_SHADE))
             for model in sorted(rows, key=lambda model: model in ARMS):  # the arms on top
                 _curve(axes, rows[model], offsets[model], looks[model], model in ARMS)
             axes.set_title(backbone)
@@ -247,13 +247,13 @@ def _by_model(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _domain(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """One scale for all backbones: a choice of the reader moves the curves and not the axis."""
-    bounds = [1.5 * TOLERANCE, -1.5 * TOLERANCE]
+    bounds = [1.5 * AT_ZERO, -1.5 * AT_ZERO]
     bounds += [value for row in rows for value in (row["low"], row["high"])]
     return {"domain": [min(bounds), max(bounds)], "nice": True}
 
 
 def _tolerance(left: float, right: float) -> dict[str, Any]:
-    band = {"left": left, "right": right, "low": -TOLERANCE, "high": TOLERANCE, "words": BAND}
+    band = {"left": left, "right": right, "low": -AT_ZERO, "high": AT_ZERO, "words": BAND}
     return {
         "data": {"values": [band]},
         "mark": {"type": "rect", "color": "#888888", "opacity": 0.3},
