@@ -26,7 +26,7 @@ OPEN_DATA = ("hri_enjoyment",)  # what `03_training` trains on too, where it can
 
 
 def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -> list[RunConfig]:
-    """Every run that the book needs; open data that cannot be had are left out, with a line.
+    """Every run that the book needs; data that cannot be had are left out, with a line.
 
     ``manifest`` is what `03_training` and `04_ablations` run on in place of the benchmark.
     """
@@ -34,13 +34,17 @@ def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -
     tables.append({norm: norm_runs(profile, norm) for norm in get_args(EncoderNorm)})
     tables.append(arm_runs(profile, DataConfig(), output_dir))
     tables += sensitivity_runs(profile, output_dir).values()
-    for name in [*OPEN_DATA, *([manifest] if manifest else [])]:
+    ablations = ablation_runs(profile, output_dir) if manifest is None else []
+    for name in dict.fromkeys([*OPEN_DATA, *([manifest] if manifest else [])]):
         try:
-            tables.append(arm_runs(profile, DataConfig(name), output_dir))
+            arms = arm_runs(profile, DataConfig(name), output_dir)
+            ablations += ablation_runs(profile, output_dir, name) if name == manifest else []
         except DataError as error:
             print(f"runs: none on {name}, the page will say why ({error})")
+        else:
+            tables.append(arms)
     runs = [config for table in tables for row in table.values() for config in row]
-    return runs + ablation_runs(profile, output_dir, manifest)
+    return runs + ablations
 
 
 def compute_runs(

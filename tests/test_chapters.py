@@ -51,6 +51,22 @@ def test_the_book_needs_every_run_of_every_chapter(
     }
 
 
+@pytest.mark.parametrize("manifest", ["hri_enjoyment", "nowhere.yaml"])
+def test_the_readers_data_that_cannot_be_had_are_left_out_with_one_line(
+    manifest: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def gone(name: str) -> None:
+        raise DataError("no network")
+
+    monkeypatch.setattr("iaca.data.loading.fetch", gone)
+    runs = book_runs(get_profile("smoke"), tmp_path, manifest)
+    assert capsys.readouterr().out.count(f"none on {manifest}") == 1
+    assert {run.data.manifest for run in runs} == {"synthetic"}
+
+
 def test_what_the_notebooks_are_given_is_computed_beforehand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
