@@ -16,7 +16,7 @@ from iaca.files import DataError, write_text
 from iaca.grid import RayOptions, execute_runs
 from iaca.models.regressor import ModelConfig
 from iaca.runs import RunConfig, RunError, describe, find_run
-from iaca.sweep_table import ARM_NAMES, render, table
+from iaca.sweep_table import ARM_NAMES, as_read, render, table
 from iaca.training import Device, TrainingConfig
 
 _SECTIONS = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
@@ -94,6 +94,8 @@ def _absolute(manifest: str) -> str:
 def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
     """All runs of a grid: every combination of data, model, training and seed.
 
+    Combinations that differ in nothing that is read are one: plain models at two temperatures.
+
     Raises:
         DataError: see `sweep`.
     """
@@ -116,7 +118,7 @@ def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
     configs: list[RunConfig] = []
     for values in product(*settings.values()):
         configs += _runs_at(request, profile, dict(zip(settings, values, strict=True)), output_dir)
-    return configs
+    return list(dict.fromkeys(configs))
 
 
 def _runs_at(
@@ -140,8 +142,9 @@ def _runs_at(
     if request.share is not None:
         sets = [at_share(data, share) for data in sets for share in request.share]
     return [
-        RunConfig(fold, model, replace(training_on(profile, data), **chosen["training"]), seed)
+        RunConfig(fold, *as_read(model, training), seed)
         for data in sets
+        for training in [replace(training_on(profile, data), **chosen["training"])]
         for fold, model, seed in product(folds_of(profile, data, output_dir), models, profile.seeds)
     ]
 

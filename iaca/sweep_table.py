@@ -13,11 +13,23 @@ from iaca.data.loading import DataConfig, open_data
 from iaca.data.manifest import load_manifest
 from iaca.evaluation import score
 from iaca.experiments import ARMS, by_seed
-from iaca.models.regressor import GATED, ModelConfig
+from iaca.models.regressor import GATED, FusionName, ModelConfig
 from iaca.runs import Run, RunConfig
 from iaca.training import TrainingConfig
 
 ARM_NAMES = dict(zip(("plain", "published", "zero"), ARMS, strict=True))
+# What only gates read, see `ModelConfig`, and a training that anneals their temperature.
+_OF_GATES = (
+    "temperature",
+    "gate_init",
+    "gate_bias",
+    "stages",
+    "gate_input",
+    "joint_gate_input",
+    "fallback",
+)
+_OF_GATES_VALUES = ("temperature", "gate_init")  # the rest decides how many parameters they have
+_OF_ANNEALING = ("temperature_start", "anneal_epochs")
 _IN_LABELS = ("data.manifest", "data.share", "model.attention", "model.fusion", "model.gate_init")
 Scores = dict[int, dict[str, float]]  # seed -> target -> CCC
 
@@ -30,15 +42,42 @@ class Cell(NamedTuple):
     training: TrainingConfig
 
 
+def means_nothing(fusion: FusionName) -> dict[str, Any]:
+    """Options that a fusion never reads, as ``section.field``, and their defaults.
+
+    They are the gates', for a fusion that has none; `ResidualFusion` is as large as the gates of
+    its configuration would be, and reads what their size depends on.
+    """
+    if fusion in GATED:
+        return {}
+    of_model = _OF_GATES_VALUES if fusion == "residual_mlp" else _OF_GATES
+    return {f"model.{name}": getattr(ModelConfig, name) for name in of_model} | {
+        f"training.{name}": getattr(TrainingConfig, name) for name in _OF_ANNEALING
+    }
+
+
+def as_read(model: ModelConfig, training: TrainingConfig) -> tuple[ModelConfig, TrainingConfig]:
+    """A model and its training with the options that mean nothing to it at their defaults.
+
+    So that a grid over options of the gates trains its plain model once.
+    """
+    unread: dict[str, dict[str, Any]] = {"model": {}, "training": {}}
+    for key, default in means_nothing(model.fusion).items():
+        section, name = key.split(".")
+        unread[section][name] = default
+    return replace(model, **unread["model"]), replace(training, **unread["training"])
+
+
 def table(
     configs: Iterable[RunConfig], runs: Mapping[RunConfig, Run], output_dir: Path
 ) -> pd.DataFrame:
     """One row a cell: CCC on the reported split, its sd over seeds, and how far from plain.
 
     A seed counts if all its folds are there; their predictions are pooled. Differences from the
-    cell that is plain, and else the same, are taken seed by seed. Columns: ``data``, ``share``,
-    ``attention``, ``arm``, every option that differs between cells, ``seeds`` (n), ``failed``
-    (runs), ``stale``, and for each target ``x``, ``x sd``, ``x delta``, ``x delta sd``.
+    cell that is plain, and the same in all that plain reads, are taken seed by seed. Columns:
+    ``data``, ``share``, ``attention``, ``arm``, every option that differs between cells (none where
+    it means nothing), ``seeds`` (n), ``failed`` (runs), ``stale``, and for each target ``x``,
+    ``x sd``, ``x delta``, ``x delta sd``.
     """
     cells: dict[Cell, list[RunConfig]] = {}
     for config in dict.fromkeys(configs):
@@ -49,14 +88,19 @@ def table(
     options = _differing(list(cells))
     rows = []
     for cell, wanted in cells.items():
-        row = {**_labels(cell), **{key: _flat(cell)[key] for key in options}}
+        unread = means_nothing(cell.model.fusion)
+        flat = {key: None if key in unread else value for key, value in _flat(cell).items()}
+        row = {**_labels(cell), **{key: flat[key] for key in options}}
         row["seeds"] = len(scores[cell])
         row["failed"] = sum(config not in runs for config in wanted)
         row["stale"] = any(runs[config].stale for config in wanted if config in runs)
         base = plain.get(_ungated(cell))
         compared = {} if base is None or cell.model.fusion == "plain" else scores[base]
         rows.append({**row, **_summary(scores[cell], compared)})
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    for key in options:  # as they are: None would make a column of whole numbers one of floats
+        frame[key] = pd.Series([row[key] for row in rows], dtype=object)
+    return frame
 
 
 def _scores(wanted: Sequence[RunConfig], runs: Mapping[RunConfig, Run], output_dir: Path) -> Scores:
@@ -73,9 +117,9 @@ def _scores(wanted: Sequence[RunConfig], runs: Mapping[RunConfig, Run], output_d
 
 
 def _ungated(cell: Cell) -> Cell:
-    """The cell's plain counterpart, in which the gates' start means nothing."""
-    default = ModelConfig.gate_init
-    return cell._replace(model=replace(cell.model, fusion="plain", gate_init=default))
+    """The cell's plain counterpart."""
+    model, training = as_read(replace(cell.model, fusion="plain"), cell.training)
+    return cell._replace(model=model, training=training)
 
 
 def _summary(scores: Scores, plain: Scores) -> dict[str, float]:
@@ -133,17 +177,20 @@ def _differing(cells: Sequence[Cell]) -> list[str]:
 
 
 def render(rows: pd.DataFrame) -> str:
-    """The table as text. What failed is said in its row, and what is stale is marked by ``*``."""
+    """The table as text. What failed is said in its row, and what is stale is marked by ``*``.
+
+    A target that a data set does not have is left empty.
+    """
     columns = list(rows.columns)
     targets = columns[columns.index("stale") + 1 :: 4]
     shown = []
     for row in rows.to_dict("records"):
-        text = {str(key): row[key] for key in columns[: columns.index("seeds")]}
-        if row["share"] is None or math.isnan(row["share"]):
-            text["share"] = ""
+        labels = {str(key): row[key] for key in columns[: columns.index("seeds")]}
+        text = {key: "" if pd.isna(value) else value for key, value in labels.items()}
         text["seeds"] = f"{row['seeds']}{'*' if row['stale'] else ''}"
         for target in targets:
-            text[target] = _spread(row[target], row[f"{target} sd"], "") or "failed"
+            shown_score = _spread(row[target], row[f"{target} sd"], "")
+            text[target] = shown_score if row["seeds"] else "failed"
             text[f"Δ {target}"] = _spread(row[f"{target} delta"], row[f"{target} delta sd"], "+")
         text["failed"] = f"{row['failed']} FAILED" if row["failed"] else ""
         shown.append(text)

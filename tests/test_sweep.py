@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from toys import tiny_manifest
 
 from iaca import grid, runs, sweep_table
@@ -18,7 +19,8 @@ from iaca.cluster import RayOptions
 from iaca.data.loading import DataConfig
 from iaca.experiments import ARMS, arm_runs, get_profile
 from iaca.files import DataError
-from iaca.models.regressor import ModelConfig
+from iaca.models.gating import TEMPERATURE
+from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.runs import RunConfig, execute_run, find_run
 from iaca.sweep import Request, grid_of
 from iaca.training import TrainingConfig
@@ -57,14 +59,16 @@ def test_a_grid_is_every_combination(tmp_path: Path) -> None:
         set=["model.temperature=0.1,0.3", "training.epochs=5", "data.data_seed=1"],
     )
     configs = grid_of(request, tmp_path)
-    assert len(configs) == len(set(configs)) == 2 * 2 * 2 * 2 * 2
+    # attentions x shares x seeds x (plain once, zero at two temperatures)
+    assert len(configs) == len(set(configs)) == 2 * 2 * 2 * (1 + 2)
     assert {c.model.attention for c in configs} == {"ca", "jca"}
     assert {(c.model.fusion, c.model.gate_init) for c in configs} == {
         ("plain", "xavier"),
         ("iaca", "zero"),
     }
     assert {c.data for c in configs} == {DataConfig(share=s, data_seed=1) for s in (0.0, 0.6)}
-    assert {c.model.temperature for c in configs} == {0.1, 0.3}
+    temperatures = {(c.model.fusion, c.model.temperature) for c in configs}
+    assert temperatures == {("plain", TEMPERATURE), ("iaca", 0.1), ("iaca", 0.3)}
     assert {c.training for c in configs} == {replace(get_profile("quick").training, epochs=5)}
     assert {c.seed for c in configs} == {3, 4}
     assert {c.model.dim for c in configs} == {64}
@@ -100,6 +104,79 @@ def test_a_fusion_of_one_s_own_takes_the_place_of_the_arms(tmp_path: Path) -> No
     assert [c.model.fusion for c in grid_of(request, tmp_path)] == ["plain", "residual_mlp"]
 
 
+@pytest.mark.parametrize("fusion", ["plain", "residual_mlp", "raw_and_attended"])
+@pytest.mark.parametrize(
+    ("setting", "alike"),
+    [
+        ("model.temperature=0.3,1", ["plain", "residual_mlp", "raw_and_attended"]),
+        ("model.gate_init=zero,xavier", ["plain", "residual_mlp", "raw_and_attended"]),
+        ("model.gate_bias=true,false", ["plain", "raw_and_attended"]),
+        ("model.stages=both,second", ["plain", "raw_and_attended"]),
+        ("model.gate_input=own,raw", ["plain", "raw_and_attended"]),
+        ("model.joint_gate_input=joint,all", ["plain", "raw_and_attended"]),
+        ("model.fallback=raw,lstm", ["plain", "raw_and_attended"]),
+        ("model.gate_relu=true,false", []),
+        ("model.norm_axis=column,printed", []),
+    ],
+)
+def test_models_are_one_in_a_grid_only_if_they_are_equal(
+    fusion: str, setting: str, alike: list[str], tmp_path: Path
+) -> None:
+    configs = grid_of(Request("smoke", set=[f"model.fusion={fusion}", setting]), tmp_path)
+    assert len(configs) == (1 if fusion in alike else 2)
+    key, values = setting.removeprefix("model.").split("=")
+    models = []
+    for value in values.split(","):
+        typed: Any = {"true": True, "false": False}.get(value, value)
+        options = {
+            "fusion": fusion,
+            "dim": 16,
+            key: float(value) if key == "temperature" else typed,
+        }
+        torch.manual_seed(0)
+        model = AffectRegressor(ModelConfig(**options), 3, 4, 2).eval()
+        models.append([*model.state_dict().values(), model(*inputs()).values])
+    if fusion in alike:
+        assert len(models[0]) == len(models[1]) and all(map(torch.equal, *models))
+
+
+def inputs() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(2, 16, 3, generator=generator), torch.randn(2, 16, 4, generator=generator)
+
+
+def test_plain_is_trained_without_annealing(tmp_path: Path) -> None:
+    settings = ["training.temperature_start=none,1", "training.anneal_epochs=5"]
+    configs = grid_of(Request("smoke", arm=["plain", "zero"], set=settings), tmp_path)
+    plain, *gated = sorted(configs, key=lambda config: config.model.fusion == "iaca")
+    assert plain.training == get_profile("smoke").training
+    assert [config.training.temperature_start for config in gated] == [None, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("model.temperature=0.3,1", [None, 0.3, 1.0]),
+        ("training.temperature_start=1,2", [None, 1.0, 2.0]),
+        ("training.anneal_epochs=5,6", [None, 5, 6]),
+    ],
+)
+def test_differences_are_to_the_one_plain_model(
+    setting: str, values: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = grid_of(Request("smoke", arm=["plain", "zero"], set=[setting]), tmp_path)
+    ccc = dict(zip(configs, (0.5, 0.75, 1.0), strict=True))
+    monkeypatch.setattr(sweep_table, "_scores", lambda wanted, *_: {0: {"valence": ccc[wanted[0]]}})
+    made = {config: runs.Run(config, tmp_path, {}) for config in configs}
+    rows = sweep_table.table(configs, made, tmp_path)
+    assert list(rows["arm"]) == ["plain", "zero", "zero"]
+    assert list(rows[setting.partition("=")[0]]) == values
+    assert math.isnan(rows["valence delta"][0])
+    assert list(rows["valence delta"][1:]) == [0.25, 0.5]
+    shown = sweep_table.render(rows).lower()
+    assert "none" not in shown and "nan" not in shown
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
@@ -115,7 +192,7 @@ def test_a_fusion_of_one_s_own_takes_the_place_of_the_arms(tmp_path: Path) -> No
 )
 def test_values_are_typed_as_their_field_is(setting: str, value: Any, tmp_path: Path) -> None:
     section, name = setting.partition("=")[0].split(".")
-    for config in grid_of(Request("smoke", set=[setting]), tmp_path):
+    for config in grid_of(Request("smoke", arm=["zero"], set=[setting]), tmp_path):
         found = getattr(getattr(config, section), name)
         assert found == value and type(found) is type(value)
 
@@ -226,6 +303,27 @@ def test_failed_cells_are_shown_and_the_status_says_so(
     assert [row["failed"] for row in (plain, published, zero)] == ["0", "1", "2"]
     assert zero["valence"] == "" and published["valence sd"] == ""
     assert published["valence delta"] != ""  # against the seed that both have
+
+
+def test_a_target_that_a_data_set_has_not_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (RunConfig(DataConfig(name)) for name in ("one", "two", "three"))
+    scores: dict[str, Any] = {"one": {0: {"valence": 0.5}}, "two": {0: {"joy": 0.25}}, "three": {}}
+    monkeypatch.setattr(sweep_table, "_scores", lambda wanted, *_: scores[wanted[0].data.manifest])
+    monkeypatch.setattr(
+        sweep_table,
+        "load_manifest",
+        lambda name: type("Manifest", (), {"name": name, "benchmark": None}),
+    )
+    made = {config: runs.Run(config, tmp_path, {}) for config in (first, second)}
+    shown = sweep_table.render(sweep_table.table([first, second, third], made, tmp_path))
+    lines = {line.split()[0]: line.split() for line in shown.splitlines()}
+    assert lines["one"] == ["one", "ca", "plain", "1", "0.500"]
+    assert lines["two"] == ["two", "ca", "plain", "1", "0.250"]
+    assert lines["three"] == ["three", "ca", "plain", "0", "failed", "failed", "1", "FAILED"]
+    shown = sweep_table.render(sweep_table.table([first, second], made, tmp_path))
+    assert "failed" not in shown.lower()
 
 
 def with_worker(worker: Any) -> Any:
