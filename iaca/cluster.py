@@ -10,9 +10,10 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -54,13 +55,38 @@ def open_ray(options: RayOptions, jobs: int | None = None) -> Iterator["Cluster"
     Raises:
         DataError: if Ray is not installed, or the address does not answer.
     """
-    if options.address is None:
-        # Before Ray is imported: the first makes it listen on loopback alone, in spite of its name.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    # Before Ray is imported: it reads some of them only then.
+    with _environment(_private() if options.address is None else {}):
+        yield from _open(options, jobs)
+
+
+def _private() -> dict[str, str]:
+    return {
+        # Makes Ray listen on loopback alone, in spite of its name.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         # Other users of this machine reach loopback as well. Ray's processes inherit the token.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables, whatever they are, for the time of a block."""
+    variables = {**variables, "RAY_USAGE_STATS_ENABLED": "0"}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _open(options: RayOptions, jobs: int | None) -> Iterator["Cluster"]:
     try:
         import ray
     except ImportError as error:
@@ -72,6 +98,7 @@ def open_ray(options: RayOptions, jobs: int | None = None) -> Iterator["Cluster"
         _knock(options.address)
     if ray.is_initialized():
         raise DataError("Ray: this process is connected already, expected ray.shutdown() before")
+    read_token_anew()
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     with tempfile.TemporaryDirectory(prefix="iaca-ray-", ignore_cleanup_errors=True) as scratch:
         try:
@@ -93,6 +120,18 @@ def open_ray(options: RayOptions, jobs: int | None = None) -> Iterator["Cluster"
             yield Cluster(ray, options, jobs)
         finally:
             ray.shutdown()
+
+
+def read_token_anew() -> None:
+    """Have Ray read from the environment whether there is a token, and which.
+
+    It keeps what it has read for as long as the process lasts, the token of a Ray that has ended
+    included.
+    """
+    raylet: Any = import_module("ray._raylet")
+    # In this order: threads of a Ray that is ending may still ask for the token.
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _knock(address: str) -> None:

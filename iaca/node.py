@@ -23,6 +23,7 @@ from iaca.files import DataError
 from iaca.runs import device_type, key_of, run_identity
 
 NODE_VARIABLE = "IACA_NODE_DIR"
+ATTEMPTS = 3  # at a finished run that somebody else's driver takes first
 
 
 class Finished(NamedTuple):
@@ -56,7 +57,9 @@ def shipped() -> Callable[[bytes, bytes], Finished]:
         import hashlib
         import io
         import os
+        import platform
         import shutil
+        import stat
         import sys
         import tempfile
         import zipfile
@@ -64,10 +67,23 @@ def shipped() -> Callable[[bytes, bytes], Finished]:
 
         import pooch
 
+        def check_own(path: Path) -> None:
+            """Whoever owns a folder decides what is executed from it."""
+            found = path.lstat()
+            if not stat.S_ISDIR(found.st_mode):
+                raise PermissionError(f"node {platform.node()}: {path}: expected a folder, no link")
+            if hasattr(os, "getuid") and found.st_uid != os.getuid():
+                raise PermissionError(
+                    f"node {platform.node()}: {path}: belongs to user {found.st_uid}, expected a "
+                    f"folder of user {os.getuid()}; {variable} can name another"
+                )
+
         home = Path(os.environ.get(variable) or pooch.os_cache("iaca")).resolve()
         folder = home / "code" / hashlib.sha256(code).hexdigest()[:16]
+        for own in (home, folder.parent):
+            own.mkdir(0o700, parents=True, exist_ok=True)
+            check_own(own)
         if not folder.is_dir():
-            folder.parent.mkdir(parents=True, exist_ok=True)
             partial = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
             zipfile.ZipFile(io.BytesIO(code)).extractall(partial)
             (partial / "_build").symlink_to(home)  # so downloads are kept when the code changes
@@ -77,6 +93,7 @@ def shipped() -> Callable[[bytes, bytes], Finished]:
                 shutil.rmtree(partial)
                 if not folder.is_dir():
                     raise
+        check_own(folder)
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
         from iaca import node
@@ -92,7 +109,8 @@ def make_on_node(job: bytes, home: Path) -> Finished:
     """Make a run in a node's own folder, and take its files out of it.
 
     Raises:
-        DataError: naming the node and what differs, if it would be another run here.
+        DataError: naming the node: and what differs, if it would be another run here; or that the
+            worker left no run.
     """
     config, expected, worker = pickle.loads(job)
     if load_manifest(config.data.manifest).access == "gated":
@@ -111,7 +129,7 @@ def make_on_node(job: bytes, home: Path) -> Finished:
         raise DataError(f"node {platform.node()} would make another run: {'; '.join(differ)}")
     folder = home / "runs" / key_of(found)
     started = time.monotonic()
-    while True:
+    for _ in range(ATTEMPTS):
         worker(config, home, device)
         # The lock of `execute_run`: somebody else's driver may want the same run from this node.
         with FileLock(folder.with_name(f".{folder.name}.lock")):
@@ -119,3 +137,7 @@ def make_on_node(job: bytes, home: Path) -> Finished:
                 files = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
                 shutil.rmtree(folder)
                 return Finished(time.monotonic() - started, files)
+    raise DataError(
+        f"node {platform.node()}: {folder} was not there after {ATTEMPTS} attempts, expected a "
+        "finished run"
+    )

@@ -1,6 +1,9 @@
 """The Ray engine, on one private Ray that all tests here share, since it takes a while to start."""
 
+import hashlib
 import io
+import os
+import subprocess
 import sys
 import time
 import zipfile
@@ -8,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from pickle import dumps
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +29,8 @@ from iaca.models.regressor import ModelConfig
 from iaca.runs import RunConfig, RunError, find_run
 from iaca.training import TrainingConfig
 
+CODE = node.bundle()
+ANOTHER_TOKEN = "0123456789abcdef" * 4
 LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 
 
@@ -36,15 +42,27 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def private_ray(home: Path) -> Iterator[Cluster]:
+    """Started where another Ray's settings are in force: they decide nothing here."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_AUTH_TOKEN", ANOTHER_TOKEN)
+        patch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
         patch.setenv("IACA_NODE_DIR", str(home))
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where `workers` is
+        before = settings()
         with open_ray(RayOptions(), jobs=2) as ray:
             yield ray
             started = [child for child in psutil.Process().children(recursive=True) if rays(child)]
+        assert settings() == before
     _, left = psutil.wait_procs(started, timeout=20)
     assert started and not left, f"left behind: {left}"
     assert not [child for child in psutil.Process().children(recursive=True) if rays(child)]
+
+
+def settings() -> dict[str, str]:
+    """What the environment tells Ray, apart from what Ray notes there itself when imported."""
+    names = ("RAY_AUTH", "RAY_USAGE", "RAY_ENABLE_WINDOWS")
+    return {name: value for name, value in os.environ.items() if name.startswith(names)}
 
 
 def rays(process: psutil.Process) -> bool:
@@ -91,6 +109,37 @@ def test_a_private_ray_can_be_reached_from_this_machine_only(private_ray: Cluste
     assert {address.ip for address in ports} <= set(LOOPBACK)
     assert [alive["NodeManagerAddress"] for alive in private_ray.ray.nodes()] == ["127.0.0.1"]
     assert private_ray.ray.get_runtime_context().gcs_address.startswith("127.0.0.1:")
+
+
+def test_a_private_ray_asks_for_a_token_of_its_own(private_ray: Cluster) -> None:
+    address = private_ray.ray.get_runtime_context().gcs_address
+    mine = os.environ["RAY_AUTH_TOKEN"]
+    assert mine != ANOTHER_TOKEN and len(mine) == 64
+    assert asked(address, mine) == "told"
+    assert asked(address, ANOTHER_TOKEN) == asked(address, None) == "refused"
+
+
+QUESTION = """
+import sys
+from ray._raylet import GcsClient
+try:
+    GcsClient(address=sys.argv[1]).get_all_node_info(timeout=10)
+except Exception as error:
+    print("refused" if "token is missing or incorrect" in str(error) else repr(error))
+else:
+    print("told")
+"""
+
+
+def asked(address: str, token: str | None) -> str:
+    """What a Ray tells a process that has this token, or none."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    mode = {"RAY_AUTH_MODE": "disabled"}
+    if token is not None:
+        mode = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    command = [sys.executable, "-c", QUESTION, address]
+    answer = subprocess.run(command, env=kept | mode, capture_output=True, text=True, timeout=60)
+    return answer.stdout.strip() or answer.stderr
 
 
 def test_a_killed_worker_leaves_the_table_complete_and_identical(
@@ -166,8 +215,6 @@ def test_a_node_without_the_gpu_that_ray_promises_says_so(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Made in this process: what a node does needs no Ray."""
-    from pickle import dumps
-
     store, _ = runs.open_data(config.data, tmp_path / "data")
     identity = runs.run_identity(config, store, "cuda")
     monkeypatch.setattr(node, "device_type", lambda device: "cpu")
@@ -178,14 +225,71 @@ def test_a_node_without_the_gpu_that_ray_promises_says_so(
 def test_gated_data_stay_below_private_on_a_node(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pickle import dumps
-
     store, _ = runs.open_data(config.data, tmp_path / "data")
     job = dumps((config, runs.run_identity(config, store, "cpu"), runs.execute_run))
     monkeypatch.setattr(node, "load_manifest", lambda name: SimpleNamespace(access="gated"))
     finished = node.make_on_node(job, tmp_path / "home")
     assert set(workers.NUMBERS) < set(finished.files)
     assert [entry.name for entry in (tmp_path / "home").iterdir()] == ["private"]
+
+
+def test_a_worker_that_leaves_no_run_is_an_error_that_names_the_node(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = runs.open_data(config.data, tmp_path / "data")
+    job = dumps((config, runs.run_identity(config, store, "cpu"), workers.leaves_nothing))
+    monkeypatch.setattr(node.platform, "node", lambda: "somewhere")
+    with pytest.raises(DataError, match=r"node somewhere: .* expected a finished run"):
+        node.make_on_node(job, tmp_path)
+    assert (tmp_path / "attempts-0").read_text() == "x" * node.ATTEMPTS
+
+
+@pytest.fixture
+def code_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a node would put `CODE` that had this process's memory and another folder."""
+    monkeypatch.setenv("IACA_NODE_DIR", str(tmp_path / "home"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return tmp_path / "home/code" / hashlib.sha256(CODE).hexdigest()[:16]
+
+
+def test_a_nodes_folders_are_for_its_user_alone(code_folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        with pytest.raises(ImportError, match="expected what was sent"):  # this process has its own
+            node.shipped()(CODE, b"")
+    finally:
+        os.umask(before)
+    for folder in (code_folder, code_folder.parent, code_folder.parents[1]):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert sys.path[0] == str(code_folder)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_code_in_somebody_elses_folder_is_not_executed(
+    depth: int, code_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code_folder.mkdir(parents=True)
+    foreign = [code_folder, *code_folder.parents][depth]
+    lstat = Path.lstat
+
+    def look(path: Path) -> Any:
+        return SimpleNamespace(
+            st_mode=lstat(path).st_mode, st_uid=os.getuid() + int(path == foreign)
+        )
+
+    monkeypatch.setattr(Path, "lstat", look)
+    with pytest.raises(PermissionError, match=f"{foreign}: belongs to user"):
+        node.shipped()(CODE, b"")
+    assert str(code_folder) not in sys.path
+
+
+def test_code_behind_a_link_is_not_executed(code_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    code_folder.parent.mkdir(parents=True)
+    code_folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermissionError, match="expected a folder, no link"):
+        node.shipped()(CODE, b"")
+    assert str(code_folder) not in sys.path
 
 
 def test_the_bundle_holds_code_and_manifests_alone(

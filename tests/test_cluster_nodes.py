@@ -1,13 +1,15 @@
 """A node that is lost with runs under way."""
 
+import secrets
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import workers
 from toys import tiny_manifest
 
-from iaca.cluster import RayOptions
+from iaca.cluster import RayOptions, read_token_anew
 from iaca.data.loading import DataConfig
 from iaca.grid import execute_runs
 from iaca.models.regressor import ModelConfig
@@ -16,12 +18,34 @@ from iaca.training import TrainingConfig
 
 SETTINGS = {
     "PYTHONPATH": str(Path(__file__).parent),  # where `workers` is
+    # An explicit address alone does not do: Ray listens there, but tells others another.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "error",
     "RAY_health_check_failure_threshold": "2",
     **{f"RAY_health_check_{name}_ms": "500" for name in ("initial_delay", "period", "timeout")},
 }
-SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+SMALL = {
+    "num_cpus": 1,
+    "object_store_memory": 80 * 2**20,
+    "include_dashboard": False,
+}
+
+
+def listening() -> set[str]:
+    """The addresses at which this process and its children can be reached."""
+    me = psutil.Process()
+    found = {
+        connection.laddr.ip
+        for process in (me, *me.children(recursive=True))
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert found
+    return found
 
 
 def under_way(home: Path) -> set[str]:
@@ -41,6 +65,7 @@ def test_losing_a_node_leaves_the_table_complete_and_identical(
         monkeypatch.setenv(name, value)
     from ray.cluster_utils import Cluster
 
+    read_token_anew()
     model, training = ModelConfig(dim=8, window=8), TrainingConfig(epochs=3, batch_size=4)
     data = DataConfig(str(tiny_manifest(tmp_path / "manifests")))
     wanted = [RunConfig(data, model, training, seed) for seed in range(6)]
@@ -48,6 +73,7 @@ def test_losing_a_node_leaves_the_table_complete_and_identical(
     cluster = Cluster()
     try:
         nodes = [cluster.add_node(**SMALL, env_vars={"IACA_NODE_DIR": str(home)}) for home in homes]
+        assert listening() <= set(LOOPBACK)
         said: list[str] = []
 
         def lose_a_node(line: str) -> None:
