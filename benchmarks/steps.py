@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import get_args
 
 import torch
 from reporting import machine, spread, table
@@ -26,7 +25,7 @@ from iaca.models.regressor import AffectRegressor, AttentionName, FusionName, Mo
 from iaca.training import TrainingConfig, adamw
 
 BATCH, LENGTH, DIM, TARGETS = 64, 16, 512, 2
-ATTENTIONS: tuple[AttentionName, ...] = ("ca",)
+ATTENTIONS: tuple[AttentionName, ...] = ("ca", "tca", "jca", "rjca")
 FUSIONS: tuple[FusionName, ...] = ("plain", "iaca")  # the first is what the others are held against
 WARM_UP = 5  # turns
 SQUARE = {"cpu": 2048, "cuda": 8192}  # side of the matrices whose product gives the machine's rate
@@ -165,9 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}))
-    parser.add_argument(
-        "--attention", nargs="+", default=ATTENTIONS, choices=get_args(AttentionName)
-    )
+    parser.add_argument("--attention", nargs="+", default=ATTENTIONS, choices=ATTENTIONS)
     parser.add_argument("--turns", type=int, default=50)
     parser.add_argument("--device", default="cpu", choices=[*SQUARE])
     parser.add_argument("--profile", action="store_true", help="also time every operator")

@@ -101,3 +101,24 @@ def test_without_its_data_a_notebook_says_so_and_goes_on(
     failure = execute(task)
     assert failure is None, str(failure)
     assert said in said_by(task.executed)
+
+
+def test_the_ablations_run_on_data_without_a_dial(mirror: Path, tmp_path: Path) -> None:
+    page = Page("ablations", "04_ablations", {"manifest": "hri_enjoyment"})
+    (task,) = make_tasks([page], NOTEBOOKS, tmp_path, "smoke", tmp_path / "build", {})
+    failure = execute(task)
+    assert failure is None, str(failure)
+    said = said_by(task.executed)
+    assert "No dial and no other versions: these data have no dial" in said
+    assert "25 subjects, 25 recordings, 590 clips" in said
+    assert "RJCA − JCA" in said  # Table 2 is there
+    (verdict,) = [
+        output.data["application/papermill.record/text/markdown"]
+        for cell in nbformat.read(task.executed, as_version=4).cells
+        for output in cell.get("outputs", ())
+        if output.get("metadata", {}).get("scrapbook", {}).get("name") == "ablation-verdict"
+    ]
+    lines = {line.split("|")[1].strip()[:3]: line for line in verdict.splitlines()[2:]}
+    assert [*lines] == ["(a)", "(b)", "(c)", "(d)"]
+    for criterion in ("(a)", "(b)", "(d)"):  # what needs a dial cannot be told
+        assert lines[criterion].count("**undecided**") == 2
