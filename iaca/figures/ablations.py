@@ -186,10 +186,11 @@ def table_2(
     differences: Differences,
     paper: Mapping[str, Mapping[str, tuple[float, float]]],
 ) -> pd.DataFrame:
-    """A row a backbone and arm; for each target the score, Δ, and what the paper has.
+    """A row a backbone and arm; for each target the score with Δ, and what the paper has.
 
-    The paper's numbers stand in the rows of the models that it has: plain, and IACA as published.
-    A dash stands where there can be no number; a cell that was not computed is empty.
+    Cells read ``CCC ± sd; Δ [95 % interval], Δ %``. The paper's numbers stand in the rows of the
+    models that it has: plain, and IACA as published. A dash stands where there can be no number;
+    a cell that was not computed is empty.
 
     Args:
         scores: backbone -> arm, plain included -> target -> CCC.
@@ -204,13 +205,13 @@ def table_2(
             apart = differences.get(backbone, {}).get(arm, {})
             for target in targets:
                 plain = rows.get("plain", {}).get(target)
-                row[f"{target}: mean ± sd"] = _spread(found[target]) if target in found else ""
-                row[f"{target}: Δ [95 % interval], Δ %"] = (
-                    MISSING if arm == "plain" else _difference(apart.get(target), plain)
-                )
+                told = [_spread(found[target])] if target in found else []
+                if arm != "plain" and target in apart:
+                    told.append(_difference(apart[target], plain))
+                row[target] = "; ".join(told)
                 if any(target in printed for printed in paper.values()):
                     printed = paper.get(backbone, {}).get(target)
-                    row[f"{target}: paper"] = _printed(arm, printed)
+                    row[f"{target}, paper"] = _printed(arm, printed)
             table.append(row)
     return pd.DataFrame(table)
 
@@ -225,9 +226,7 @@ def _bounds(found: Interval) -> str:
     return f"[{signed(found.low)}, {signed(found.high)}]"
 
 
-def _difference(found: Interval | None, plain: Interval | None) -> str:
-    if found is None:
-        return ""
+def _difference(found: Interval, plain: Interval | None) -> str:
     share = MISSING if plain is None else percent(found.value, plain.value)
     return f"{signed(found.value)} {_bounds(found)}, {share}"
 
