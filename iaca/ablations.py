@@ -72,8 +72,6 @@ ONLY_FOR: dict[tuple[str, Any], tuple[AttentionName, ...]] = {
     ("fallback", "raw"): ("rjca", "tca"),
 }
 
-NOISE_FACTORS = (0.5, 1.5)
-TIME_FACTORS = (0.5, 2.0)
 AS_IT_IS = "the benchmark as it is"
 # The versions over which criterion (d) wants one sign: three encoder norms, three data seeds.
 SIGN_VERSIONS = (
@@ -107,7 +105,7 @@ def dial_runs(
             grid[label] = {
                 model: {
                     share: model_runs(profile, at_share(data, share), output_dir, **options)
-                    for share in profile.shares
+                    for share in (profile.shares if model in ARMS else profile.control_shares)
                 }
                 for model, options in _dialled(attention).items()
             }
@@ -135,7 +133,8 @@ def option_runs(
                     profile, data, output_dir, attention=attention, **{**changes, **gates}
                 )
                 for arm, gates in ARMS.items()
-                if arm != "plain" or changes.keys() <= SHARED_OPTIONS
+                if arm in profile.option_arms
+                or (arm == "plain" and changes.keys() <= SHARED_OPTIONS)
             }
             for option, changes in OPTIONS.items()
             if all(attention in ONLY_FOR.get(change, (attention,)) for change in changes.items())
@@ -173,8 +172,10 @@ def version_runs(
 ) -> dict[str, dict[str, dict[str, Runs]]]:
     """Backbone -> version of the experiment -> arm -> runs, at a benchmark's central share."""
     norms = [norm for norm in get_args(EncoderNorm) if norm != ModelConfig().encoder_norm]
-    worlds = {f"noise × {x:g}": replace(data, noise_factor=x) for x in NOISE_FACTORS}
-    worlds |= {f"time constants × {x:g}": replace(data, time_factor=x) for x in TIME_FACTORS}
+    worlds = {f"noise × {x:g}": replace(data, noise_factor=x) for x in profile.noise_factors}
+    worlds |= {
+        f"time constants × {x:g}": replace(data, time_factor=x) for x in profile.time_factors
+    }
     grid = {}
     for label, attention in BACKBONES.items():
         if attention not in profile.option_attentions:

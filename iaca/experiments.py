@@ -33,9 +33,13 @@ class Profile:
         folds: of data sets that are split into folds.
         resamples: of every bootstrap.
         shares: of weak clips, where the dial is turned to.
-        dial_attentions: for which it is turned, and the controls are trained.
+        control_shares: those of them at which the controls are trained.
+        dial_attentions: for which the dial is turned, and the controls are trained.
         option_attentions: for which options are tried.
+        option_arms: the arms for which they are.
         temperatures: of the map of gate initialisation and temperature.
+        noise_factors: of the versions with other noise.
+        time_factors: of the versions with other time constants.
     """
 
     name: str
@@ -46,9 +50,13 @@ class Profile:
     folds: int | str
     resamples: int
     shares: tuple[float, ...]
+    control_shares: tuple[float, ...]
     dial_attentions: tuple[AttentionName, ...]
     option_attentions: tuple[AttentionName, ...]
+    option_arms: tuple[str, ...]
     temperatures: tuple[float, ...]
+    noise_factors: tuple[float, ...]
+    time_factors: tuple[float, ...]
 
 
 PROFILES = {
@@ -63,9 +71,13 @@ PROFILES = {
             folds=2,
             resamples=50,
             shares=(0.0, 0.46, 0.8),
+            control_shares=(0.46,),
             dial_attentions=("ca",),
             option_attentions=("ca",),
+            option_arms=("IACA as published",),
             temperatures=(0.1, 1.0),
+            noise_factors=(1.5,),
+            time_factors=(0.5,),
         ),
         Profile(
             name="quick",
@@ -76,9 +88,13 @@ PROFILES = {
             folds=5,
             resamples=1000,
             shares=(0.0, 0.46, 0.8),
+            control_shares=(0.46, 0.8),
             dial_attentions=("ca", "rjca"),
             option_attentions=("ca",),
+            option_arms=("IACA as published",),
             temperatures=(0.1, 0.3, 1.0),
+            noise_factors=(1.5,),
+            time_factors=(0.5,),
         ),
         Profile(
             name="full",
@@ -89,9 +105,13 @@ PROFILES = {
             folds="leave_one_out",
             resamples=2000,
             shares=(0.0, 0.2, 0.4, 0.46, 0.6, 0.8),
+            control_shares=(0.0, 0.2, 0.4, 0.46, 0.6, 0.8),
             dial_attentions=("ca", "tca", "jca", "rjca"),
             option_attentions=("ca", "tca", "jca", "rjca"),
+            option_arms=("IACA as published", "IACA zero-started (ours)"),
             temperatures=(0.03, 0.1, 0.3, 1.0, 3.0),
+            noise_factors=(0.5, 1.5),
+            time_factors=(0.5, 2.0),
         ),
     )
 }
