@@ -36,7 +36,7 @@ BAND = f"±{AT_ZERO:g} at share 0, criterion (a)"
 HEIGHT = 280  # pixels
 MARGIN = 6.0  # per cent, beside the first and the last share
 _ZERO_RULE: dict[str, Any] = {
-    "mark": {"type": "rule", "strokeDash": [5, 3]},
+    "mark": {"type": "rule", "strokeDash": [5, 3], "aria": False},  # it says nothing by itself
     "encoding": {"y": {"datum": 0.0}},
 }
 _SHADE: dict[str, Any] = {"facecolor": "#888888", "alpha": 0.3, "edgecolor": "none"}
