@@ -19,8 +19,9 @@ import torch
 from reporting import machine, spread, table
 from torch import Tensor
 
-from iaca.data.recordings import Recording, RecordingStore, StoreInfo, write_store
+from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.windows import WINDOW_LENGTH, Window, gather, training_windows
+from iaca.data.writing import write_store
 
 AUDIO_DIM = VISUAL_DIM = 512
 BATCH = 64  # windows

@@ -1,9 +1,11 @@
 """What all tests share: where the open data sets' files are, if this machine has them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from iaca import publish
 from iaca.paths import BUILD
@@ -13,6 +15,15 @@ BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 if MIRROR_VARIABLE not in os.environ and BESIDE_CHECKOUT.is_dir():
     os.environ[MIRROR_VARIABLE] = str(BESIDE_CHECKOUT)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, as runs do: the order of sums depends on it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

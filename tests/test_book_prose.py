@@ -12,7 +12,8 @@ import yaml
 
 from iaca.data.importing import import_tables
 from iaca.data.loading import open_data
-from iaca.data.recordings import Recording, StoreInfo, write_store
+from iaca.data.recordings import Recording, StoreInfo
+from iaca.data.writing import write_store
 from iaca.models import attention
 
 pybtex_database = pytest.importorskip("pybtex.database", reason="pybtex comes with the extra book")

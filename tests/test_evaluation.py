@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from toys import AUDIO_DIM, VISUAL_DIM, toy_info, toy_recording, toy_store
 
-from iaca.data.recordings import RecordingStore, write_store
+from iaca.data.recordings import RecordingStore
 from iaca.data.windows import evaluation_windows, feature_statistics
+from iaca.data.writing import write_store
 from iaca.evaluation import predict, score
 from iaca.metrics import ccc
 from iaca.models.regressor import AffectRegressor, ModelConfig, Prediction

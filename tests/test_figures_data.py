@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from iaca.data import cremad
-from iaca.data.recordings import Recording, RecordingStore, StoreInfo, write_store
+from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.synthetic import STATES
+from iaca.data.writing import write_store
 from iaca.figures import data as figures
 from iaca.metrics import ccc
 from iaca.statistics import Interval

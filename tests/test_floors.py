@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from iaca.data.recordings import Recording, RecordingStore, StoreInfo, write_store
+from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.splits import Split
+from iaca.data.writing import write_store
 from iaca.files import DataError
 from iaca.floors import fit_reading, moments_in_state, ridge_predictions
 from iaca.metrics import ccc

@@ -1,12 +1,10 @@
 """Grids of runs that survive what happens to a process."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import workers
 from toys import tiny_manifest
 from workers import Job
@@ -19,13 +17,7 @@ from iaca.models.regressor import ModelConfig
 from iaca.runs import RunConfig, RunError
 from iaca.training import TrainingConfig
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from toys import toy_info, toy_recording
 
-from iaca.data.recordings import RecordingStore, write_store
+from iaca.data.recordings import RecordingStore
+from iaca.data.writing import write_store
 from iaca.metrics import ccc
 from iaca.statistics import (
     Moments,

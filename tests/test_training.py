@@ -3,7 +3,6 @@
 import copy
 import math
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ import torch
 from toys import toy_info, toy_recording, toy_split, toy_store
 
 from iaca import training
-from iaca.data.recordings import RecordingStore, write_store
+from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import evaluation_windows, feature_statistics
+from iaca.data.writing import write_store
 from iaca.evaluation import predict, score
 from iaca.models.gating import Gate
 from iaca.models.regressor import ModelConfig
@@ -25,12 +25,7 @@ MODEL = ModelConfig(dim=8, window=4, dropout=0.2)
 TRAINING = TrainingConfig(epochs=4, batch_size=4, hop=2)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

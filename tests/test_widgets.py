@@ -1,6 +1,6 @@
 """What the live widgets show is what the package computes; only what is chosen is computed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import ipywidgets
 import pytest
@@ -27,12 +27,7 @@ COMBINATIONS: tuple[RunOf, ...] = (
 Runs = dict[RunOf, tuple[Run, RecordingStore]]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 import yaml
 
-from iaca.data.recordings import Recording, RecordingStore, StoreInfo, write_store
+from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.splits import Split
+from iaca.data.writing import write_store
 from iaca.paths import MANIFESTS
 
 AUDIO_DIM, VISUAL_DIM = 5, 4

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from iaca.data.recordings import Recording, RecordingStore, StoreInfo, write_store
+from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.tables import Table, TableSource, listed, read_table
+from iaca.data.writing import write_store
 from iaca.files import DataError
 
 ROLES = ("train", "select", "report")

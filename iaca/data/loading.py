@@ -14,6 +14,7 @@ from iaca.data.synthetic import check_share, write_benchmark, write_oracle
 from iaca.files import DataError, canonical_json, short_hash, syntax_hash
 from iaca.paths import BUILD, PACKAGE
 
+GENERATOR = ("synthetic", "recordings", "writing")  # what decides the benchmark's bytes
 OF_THE_BENCHMARK = ("share", "data_seed", "norm_matched", "oracle", "noise_factor", "time_factor")
 
 
@@ -123,7 +124,7 @@ def _benchmark_store(config: DataConfig, manifest: Manifest, cache: Path) -> Rec
         "share": share,
         "data_seed": config.data_seed,
         "norm_matched": config.norm_matched,
-        "code": syntax_hash(PACKAGE / "data" / "synthetic.py", PACKAGE / "data" / "recordings.py"),
+        "code": syntax_hash(*(PACKAGE / "data" / f"{module}.py" for module in GENERATOR)),
     }
     name = f"{manifest.name}-{share:.2f}-{short_hash(canonical_json(key))}"
     store = _cached(

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iaca.data.recordings import Recording, RecordingStore, StoreInfo, write_store
+from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.schema import Benchmark, Embedding, Latent, States
+from iaca.data.writing import write_store
 from iaca.files import DataError
 
 Array = NDArray[np.float64]

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from toys import AUDIO_DIM, VISUAL_DIM, toy_info, toy_recording, toy_store
 
-from iaca.data.recordings import Recording, RecordingStore, StoreInfo, write_store
+from iaca.data.recordings import Recording, RecordingStore, StoreInfo
+from iaca.data.writing import write_store
 from iaca.files import DataError
 
 
@@ -227,7 +228,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from toys import toy_info, toy_recording
-from iaca.data.recordings import write_store
+from iaca.data.writing import write_store
 
 def given():
     yield toy_recording("one")

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from iaca.data.recordings import Recording, RecordingStore, StoreInfo, write_store
+from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.schema import Counts, FixedSplit, OfficialSplit, SubjectFolds
 from iaca.data.splits import fold_count, make_split
+from iaca.data.writing import write_store
 from iaca.files import DataError
 
 OFFICIAL = OfficialSplit(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from toys import AUDIO_DIM, VISUAL_DIM, toy_info, toy_recording, toy_store
 
-from iaca.data.recordings import Recording, RecordingStore, write_store
+from iaca.data.recordings import Recording, RecordingStore
 from iaca.data.windows import (
     WINDOW_LENGTH,
     Window,
@@ -17,6 +17,7 @@ from iaca.data.windows import (
     gather,
     training_windows,
 )
+from iaca.data.writing import write_store
 from iaca.files import DataError
 
 ROWS = (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 33, 50)
