@@ -6,26 +6,20 @@ from typing import Any
 
 import pytest
 import workers
-from toys import tiny_manifest
+from toys import tiny_run
 from workers import Job
 
 from iaca import grid, runs
-from iaca.data.loading import DataConfig
 from iaca.files import DataError
 from iaca.grid import execute_runs
-from iaca.models.regressor import ModelConfig
 from iaca.runs import RunConfig, RunError
-from iaca.training import TrainingConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> RunConfig:
-    manifest = str(tiny_manifest(tmp_path / "manifests"))
-    return RunConfig(
-        DataConfig(manifest), ModelConfig(dim=8, window=8), TrainingConfig(epochs=3, batch_size=4)
-    )
+    return tiny_run(tmp_path)
 
 
 @pytest.fixture

@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from toys import tiny_manifest
+from toys import tiny_run
 from workers import note_attempt
 
 from iaca import runs
-from iaca.data.loading import DataConfig, open_data
+from iaca.data.loading import open_data
 from iaca.evaluation import predict, score
 from iaca.grid import execute_runs
-from iaca.models.regressor import ModelConfig
 from iaca.runs import (
     RunConfig,
     code_key,
@@ -27,7 +26,7 @@ from iaca.runs import (
     find_run,
     run_key,
 )
-from iaca.training import TrainingConfig, train
+from iaca.training import train
 
 FILES = {
     "config.json",
@@ -43,10 +42,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def config(tmp_path: Path) -> RunConfig:
-    manifest = str(tiny_manifest(tmp_path / "manifests"))
-    return RunConfig(
-        DataConfig(manifest), ModelConfig(dim=8, window=8), TrainingConfig(epochs=3, batch_size=4)
-    )
+    return tiny_run(tmp_path)
 
 
 @pytest.fixture

@@ -6,10 +6,14 @@ from pathlib import Path
 import torch
 import yaml
 
+from iaca.data.loading import DataConfig
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.splits import Split
 from iaca.data.writing import write_store
+from iaca.models.regressor import ModelConfig
 from iaca.paths import MANIFESTS
+from iaca.runs import RunConfig
+from iaca.training import TrainingConfig
 
 AUDIO_DIM, VISUAL_DIM = 5, 4
 TINY_SIZES = {"train": 2, "select": 1, "report": 1, "recordings": 1, "clips": 24}
@@ -65,3 +69,12 @@ def tiny_manifest(folder: Path) -> Path:
     file = folder / "tiny.yaml"
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
     return file
+
+
+def tiny_run(folder: Path) -> RunConfig:
+    """A small model on the tiny benchmark, trained in a moment."""
+    return RunConfig(
+        DataConfig(str(tiny_manifest(folder / "manifests"))),
+        ModelConfig(dim=8, window=8),
+        TrainingConfig(epochs=3, batch_size=4),
+    )
