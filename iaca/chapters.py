@@ -19,6 +19,7 @@ from iaca.experiments import (
 from iaca.files import DataError
 from iaca.grid import execute_runs
 from iaca.models.regressor import EncoderNorm
+from iaca.robustness import robustness_runs
 from iaca.runs import RunConfig
 from iaca.training import Device
 
@@ -28,23 +29,32 @@ OPEN_DATA = ("hri_enjoyment",)  # what `03_training` trains on too, where it can
 def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -> list[RunConfig]:
     """Every run that the book needs; data that cannot be had are left out, with a line.
 
-    ``manifest`` is what `03_training` and `04_ablations` run on in place of the benchmark.
+    ``manifest`` is what `03_training`, `04_ablations` and `06_missing_modality` run on in place of
+    the benchmark. Chapter `07_gate_diagnosis` needs no runs but these.
     """
     tables = [validity_runs(profile, share) for share in VALIDITY_SHARES]
     tables.append({norm: norm_runs(profile, norm) for norm in get_args(EncoderNorm)})
     tables.append(arm_runs(profile, DataConfig(), output_dir))
     tables += sensitivity_runs(profile, output_dir).values()
-    ablations = ablation_runs(profile, output_dir) if manifest is None else []
+    ablations = [] if manifest is not None else _swappable(profile, output_dir)
     for name in dict.fromkeys([*OPEN_DATA, *([manifest] if manifest else [])]):
         try:
             arms = arm_runs(profile, DataConfig(name), output_dir)
-            ablations += ablation_runs(profile, output_dir, name) if name == manifest else []
+            ablations += _swappable(profile, output_dir, name) if name == manifest else []
         except DataError as error:
             print(f"runs: none on {name}, the page will say why ({error})")
         else:
             tables.append(arms)
     runs = [config for table in tables for row in table.values() for config in row]
     return runs + ablations
+
+
+def _swappable(profile: Profile, output_dir: Path, manifest: str | None = None) -> list[RunConfig]:
+    """Runs of the chapters that a reader's manifest moves from the benchmark to other data."""
+    return [
+        *ablation_runs(profile, output_dir, manifest),
+        *robustness_runs(profile, output_dir, manifest),
+    ]
 
 
 def compute_runs(

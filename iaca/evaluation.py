@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from iaca.data.recordings import RecordingStore
+from iaca.data.recordings import Recordings
 from iaca.data.windows import Window, evaluation_windows, gather
 from iaca.metrics import ccc
 from iaca.models.gating import Gates
@@ -31,7 +31,7 @@ class Traces(NamedTuple):
 
 def predict(
     model: AffectRegressor,
-    store: RecordingStore,
+    store: Recordings,
     names: Iterable[str],
     batch_size: int = EVALUATION_BATCH,
 ) -> Traces:
@@ -96,7 +96,7 @@ class Scores(NamedTuple):
         return sum(self.pooled.values()) / len(self.pooled)
 
 
-def score(predictions: Mapping[str, Tensor], store: RecordingStore) -> Scores:
+def score(predictions: Mapping[str, Tensor], store: Recordings) -> Scores:
     """Score ``recording -> (T, n)`` predictions against the store's labels."""
     targets = store.info.labels
     names = list(predictions)

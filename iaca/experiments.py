@@ -40,6 +40,7 @@ class Profile:
         temperatures: of the map of gate initialisation and temperature.
         noise_factors: of the versions with other noise.
         time_factors: of the versions with other time constants.
+        dropout_attentions: for which the arms are trained with modality dropout, too.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Profile:
     temperatures: tuple[float, ...]
     noise_factors: tuple[float, ...]
     time_factors: tuple[float, ...]
+    dropout_attentions: tuple[AttentionName, ...]
 
 
 PROFILES = {
@@ -78,6 +80,7 @@ PROFILES = {
             temperatures=(0.1, 1.0),
             noise_factors=(1.5,),
             time_factors=(0.5,),
+            dropout_attentions=("ca",),
         ),
         Profile(
             name="quick",
@@ -88,13 +91,14 @@ PROFILES = {
             folds=5,
             resamples=1000,
             shares=(0.0, 0.46, 0.8),
-            control_shares=(0.46, 0.8),
+            control_shares=(0.46,),
             dial_attentions=("ca", "rjca"),
             option_attentions=("ca",),
             option_arms=("IACA as published",),
             temperatures=(0.1, 0.3, 1.0),
             noise_factors=(1.5,),
             time_factors=(0.5,),
+            dropout_attentions=("ca", "rjca"),
         ),
         Profile(
             name="full",
@@ -112,6 +116,7 @@ PROFILES = {
             temperatures=(0.03, 0.1, 0.3, 1.0, 3.0),
             noise_factors=(0.5, 1.5),
             time_factors=(0.5, 2.0),
+            dropout_attentions=("ca", "tca", "jca", "rjca"),
         ),
     )
 }
@@ -189,9 +194,10 @@ def model_runs(
     """One model on one data set: a run a seed, and a fold if there are any.
 
     ``options`` are fields of `ModelConfig`, or ``anneal``: whether the gates' temperature comes
-    down from 1 in the first half of the training.
+    down from 1 in the first half of the training; or ``modality_dropout``, see `TrainingConfig`.
     """
     training = training_on(profile, data)
+    training = replace(training, modality_dropout=options.pop("modality_dropout", 0.0))
     if options.pop("anneal", False):
         half = max(1, training.epochs // 2)
         training = replace(training, temperature_start=1.0, anneal_epochs=half)

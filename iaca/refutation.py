@@ -147,3 +147,24 @@ def judge(
 def top_share(shares: Collection[float]) -> float:
     """Where criterion (a) looks for the rise: at 0.6, or at the highest share that there is."""
     return RISE_TO if RISE_TO in shares else max(shares)
+
+
+def above(found: Interval | None, threshold: float = 0.0) -> Outcome:
+    """Criteria (e) to (i): a difference lies above 0 (or an AUROC above 0.5), interval and all.
+
+    Of a missing modality, against the same attention without gates and, for (g), with modality
+    dropout: (e) what the arm loses at a share of 0.8 missing, less what plain loses; (f) the
+    difference of the areas under both curves; (g) that to the plain model which was trained with
+    modality dropout. Of detection, (h) is stage 1's AUROC and (i) stage 2's.
+    """
+    if found is None:
+        return "undecided"
+    return "stands" if found.low > threshold else "refuted"
+
+
+def every(outcomes: Collection[Outcome]) -> Outcome:
+    """Several demands of one criterion: all must stand, and one that is refuted refutes."""
+    for outcome in ("refuted", "undecided"):
+        if outcome in outcomes:
+            return outcome
+    return "stands" if outcomes else "undecided"

@@ -37,7 +37,7 @@ from iaca.paths import PACKAGE
 from iaca.training import Device, TrainingConfig, train
 
 # What decides a run's numbers. Figures, commands and the book do not.
-CODE = ("data", "models", "metrics.py", "evaluation.py", "training.py")
+CODE = ("data", "models", "metrics.py", "corruption.py", "evaluation.py", "training.py")
 CPU_THREADS = 1  # of every run on a CPU, wherever it is made: the order of sums depends on it
 
 
@@ -247,4 +247,6 @@ def describe(config: RunConfig) -> str:
         if option.name not in ("attention", "fusion", "dim")
         and (value := getattr(model, option.name)) != option.default
     ]
+    dropped = config.training.modality_dropout
+    named += [f"modality_dropout={dropped:g}"] if dropped else []
     return f"{' '.join(parts)}, {' '.join(named)}, seed {config.seed}"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from iaca.corruption import drop_modality
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import Window, feature_statistics, gather, training_windows
@@ -48,6 +49,8 @@ class TrainingConfig:
         temperature_start: T of the gates in the first epoch; it then falls (or rises) by the same
             factor every epoch to the model's own T. Without it, T is the model's throughout.
         anneal_epochs: epochs until the model's own T is reached.
+        modality_dropout: probability that a training window loses clips of one modality, see
+            `drop_modality`.
     """
 
     epochs: int = 20
@@ -59,6 +62,7 @@ class TrainingConfig:
     precision: Precision = "32-true"
     temperature_start: float | None = None
     anneal_epochs: int = 10
+    modality_dropout: float = 0.0
 
     def temperature(self, epoch: int, final: float) -> float:
         """T in an epoch (counted from 0) of a model whose own T is ``final``."""
@@ -138,8 +142,9 @@ def train(
 
     Raises:
         TrainingError: on a loss or a prediction that is not finite, if no window has a valid
-            label, if there are no epochs, if a temperature is annealed that does not exist or is
-            not positive, or on a checkpoint that is damaged or another training's.
+            label, if there are no epochs, if modality dropout is no probability, if a temperature
+            is annealed that does not exist or is not positive, or on a checkpoint that is damaged
+            or another training's.
     """
     _check(training_config, model_config)
     # Imported here: it brings torch's compiler along, seconds that loading a run need not wait.
@@ -224,7 +229,10 @@ def _train_epoch(
     skipped = 0
     for number, start in enumerate(range(0, len(windows), config.batch_size)):
         chosen = [windows[i] for i in permutation[start : start + config.batch_size]]
-        batch = fabric.to_device(gather(store, chosen, model.config.window))
+        batch = gather(store, chosen, model.config.window)
+        if config.modality_dropout > 0.0:
+            batch = drop_modality(batch, store.null_features, config.modality_dropout)
+        batch = fabric.to_device(batch)
         prediction = model(batch.audio, batch.visual, batch.mask).values  # (B, L, n)
         loss = ccc_loss(prediction.float(), batch.labels)
         if loss is None:
@@ -260,6 +268,10 @@ def _check_finite(predictions: Mapping[str, Tensor], epoch: int) -> None:
 def _check(config: TrainingConfig, model: ModelConfig) -> None:
     if config.epochs < 1:
         raise TrainingError(f"epochs {config.epochs}: expected at least 1")
+    if not 0.0 <= config.modality_dropout <= 1.0:
+        raise TrainingError(
+            f"modality_dropout {config.modality_dropout}: expected a probability, 0 to 1"
+        )
     if config.temperature_start is not None:
         if not config.temperature_start > 0:
             raise TrainingError(

@@ -18,6 +18,7 @@ from iaca.experiments import (
     validity_runs,
 )
 from iaca.files import DataError
+from iaca.robustness import robustness_runs
 from iaca.runs import RunConfig
 
 
@@ -43,6 +44,7 @@ def test_the_book_needs_every_run_of_every_chapter(
         for run in row
     ]
     needed += ablation_runs(profile, tmp_path)
+    needed += robustness_runs(profile, tmp_path)
     assert set(needed) == set(runs)
     data = {run.data for run in runs}
     assert {d.data_seed for d in data} == {0, 1, 2} and {d.norm_matched for d in data} == {

@@ -5,8 +5,10 @@ import pytest
 from iaca.refutation import (
     Evidence,
     Outcome,
+    above,
     beats_controls,
     chooses_on_the_fly,
+    every,
     grows_with_weakness,
     judge,
     keeps_its_sign,
@@ -137,3 +139,22 @@ def test_each_criterion_sees_its_own_evidence() -> None:
 def test_the_rise_is_looked_for_at_the_share_that_was_named() -> None:
     assert top_share((0.0, 0.2, 0.4, 0.46, 0.6, 0.8)) == 0.6
     assert top_share((0.0, 0.46, 0.8)) == 0.8
+
+
+@pytest.mark.parametrize(
+    ("low", "threshold", "expected"),
+    [(0.001, 0.0, "stands"), (0.0, 0.0, "refuted"), (-0.1, 0.0, "refuted"), (0.5, 0.5, "refuted")],
+)
+def test_what_must_lie_above_a_threshold(low: float, threshold: float, expected: Outcome) -> None:
+    found = Interval(low + 0.1, low, low + 0.2, 0.0, 3, 24)
+    assert above(found, threshold) == expected
+    assert above(None, threshold) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [("ss", "stands"), ("sur", "refuted"), ("su", "undecided"), ("", "undecided")],
+)
+def test_every_demand_must_stand(outcomes: str, expected: Outcome) -> None:
+    names: dict[str, Outcome] = {"s": "stands", "r": "refuted", "u": "undecided"}
+    assert every([names[letter] for letter in outcomes]) == expected

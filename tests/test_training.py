@@ -3,6 +3,7 @@
 import copy
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,30 @@ def test_short_recordings_train_too(tmp_path: Path) -> None:
     store = toy_store(tmp_path / "store", (2, 3, 9, 9))
     trained = fit(store, ModelConfig(attention="rjca", dim=8, window=4))
     assert trained.history["loss"].notna().all()
+
+
+def test_modality_dropout_is_part_of_the_training_and_goes_on_where_it_stopped(
+    store: RecordingStore, tmp_path: Path
+) -> None:
+    dropping = replace(TRAINING, modality_dropout=0.7)
+    whole = fit(store, config=dropping)
+    assert same(whole, fit(store, config=dropping))
+    assert not same(whole, fit(store))
+
+    def stop(epoch: int) -> None:
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    checkpoint = tmp_path / "resume.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(store, config=dropping, checkpoint=checkpoint, checkpoint_seconds=0, after_epoch=stop)
+    assert same(whole, fit(store, config=dropping, checkpoint=checkpoint))
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.5, math.nan])
+def test_modality_dropout_must_be_a_probability(store: RecordingStore, probability: float) -> None:
+    with pytest.raises(TrainingError, match=r"modality_dropout .*: expected a probability"):
+        fit(store, config=replace(TRAINING, modality_dropout=probability))
 
 
 def test_no_epochs_are_refused(store: RecordingStore) -> None:

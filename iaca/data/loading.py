@@ -14,7 +14,7 @@ from iaca.data.synthetic import check_share, write_benchmark, write_oracle
 from iaca.files import DataError, canonical_json, short_hash, syntax_hash
 from iaca.paths import BUILD, PACKAGE
 
-GENERATOR = ("synthetic", "recordings", "writing")  # what decides the benchmark's bytes
+GENERATOR = ("synthetic", "streams", "recordings", "writing")  # what decides the benchmark's bytes
 OF_THE_BENCHMARK = ("share", "data_seed", "norm_matched", "oracle", "noise_factor", "time_factor")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -131,6 +131,24 @@ class StoreInfo:
     source: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Recordings(Protocol):
+    """What reading windows and predicting need of a store: others can stand in for one."""
+
+    @property
+    def info(self) -> StoreInfo:
+        """What holds for all recordings."""
+        ...
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """What is known of each recording without opening it."""
+        ...
+
+    def __getitem__(self, name: str) -> Recording:
+        """Open a recording."""
+        ...
+
+
 class RecordingStore(Mapping[str, Recording]):
     """A read-only folder of recordings, opened by name.
 
@@ -152,7 +170,7 @@ class RecordingStore(Mapping[str, Recording]):
             info["label_range"] = tuple(info["label_range"])
             self.info = StoreInfo(**info)
             self.null_sha256: str = index["null_sha256"]
-            self.entries = {
+            self.entries: Mapping[str, Entry] = {
                 check_name(name, f"{index_file}: recording"): Entry(**entry)
                 for name, entry in sorted(index["recordings"].items())
             }

@@ -8,7 +8,6 @@ always the true latent**, whatever the modalities show.
 Nothing here is fitted to anything: every constant stands in ``data_manifests/synthetic.yaml``.
 """
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.schema import Benchmark, Embedding, Latent, States
+from iaca.data.streams import random_stream
 from iaca.data.writing import write_store
 from iaca.files import DataError
 
@@ -152,7 +152,7 @@ def draw_states(benchmark: Benchmark, role: str, share: float, data_seed: int) -
             f"ones of {strong_dwell:.2f} clips; expected 1 or more"
         )
     for draw in range(MAX_DRAWS):
-        rng = _stream(data_seed, "states", role, share, draw)
+        rng = random_stream(data_seed, "states", role, share, draw)
         states = np.stack([_chain(rng, benchmark, share, strong_dwell) for _ in range(count)])
         if abs(float((states > 0).mean()) - share) <= benchmark.tolerance:
             return Chain(states, draw + 1)
@@ -175,12 +175,6 @@ def _chain(
     return np.array(states[: benchmark.sizes.clips], dtype=np.int64)
 
 
-def _stream(data_seed: int, *key: object) -> np.random.Generator:
-    """An independent random stream for each key, the same on every machine."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return np.random.default_rng([data_seed, int.from_bytes(digest[:8], "big")])
-
-
 def _latents(rng: np.random.Generator, latent: Latent, clips: int) -> Array:
     """Valence and arousal, ``(clips, 2)`` in (-1, 1)."""
     time_constants = np.array([latent.valence_time_constant, latent.arousal_time_constant])
@@ -201,7 +195,7 @@ class _Shown:
 
     def __init__(self, benchmark: Benchmark, modality: Modality, data_seed: int) -> None:
         constants: Embedding = getattr(benchmark, modality)
-        rng = _stream(data_seed, "embedding", modality)
+        rng = random_stream(data_seed, "embedding", modality)
         weights = np.array([constants.valence_weight, constants.arousal_weight])
         self._first = 2.0 * weights[:, None] * rng.standard_normal((2, constants.hidden))
         self._bias = rng.standard_normal(constants.hidden)
@@ -262,17 +256,17 @@ def _recordings(
                 key = (role, subject, take)
                 # Lag clips more than are kept: the face shows what the voice showed before.
                 latents = _latents(
-                    _stream(data_seed, "latents", *key), benchmark.latent, sizes.clips + lag
+                    random_stream(data_seed, "latents", *key), benchmark.latent, sizes.clips + lag
                 )
                 other = _latents(
-                    _stream(data_seed, "other", *key), benchmark.latent, sizes.clips + lag
+                    random_stream(data_seed, "other", *key), benchmark.latent, sizes.clips + lag
                 )
                 features: dict[str, Any] = {}
                 for modality in ("audio", "visual"):
                     constants: Embedding = getattr(benchmark, modality)
-                    rng = _stream(data_seed, "noise", modality, *key)
+                    rng = random_stream(data_seed, "noise", modality, *key)
                     noise = rng.standard_normal((sizes.clips, constants.dim))
-                    offset = constants.subject_offset * _stream(
+                    offset = constants.subject_offset * random_stream(
                         data_seed, "offset", modality, role, subject
                     ).standard_normal(constants.dim)
                     late = slice(0, sizes.clips) if modality == "visual" else slice(lag, None)

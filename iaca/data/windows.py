@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from iaca.data.recordings import RecordingStore
+from iaca.data.recordings import Recordings, RecordingStore
 from iaca.files import DataError
 
 WINDOW_LENGTH = 16  # clips, the paper's baselines' L
@@ -48,7 +48,7 @@ class Batch(NamedTuple):
 
 
 def evaluation_windows(
-    store: RecordingStore, names: Iterable[str], length: int = WINDOW_LENGTH
+    store: Recordings, names: Iterable[str], length: int = WINDOW_LENGTH
 ) -> list[Window]:
     """Tile recordings so that each row is predicted exactly once.
 
@@ -100,7 +100,7 @@ def training_windows(
     return windows
 
 
-def gather(store: RecordingStore, windows: Sequence[Window], length: int = WINDOW_LENGTH) -> Batch:
+def gather(store: Recordings, windows: Sequence[Window], length: int = WINDOW_LENGTH) -> Batch:
     """Copy windows out of the memory-mapped store into one float32 batch."""
     recordings = [store[window.recording] for window in windows]
     rows = [window.rows for window in windows]

@@ -1,5 +1,7 @@
 """Fusions without gates: what IACA is compared with, and two of its controls."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -120,6 +122,38 @@ class RawAndAttendedFusion(nn.Module):
             attended.visual,
         )
         return self.rectify(self.joint(*(self.rectify(x) for x in everything))), None
+
+
+class Unimodal(nn.Module):
+    """One modality alone, as if there were no other: ``ReLU(FC X_m)``, the plain fusion's half.
+
+    The floor for a fusion whose second modality goes missing.
+
+    Args:
+        encode: the modality's own encoder, ``(B, L, d)`` to ``(B, L, d)``; `torch.nn.Identity`
+            for none.
+        dim: d.
+        modality: ``audio`` or ``visual``.
+        relu: whether the feature passes a ReLU, as in `PlainFusion`.
+    """
+
+    def __init__(
+        self,
+        encode: nn.Module,
+        dim: int,
+        modality: Literal["audio", "visual"],
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        self.encode = encode
+        self.modality = modality
+        self.joint = JointRepresentation(dim, features=1)
+        self.rectify = rectifier(relu)
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Map ``audio (B, L, d)`` or ``visual (B, L, d)`` to ``(B, L, d)``; drop the other."""
+        x = self.encode(audio if self.modality == "audio" else visual)
+        return self.rectify(self.joint(self.rectify(x))), None
 
 
 class Concatenation(nn.Module):

@@ -21,6 +21,7 @@ from iaca.models.fusions import (
     PlainFusion,
     RawAndAttendedFusion,
     ResidualFusion,
+    Unimodal,
 )
 from iaca.models.gating import (
     TEMPERATURE,
@@ -36,12 +37,20 @@ from iaca.models.layers import BiLSTM, SelfAttention
 
 AttentionName = Literal["none", "ca", "jca", "rjca", "tca"]
 FusionName = Literal[
-    "plain", "iaca", "residual_mlp", "raw_and_attended", "gates_only", "without_attention"
+    "plain",
+    "iaca",
+    "residual_mlp",
+    "raw_and_attended",
+    "gates_only",
+    "without_attention",
+    "audio_only",
+    "visual_only",
 ]
 EncoderNorm = Literal["l2", "layer", "none"]
 
 GATED: tuple[FusionName, ...] = ("iaca", "gates_only")  # the fusions that have gates
 LEAVING_OUT: tuple[FusionName, ...] = ("gates_only", "without_attention")  # the cross-attention
+UNIMODAL: dict[str, Literal["audio", "visual"]] = {"audio_only": "audio", "visual_only": "visual"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,8 @@ class ModelConfig:
         fusion: ``plain``, or ``iaca`` with the paper's two stages of gates, or one of four
             controls: ``residual_mlp`` (`ResidualFusion`), ``raw_and_attended``
             (`RawAndAttendedFusion`), ``gates_only`` (stage 2 over `WithoutCrossAttention`),
-            ``without_attention`` (`PlainFusion` over the same).
+            ``without_attention`` (`PlainFusion` over the same); or the floor, ``audio_only`` or
+            ``visual_only`` (`Unimodal`).
         dim: d, features inside the model.
         encoder_norm: what follows the encoders' linear layer; the same for all models.
         dropout: probability, on encoded features and in the heads.
@@ -250,17 +260,20 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
 
     Raises:
         ValueError: for an unknown fusion, a fusion that needs an attention and has none, or
-            ``gates_only`` or ``without_attention`` around an attention whose own encoders are not
-            known.
+            one that leaves the attention out (``gates_only``, ``without_attention``,
+            ``audio_only``, ``visual_only``) around one whose own encoders are not known.
     """
     if config.fusion not in get_args(FusionName):
         raise ValueError(f"fusion {config.fusion!r}: expected one of {get_args(FusionName)}")
+    if attention is not None and config.fusion in (*LEAVING_OUT, *UNIMODAL):
+        raise ValueError(f"fusion {config.fusion!r} takes no attention: it leaves one out")
+    if config.fusion in UNIMODAL:
+        modality = UNIMODAL[config.fusion]
+        return Unimodal(build_encoder(config), config.dim, modality, config.gate_relu)
     if config.attention == "none" and attention is None:
         if config.fusion != "plain":
             raise ValueError(f"fusion {config.fusion!r} needs an attention to wrap, not 'none'")
         return Concatenation(config.dim, config.gate_relu)
-    if config.fusion in LEAVING_OUT and attention is not None:
-        raise ValueError(f"fusion {config.fusion!r} takes no attention: it leaves one out")
     if config.fusion == "without_attention":
         return PlainFusion(build_without_cross_attention(config), config.dim, config.gate_relu)
     if config.fusion == "gates_only":
@@ -280,21 +293,22 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
     return build_gates(config, attention)
 
 
-def build_without_cross_attention(config: ModelConfig) -> WithoutCrossAttention:
-    """Build what is left of a configuration's attention without anything across modalities.
+def build_encoder(config: ModelConfig) -> nn.Module:
+    """Build what a configuration's attention does to one modality alone, before it is attended.
 
-    That is nothing for CA and JCA, the BiLSTMs for RJCA, positions and self-attention for TCA.
+    That is nothing for CA and JCA, a BiLSTM for RJCA, positions and self-attention for TCA.
     """
+    match config.attention:
+        case "rjca":
+            return BiLSTM(config.dim)
+        case "tca":
+            return SelfAttention(config.dim, dropout=config.dropout, positions=True)
+    return nn.Identity()
 
-    def encoder() -> nn.Module:
-        match config.attention:
-            case "rjca":
-                return BiLSTM(config.dim)
-            case "tca":
-                return SelfAttention(config.dim, dropout=config.dropout, positions=True)
-        return nn.Identity()
 
-    return WithoutCrossAttention(encoder(), encoder())
+def build_without_cross_attention(config: ModelConfig) -> WithoutCrossAttention:
+    """Build what is left of a configuration's attention without anything across modalities."""
+    return WithoutCrossAttention(build_encoder(config), build_encoder(config))
 
 
 def gate_parameters(config: ModelConfig) -> int:

@@ -14,7 +14,7 @@ from iaca.models.attention import (
     TransformerCrossAttention,
     WithoutCrossAttention,
 )
-from iaca.models.fusions import PlainFusion, RawAndAttendedFusion, ResidualFusion
+from iaca.models.fusions import PlainFusion, RawAndAttendedFusion, ResidualFusion, Unimodal
 from iaca.models.gating import FixedGate, InconsistencyAware
 from iaca.models.layers import BiLSTM, SelfAttention
 from iaca.models.regressor import (
@@ -286,7 +286,30 @@ def test_controls_that_make_no_sense_are_named(options: dict[str, Any], message:
         AffectRegressor(ModelConfig(dim=D, **options), 3, 3, 1)
 
 
-@pytest.mark.parametrize("fusion", ["gates_only", "without_attention"])
+@pytest.mark.parametrize("attention", ["none", *ATTENTIONS])
+@pytest.mark.parametrize("fusion", ["audio_only", "visual_only"])
+def test_a_unimodal_model_sees_its_modality_alone(fusion: str, attention: str) -> None:
+    config = ModelConfig(attention, fusion, dim=D, window=L)
+    model = spread(AffectRegressor(config, 6, 7, 2))
+    (audio, _), (_, visual) = features(dim=6), features(dim=7)
+    values = model(audio, visual).values
+    (other_audio, _), (_, other_visual) = features(1, 6), features(1, 7)
+    without_visual = torch.equal(model(audio, other_visual).values, values)
+    without_audio = torch.equal(model(other_audio, visual).values, values)
+    assert (without_visual, without_audio) == (fusion == "audio_only", fusion == "visual_only")
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_the_unimodal_fusion_against_numpy(relu: bool) -> None:
+    model = spread(Unimodal(nn.Identity(), D, "visual", relu))
+    audio, visual = features()
+    weight, bias = array(model.joint.linear.weight), array(model.joint.linear.bias)
+    rectify = (lambda x: np.maximum(x, 0.0)) if relu else (lambda x: x)
+    expected = rectify(rectify(array(visual)) @ weight.T + bias)
+    np.testing.assert_allclose(array(model(audio, visual)[0]), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("fusion", ["gates_only", "without_attention", "audio_only"])
 def test_what_leaves_an_attention_out_takes_none(fusion: str) -> None:
     with pytest.raises(ValueError, match="takes no attention"):
         AffectRegressor(ModelConfig("ca", fusion, dim=D), 3, 3, 1, CrossAttention(D))

@@ -1,0 +1,155 @@
+"""Chapter `06_missing_modality`: models under corruption, as curves and as one figure a model."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from torch import Tensor
+
+from iaca.ablations import BACKBONES, Runs, table_2_runs
+from iaca.corruption import CorruptedStore, Corruption
+from iaca.data.loading import DataConfig, open_data
+from iaca.data.recordings import Recordings, RecordingStore
+from iaca.data.splits import Split
+from iaca.data.windows import feature_statistics
+from iaca.evaluation import Traces, predict
+from iaca.experiments import Profile, arm_runs, model_runs
+from iaca.models.regressor import AffectRegressor
+from iaca.runs import Run, RunConfig
+from iaca.statistics import Moments, moments
+
+PAPER_SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)  # of audio missing, the paper's Fig. 3
+SHARES = (0.0, *PAPER_SHARES, 1.0)
+# Half of the windows see both modalities whole, half lose a share of one: ours, not tuned.
+MODALITY_DROPOUT = 0.5
+UNIMODAL = {"audio alone": "audio_only", "face alone": "visual_only"}
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Trained(NamedTuple):
+    """A trained model with the data that it is evaluated on."""
+
+    model: AffectRegressor
+    store: RecordingStore
+    split: Split
+    seed: int
+
+
+def unimodal_runs(profile: Profile, data: DataConfig, output_dir: Path) -> dict[str, Runs]:
+    """The floor: RJCA's path for one modality alone, BiLSTMs and joint layer, without the other."""
+    return {
+        label: model_runs(profile, data, output_dir, attention="rjca", fusion=fusion)
+        for label, fusion in UNIMODAL.items()
+    }
+
+
+def dropout_runs(
+    profile: Profile, data: DataConfig, output_dir: Path
+) -> dict[str, dict[str, Runs]]:
+    """Backbone -> arm -> runs trained with modality dropout."""
+    return {
+        label: arm_runs(profile, data, output_dir, attention, modality_dropout=MODALITY_DROPOUT)
+        for label, attention in BACKBONES.items()
+        if attention in profile.dropout_attentions
+    }
+
+
+def robustness_runs(
+    profile: Profile, output_dir: Path, manifest: str | None = None
+) -> list[RunConfig]:
+    """The union of the chapter's runs; ``manifest`` takes the benchmark's place."""
+    data = DataConfig() if manifest is None else DataConfig(manifest)
+    tables = [
+        *table_2_runs(profile, data, output_dir).values(),
+        *dropout_runs(profile, data, output_dir).values(),
+        unimodal_runs(profile, data, output_dir),
+    ]
+    return [config for table in tables for runs in table.values() for config in runs]
+
+
+def load_models(runs: Sequence[Run], output_dir: Path) -> list[Trained]:
+    """Load some runs' models, each with its data; runs on the same data share one store."""
+    opened: dict[DataConfig, tuple[RecordingStore, Split]] = {}
+    loaded = []
+    for run in runs:
+        data = run.config.data
+        if data not in opened:
+            opened[data] = open_data(data, output_dir / "data")
+        store, split = opened[data]
+        loaded.append(Trained(run.model(store), store, split, run.config.seed))
+    return loaded
+
+
+def corrupted(
+    trained: Trained, corruption: Corruption, names: Sequence[str] | None = None
+) -> CorruptedStore:
+    """See a model's reported recordings (``names``, or all of them) through a corruption."""
+    store, split = trained.store, trained.split
+    means = None
+    if corruption.kind == "zeroed":
+        audio, visual = feature_statistics(store, split.train)
+        means = audio.mean, visual.mean
+    return CorruptedStore(store, corruption, split.report if names is None else names, means)
+
+
+def traces_under(trained: Trained, corruption: Corruption | None, name: str) -> Traces:
+    """What a model says of one reported recording, corrupted or (``None``) as it is."""
+    seen: Recordings = trained.store if corruption is None else corrupted(trained, corruption)
+    return predict(trained.model, seen, [name])
+
+
+def moments_under(
+    corruption: Corruption | None,
+    models: Mapping[Key, Sequence[Trained]],
+    name: str | None = None,
+) -> dict[Key, Moments]:
+    """Score models on the reported recordings under one corruption, or as they are (``None``).
+
+    All models on the same data see the very same damage.
+
+    Args:
+        corruption: what happens.
+        models: key -> a model's seeds (and folds, whose predictions are put together).
+        name: one reported recording; all of them by default.
+    """
+    views: dict[tuple[int, Split], Recordings] = {}
+    found = {}
+    for key, seeds in models.items():
+        predictions: dict[int, dict[str, Tensor]] = {}
+        for trained in seeds:
+            names = [n for n in trained.split.report if name in (None, n)]
+            where = id(trained.store), trained.split
+            if where not in views:
+                views[where] = (
+                    trained.store if corruption is None else corrupted(trained, corruption)
+                )
+            said = predict(trained.model, views[where], names).predictions
+            predictions.setdefault(trained.seed, {}).update(said)
+        found[key] = moments([predictions[s] for s in sorted(predictions)], seeds[0].store)
+    return found
+
+
+def area_terms(curve: Mapping[float, Moments], weight: float = 1.0) -> list[tuple[float, Moments]]:
+    """The area under a curve over shares, as terms for `iaca.statistics.contrast`.
+
+    It is divided by the width, so that it is the mean CCC over all shares: trapezoids between the
+    shares that there are. With weight -1 it is subtracted.
+
+    Args:
+        curve: share -> moments; two shares at least.
+        weight: of the whole area.
+
+    Raises:
+        ValueError: for fewer than two shares.
+    """
+    shares = sorted(curve)
+    if len(shares) < 2:
+        raise ValueError(f"shares {shares}: expected at least two for an area")
+    weights = dict.fromkeys(shares, 0.0)
+    for left, right in pairwise(shares):
+        half = weight * (right - left) / (shares[-1] - shares[0]) / 2.0
+        weights[left] += half
+        weights[right] += half
+    return [(weights[share], curve[share]) for share in shares]
