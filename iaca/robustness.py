@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from torch import Tensor
 
 from iaca.ablations import BACKBONES, Runs, table_2_runs
-from iaca.corruption import CorruptedStore, Corruption
+from iaca.corruption import CorruptedStore, Corruption, Hit
 from iaca.data.loading import DataConfig, open_data
 from iaca.data.recordings import Recordings, RecordingStore
 from iaca.data.splits import Split
@@ -23,9 +23,22 @@ PAPER_SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)  # of audio missing, the paper's Fig. 3
 SHARES = (0.0, *PAPER_SHARES, 1.0)
 # Half of the windows see both modalities whole, half lose a share of one: ours, not tuned.
 MODALITY_DROPOUT = 0.5
+SNR = -6.0  # dB: noise of twice the features' standard deviation
+LAG = 4  # clips
+OTHER_SHARES = (0.0, 0.5, 1.0)  # of the other corruptions: fewer, since there are many of them
 UNIMODAL = {"audio alone": "audio_only", "face alone": "visual_only"}
 
 Key = TypeVar("Key", bound=Hashable)
+
+
+def other_corruptions(modality: Hit) -> dict[str, Corruption]:
+    """What else can happen to all clips of a modality, each by its name."""
+    return {
+        "zeroed": Corruption("zeroed", modality),
+        f"noisy, {SNR:g} dB": Corruption("noisy", modality, snr=SNR),
+        f"misaligned by {LAG} clips": Corruption("misaligned", modality, lag=LAG),
+        "swapped with another person's": Corruption("swapped", modality),
+    }
 
 
 class Trained(NamedTuple):
@@ -82,16 +95,14 @@ def load_models(runs: Sequence[Run], output_dir: Path) -> list[Trained]:
     return loaded
 
 
-def corrupted(
-    trained: Trained, corruption: Corruption, names: Sequence[str] | None = None
-) -> CorruptedStore:
-    """See a model's reported recordings (``names``, or all of them) through a corruption."""
+def corrupted(trained: Trained, corruption: Corruption) -> CorruptedStore:
+    """See a model's recordings through a corruption; nothing is swapped with training data."""
     store, split = trained.store, trained.split
     means = None
     if corruption.kind == "zeroed":
         audio, visual = feature_statistics(store, split.train)
         means = audio.mean, visual.mean
-    return CorruptedStore(store, corruption, split.report if names is None else names, means)
+    return CorruptedStore(store, corruption, [*split.select, *split.report], means)
 
 
 def traces_under(trained: Trained, corruption: Corruption | None, name: str) -> Traces:

@@ -6,17 +6,20 @@ import functools
 import html
 import io
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import ipywidgets
 from matplotlib.figure import Figure
 
+from iaca.corruption import Corruption, Hit, Kind, Pattern, schedule
 from iaca.data.recordings import RecordingStore
 from iaca.evaluation import Scores, Traces, predict, score
 from iaca.figures.gating import gate_traces
+from iaca.figures.missing import draw_traces
 from iaca.figures.training import decimals
 from iaca.models.gating import InconsistencyAware
 from iaca.models.regressor import AffectRegressor
+from iaca.robustness import LAG, SNR, Trained, traces_under
 from iaca.runs import Run
 
 RunOf = tuple[str, str, float | None]  # backbone, arm, share of weak clips if that is known
@@ -103,6 +106,63 @@ def ablation_explorer(
     listen()
     slider.observe(lambda change: draw(), names="value")
     return ipywidgets.VBox([backbone, arm, share, slider, shown])
+
+
+def corruption_explorer(
+    models: Mapping[tuple[str, str], Trained], name: str | None = None
+) -> ipywidgets.VBox:
+    """Choose a model, and what happens to which share of a recording's clips; see what it does.
+
+    Args:
+        models: (backbone, arm) -> a trained model with its data.
+        name: the reported recording; the first by default.
+
+    Raises:
+        ValueError: if there are no models.
+    """
+    if not models:
+        raise ValueError("no models to choose from")
+    trained = next(iter(models.values()))
+    name = min(trained.split.report) if name is None else name
+    backbone = ipywidgets.Dropdown(description="attention", options=_unique(b for b, _ in models))
+    arm = ipywidgets.Dropdown(description="arm", options=_unique(a for _, a in models))
+    modality = ipywidgets.Dropdown(description="modality", options=get_args(Hit))
+    kind = ipywidgets.Dropdown(description="kind", options=get_args(Kind))
+    pattern = ipywidgets.Dropdown(description="clips", options=get_args(Pattern))
+    share = ipywidgets.IntSlider(40, 0, 100, 10, description="per cent", continuous_update=False)
+    shown = ipywidgets.HTML()
+
+    def draw(_: Any = None) -> None:
+        chosen = models[backbone.value, arm.value]
+        corruption = Corruption(
+            kind.value,
+            modality.value,
+            share.value / 100.0,
+            pattern.value,
+            snr=SNR if kind.value == "noisy" else None,
+            lag=LAG if kind.value == "misaligned" else None,
+        )
+        shown.value = _corrupted(chosen, corruption, name)
+
+    controls = [backbone, arm, modality, kind, pattern, share]
+    for control in controls:
+        control.observe(draw, names="value")
+    draw()
+    return ipywidgets.VBox([*controls, shown])
+
+
+def _corrupted(trained: Trained, corruption: Corruption, name: str) -> str:
+    """One recording, whole and corrupted, with its scores: a page's worth of HTML."""
+    store = trained.store
+    whole, damaged = (traces_under(trained, each, name) for each in (None, corruption))
+    title = f"{name}, {corruption.kind} {corruption.modality}, {100 * corruption.share:.0f} %"
+    hit = schedule(corruption, name, store.entries[name].rows)
+    figure = draw_traces(store[name].labels, store.info.labels, whole, damaged, hit, name)
+    before, after = (_said(score(each.predictions, store)) for each in (whole, damaged))
+    return (
+        f"<p>{html.escape(title)}; CCC on this recording<br>whole: {before}"
+        f"<br>corrupted: {after}</p>{as_image(figure, title)}"
+    )
 
 
 def has_gates(model: AffectRegressor) -> bool:

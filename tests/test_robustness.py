@@ -93,7 +93,7 @@ def test_zeroed_features_are_the_training_splits_mean(models: dict[str, list[Tra
     name = trained.split.report[0]
     _, visual = feature_statistics(trained.store, trained.split.train)
     assert torch.equal(seen[name].visual, visual.mean.expand(len(seen[name]), -1))
-    assert seen.names == sorted(trained.split.report)
+    assert seen.names == sorted([*trained.split.select, *trained.split.report])
 
 
 @pytest.mark.parametrize("weight", [1.0, -1.0])
