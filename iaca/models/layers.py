@@ -25,8 +25,7 @@ class SelfAttention(nn.Module):
         self, dim: int, heads: int = 4, dropout: float = 0.0, positions: bool = False
     ) -> None:
         super().__init__()
-        if dim % heads:
-            raise ValueError(f"dim {dim} is not a multiple of the {heads} heads")
+        check_heads(dim, heads)
         self.positions = positions
         self.norm = nn.LayerNorm(dim)
         self.attention = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
@@ -40,18 +39,40 @@ class SelfAttention(nn.Module):
 
 
 class BiLSTM(nn.Module):
-    """One bidirectional LSTM layer from d features to d: d/2 units a direction."""
+    """A bidirectional LSTM to d features: d/2 units a direction.
 
-    def __init__(self, dim: int) -> None:
+    Args:
+        dim: d, even.
+        features: how many it reads; d by default.
+        layers: one upon the other.
+        dropout: probability, between layers.
+    """
+
+    def __init__(
+        self, dim: int, features: int | None = None, layers: int = 1, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         if dim % 2:
             raise ValueError(f"dim {dim}: expected an even number, half for each direction")
-        self.lstm = nn.LSTM(dim, dim // 2, batch_first=True, bidirectional=True)
+        self.lstm = nn.LSTM(
+            features or dim,
+            dim // 2,
+            layers,
+            dropout=dropout,
+            batch_first=True,
+            bidirectional=True,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, L, d)`` to ``(B, L, d)``."""
+        """Map ``(B, L, features)`` to ``(B, L, d)``."""
         # Layouts round differently, and gates change the layout: equal features, equal output.
         return self.lstm(x.contiguous())[0]
+
+
+def check_heads(dim: int, heads: int) -> None:
+    """Raise a ValueError unless d features can be shared out among the heads."""
+    if dim % heads:
+        raise ValueError(f"dim {dim} is not a multiple of the {heads} heads")
 
 
 def sinusoidal_positions(length: int, dim: int) -> Tensor:
