@@ -1,0 +1,202 @@
+"""The fusions of the paper's related work, one module a family, on the common features.
+
+Each is *this family on our features*, never the cited authors' system: their backbones, losses,
+further modalities and training are left out, and every module says which of its choices are ours.
+Concatenation with an MLP, references [8, 9], is `iaca.models.fusions.Concatenation`.
+
+Tensors are ``(B, L, d)``: batch, clips, features. Several of these models have gates, but not
+IACA's two stages of them, and so return None in their place.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from iaca.models.fusions import JointRepresentation
+from iaca.models.layers import BiLSTM, check_heads
+
+HEADS = 4  # of every attention here, as in TCA
+
+
+class LSTMFusion(nn.Module):
+    """Concatenated features in a recurrent network: ``LSTM [x_a ; x_v]``.
+
+    The family of Tzirakis et al. 2017 and Schoneveld et al. 2021, references [10, 11] of the paper.
+    Two layers are as in [10]; both directions of time, with d/2 units each, are ours, and make it
+    see what the other models see.
+
+    Args:
+        dim: d, even.
+        dropout: probability, between the two layers.
+    """
+
+    def __init__(self, dim: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.lstm = BiLSTM(dim, features=2 * dim, layers=2, dropout=dropout)
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``; any L."""
+        return self.lstm(torch.cat([audio, visual], dim=-1)), None
+
+
+class GatedMultimodalUnit(nn.Module):
+    r"""Gated multimodal unit (GMU): a gate for every feature, clip by clip.
+
+    .. math::
+        h_m &= \tanh(W_m x_m) \\
+        z &= \sigma(W_z [x_a ; x_v]) \\
+        x &= z \odot h_a + (1 - z) \odot h_v
+
+    The bimodal unit of Arevalo et al. 2020, reference [15] of the paper, without biases as there.
+    Theirs fuses one text with one picture; ours fuses every clip by itself.
+
+    Args:
+        dim: d.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.audio = nn.Linear(dim, dim, bias=False)  # W_a
+        self.visual = nn.Linear(dim, dim, bias=False)  # W_v
+        self.gate = nn.Linear(2 * dim, dim, bias=False)  # W_z
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``; any L."""
+        z = torch.sigmoid(self.gate(torch.cat([audio, visual], dim=-1)))  # (B, L, d)
+        return z * torch.tanh(self.audio(audio)) + (1 - z) * torch.tanh(self.visual(visual)), None
+
+
+class ConditionalGating(nn.Module):
+    r"""Conditional gating: how much of a non-linear cross-modal feature replaces a modality's own.
+
+    With n the other modality than m,
+
+    .. math::
+        h_m &= \mathrm{LSTM}(x_m) \\
+        c_m &= \mathrm{Attention}(h_m, h_n, h_n) \\
+        t_m &= \tanh(W_t [h_m ; c_m] + b_t), \quad g_m = \sigma(W_g [h_m ; c_m] + b_g) \\
+        y_m &= g_m \odot t_m + (1 - g_m) \odot h_m \\
+        x &= \mathrm{ReLU}(\mathrm{FC}\,[y_a ; y_v])
+
+    The family of Kumar & Vepa 2020, reference [17] of the paper, in the paper's words "the
+    conditional gating mechanism using a nonlinear transformation by modulating the cross-modal
+    interactions". Recurrent contexts and cross-attention with the other modality's values are
+    theirs; only parts of their text were at hand, so that the exact gate, four scaled heads in
+    place of one bilinear form, LSTMs in place of GRUs, and two modalities in place of three, are
+    ours. Their self-attention is left out.
+
+    Args:
+        dim: d, a multiple of 4.
+        dropout: probability, on the attention weights.
+
+    Raises:
+        ValueError: if d is not a multiple of 4.
+    """
+
+    def __init__(self, dim: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        check_heads(dim, HEADS)
+        self.audio_lstm = BiLSTM(dim)
+        self.visual_lstm = BiLSTM(dim)
+        self.audio = _ConditionalGate(dim, dropout)
+        self.visual = _ConditionalGate(dim, dropout)
+        self.joint = JointRepresentation(dim)
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``; any L."""
+        h_audio, h_visual = self.audio_lstm(audio), self.visual_lstm(visual)
+        y_audio, y_visual = self.audio(h_audio, h_visual), self.visual(h_visual, h_audio)
+        return torch.relu(self.joint(y_audio, y_visual)), None
+
+
+class _ConditionalGate(nn.Module):
+    def __init__(self, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(dim, HEADS, dropout, batch_first=True)
+        self.transform = nn.Linear(2 * dim, dim)  # W_t
+        self.gate = nn.Linear(2 * dim, dim)  # W_g
+
+    def forward(self, own: Tensor, other: Tensor) -> Tensor:
+        cross = self.attention(own, other, other, need_weights=False)[0]  # (B, L, d)
+        both = torch.cat([own, cross], dim=-1)
+        g = torch.sigmoid(self.gate(both))  # (B, L, d)
+        return g * torch.tanh(self.transform(both)) + (1 - g) * own
+
+
+class ForgetGateAttention(nn.Module):
+    r"""Cross-attention with a forget gate: what the other modality adds can be let go.
+
+    With n the other modality than m,
+
+    .. math::
+        c_m &= \mathrm{Attention}(x_m, x_n, x_n) \\
+        f_m &= \sigma(W_f [x_m ; c_m] + b_f) \\
+        y_m &= x_m + f_m \odot c_m \\
+        x &= \mathrm{ReLU}(\mathrm{FC}\,[y_a ; y_v])
+
+    With everything forgotten it is `Concatenation`. The family of Jiang & Ji 2022, reference [18]
+    of the paper, of which the abstract was at hand: cross-attention of modality pairs and "a forget
+    gate to filter the noisy and redundant signals introduced in the interaction procedure". What
+    the gate reads, the sum it works on, four heads, and no positions (as in Eqs. 1-4) are ours.
+
+    Args:
+        dim: d, a multiple of 4.
+        dropout: probability, on the attention weights.
+
+    Raises:
+        ValueError: if d is not a multiple of 4.
+    """
+
+    def __init__(self, dim: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        check_heads(dim, HEADS)
+        self.audio = _ForgetGate(dim, dropout)
+        self.visual = _ForgetGate(dim, dropout)
+        self.joint = JointRepresentation(dim)
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``; any L."""
+        y_audio, y_visual = self.audio(audio, visual), self.visual(visual, audio)
+        return torch.relu(self.joint(y_audio, y_visual)), None
+
+
+class _ForgetGate(nn.Module):
+    def __init__(self, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(dim, HEADS, dropout, batch_first=True)
+        self.forget = nn.Linear(2 * dim, dim)  # W_f
+
+    def forward(self, own: Tensor, other: Tensor) -> Tensor:
+        cross = self.attention(own, other, other, need_weights=False)[0]  # (B, L, d)
+        f = torch.sigmoid(self.forget(torch.cat([own, cross], dim=-1)))  # (B, L, d)
+        return own + f * cross
+
+
+class GatedSequence(nn.Module):
+    r"""Gated-sequence network: a coefficient a clip weighs the modalities, between two recurrences.
+
+    .. math::
+        h_m &= \mathrm{LSTM}_m(x_m) \\
+        z &= \sigma(w^\top [h_a ; h_v] + b) \\
+        x &= \mathrm{LSTM}(z\,h_a + (1 - z)\,h_v)
+
+    with one z in (0, 1) a clip. The family of Aspandi et al. 2023, reference [19] of the paper, of
+    which the abstract was at hand: "a sequence-based predictor with attention and gating
+    mechanisms that effectively merges both modalities". The equations and both directions of time
+    are ours. Their latent-feature generator, their discriminator and their attention are left out.
+
+    Args:
+        dim: d, even.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.audio_lstm = BiLSTM(dim)
+        self.visual_lstm = BiLSTM(dim)
+        self.gate = nn.Linear(2 * dim, 1)  # w, b
+        self.fused_lstm = BiLSTM(dim)
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``; any L."""
+        h_audio, h_visual = self.audio_lstm(audio), self.visual_lstm(visual)
+        z = torch.sigmoid(self.gate(torch.cat([h_audio, h_visual], dim=-1)))  # (B, L, 1)
+        return self.fused_lstm(z * h_audio + (1 - z) * h_visual), None
