@@ -16,6 +16,19 @@ from iaca.models.attention import (
     TransformerCrossAttention,
     WithoutCrossAttention,
 )
+from iaca.models.challenge import (
+    ConcatenatedTransformer,
+    LeaderFollowerAttention,
+    LSTMTransformer,
+    TCNTransformer,
+)
+from iaca.models.families import (
+    ConditionalGating,
+    ForgetGateAttention,
+    GatedMultimodalUnit,
+    GatedSequence,
+    LSTMFusion,
+)
 from iaca.models.fusions import (
     Concatenation,
     PlainFusion,
@@ -36,6 +49,17 @@ from iaca.models.gating import (
 from iaca.models.layers import BiLSTM, SelfAttention
 
 AttentionName = Literal["none", "ca", "jca", "rjca", "tca"]
+FamilyName = Literal[
+    "lstm",
+    "gmu",
+    "conditional_gating",
+    "forget_gate",
+    "gated_sequence",
+    "leader_follower",
+    "lstm_transformer",
+    "tcn_transformer",
+    "transformer",
+]
 FusionName = Literal[
     "plain",
     "iaca",
@@ -45,6 +69,7 @@ FusionName = Literal[
     "without_attention",
     "audio_only",
     "visual_only",
+    FamilyName,
 ]
 EncoderNorm = Literal["l2", "layer", "none"]
 
@@ -63,7 +88,9 @@ class ModelConfig:
             controls: ``residual_mlp`` (`ResidualFusion`), ``raw_and_attended``
             (`RawAndAttendedFusion`), ``gates_only`` (stage 2 over `WithoutCrossAttention`),
             ``without_attention`` (`PlainFusion` over the same); or the floor, ``audio_only`` or
-            ``visual_only`` (`Unimodal`).
+            ``visual_only`` (`Unimodal`); or one of `FAMILIES`, which fuse by themselves, with
+            ``attention="none"``, and read nothing below but ``dim``, ``encoder_norm`` and
+            ``dropout``.
         dim: d, features inside the model.
         encoder_norm: what follows the encoders' linear layer; the same for all models.
         dropout: probability, on encoded features and in the heads.
@@ -237,6 +264,21 @@ class AffectRegressor(nn.Module):
         return Prediction(values, gates)
 
 
+# The families of the related work and of Table 1. A new one takes a module with
+# ``forward(audio, visual) -> (fused, None)``, a line here and its name in `FamilyName`.
+FAMILIES: dict[str, Callable[[ModelConfig], nn.Module]] = {
+    "lstm": lambda config: LSTMFusion(config.dim, config.dropout),
+    "gmu": lambda config: GatedMultimodalUnit(config.dim),
+    "conditional_gating": lambda config: ConditionalGating(config.dim, config.dropout),
+    "forget_gate": lambda config: ForgetGateAttention(config.dim, config.dropout),
+    "gated_sequence": lambda config: GatedSequence(config.dim),
+    "leader_follower": lambda config: LeaderFollowerAttention(config.dim, config.dropout),
+    "lstm_transformer": lambda config: LSTMTransformer(config.dim, config.dropout),
+    "tcn_transformer": lambda config: TCNTransformer(config.dim, config.dropout),
+    "transformer": lambda config: ConcatenatedTransformer(config.dim, config.dropout),
+}
+
+
 def build_attention(config: ModelConfig) -> nn.Module:
     """Build the attention that a configuration names.
 
@@ -259,12 +301,20 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
     """Build the fusion that a configuration names, around its attention or the given one.
 
     Raises:
-        ValueError: for an unknown fusion, a fusion that needs an attention and has none, or
-            one that leaves the attention out (``gates_only``, ``without_attention``,
-            ``audio_only``, ``visual_only``) around one whose own encoders are not known.
+        ValueError: for an unknown fusion, a fusion that needs an attention and has none, one of
+            `FAMILIES` with an attention, or one that leaves the attention out (``gates_only``,
+            ``without_attention``, ``audio_only``, ``visual_only``) around one whose own encoders
+            are not known.
     """
     if config.fusion not in get_args(FusionName):
         raise ValueError(f"fusion {config.fusion!r}: expected one of {get_args(FusionName)}")
+    if config.fusion in FAMILIES:
+        if config.attention != "none" or attention is not None:
+            found = repr(config.attention) if attention is None else "a module"
+            raise ValueError(
+                f"fusion {config.fusion!r} fuses by itself: attention {found}, expected 'none'"
+            )
+        return FAMILIES[config.fusion](config)
     if attention is not None and config.fusion in (*LEAVING_OUT, *UNIMODAL):
         raise ValueError(f"fusion {config.fusion!r} takes no attention: it leaves one out")
     if config.fusion in UNIMODAL:
