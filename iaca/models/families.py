@@ -46,7 +46,7 @@ class GatedMultimodalUnit(nn.Module):
         z &= \sigma(W_z [x_a ; x_v]) \\
         x &= z \odot h_a + (1 - z) \odot h_v
 
-    The bimodal unit of Arevalo et al. 2020, reference [15] of the paper, without biases as there.
+    The bimodal unit of Arevalo et al. 2020, reference [15] of the paper, here without biases.
     Theirs fuses one text with one picture; ours fuses every clip by itself.
 
     Args:
