@@ -12,7 +12,6 @@ from iaca.corruption import CorruptedStore, Corruption, Hit
 from iaca.data.loading import DataConfig, open_data
 from iaca.data.recordings import Recordings, RecordingStore
 from iaca.data.splits import Split
-from iaca.data.windows import feature_statistics
 from iaca.evaluation import Traces, predict
 from iaca.experiments import Profile, arm_runs, model_runs
 from iaca.models.regressor import AffectRegressor
@@ -26,7 +25,7 @@ MODALITY_DROPOUT = 0.5
 SNR = -6.0  # dB: noise of twice the features' standard deviation
 LAG = 4  # clips
 OTHER_SHARES = (0.0, 0.5, 1.0)  # of the other corruptions: fewer, since there are many of them
-UNIMODAL = {"audio alone": "audio_only", "face alone": "visual_only"}
+UNIMODAL = {"voice alone": "audio_only", "face alone": "visual_only"}
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -35,9 +34,9 @@ def other_corruptions(modality: Hit) -> dict[str, Corruption]:
     """What else can happen to all clips of a modality, each by its name."""
     return {
         "zeroed": Corruption("zeroed", modality),
-        f"noisy, {SNR:g} dB": Corruption("noisy", modality, snr=SNR),
-        f"misaligned by {LAG} clips": Corruption("misaligned", modality, lag=LAG),
-        "swapped with another person's": Corruption("swapped", modality),
+        "noisy": Corruption("noisy", modality, snr=SNR),
+        "misaligned": Corruption("misaligned", modality, lag=LAG),
+        "swapped": Corruption("swapped", modality),
     }
 
 
@@ -97,12 +96,10 @@ def load_models(runs: Sequence[Run], output_dir: Path) -> list[Trained]:
 
 def corrupted(trained: Trained, corruption: Corruption) -> CorruptedStore:
     """See a model's recordings through a corruption; nothing is swapped with training data."""
-    store, split = trained.store, trained.split
-    means = None
-    if corruption.kind == "zeroed":
-        audio, visual = feature_statistics(store, split.train)
-        means = audio.mean, visual.mean
-    return CorruptedStore(store, corruption, [*split.select, *split.report], means)
+    model, split = trained.model, trained.split
+    # What the model subtracts from features is the training split's mean.
+    means = model.standardise_audio.mean, model.standardise_visual.mean
+    return CorruptedStore(trained.store, corruption, [*split.select, *split.report], means)
 
 
 def traces_under(trained: Trained, corruption: Corruption | None, name: str) -> Traces:

@@ -1,6 +1,7 @@
 """What the live widgets show is what the package computes; only what is chosen is computed."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import ipywidgets
 import pytest
@@ -8,13 +9,23 @@ import torch
 from toys import tiny_manifest
 
 from iaca import widgets
+from iaca.corruption import Corruption, Kind
 from iaca.data.loading import DataConfig, open_data
 from iaca.data.recordings import RecordingStore
+from iaca.data.splits import Split
 from iaca.evaluation import predict, score
+from iaca.figures.training import decimals
 from iaca.models.regressor import AffectRegressor, ModelConfig
+from iaca.robustness import SNR, Trained, corrupted
 from iaca.runs import Run, RunConfig, execute_run
 from iaca.training import TrainingConfig
-from iaca.widgets import RunOf, ablation_explorer, predict_at, temperature_explorer
+from iaca.widgets import (
+    RunOf,
+    ablation_explorer,
+    corruption_explorer,
+    predict_at,
+    temperature_explorer,
+)
 
 ZERO = "IACA zero-started (ours)"
 FUSIONS = {"plain": "plain", ZERO: "iaca"}
@@ -178,3 +189,54 @@ def test_a_model_without_gates_has_no_slider(runs: Runs) -> None:
     run, store = runs["CA", "plain", 0.0]
     with pytest.raises(ValueError, match="no gates"):
         temperature_explorer(run.model(store), store, next(iter(run.predictions)))
+
+
+@pytest.fixture(scope="module")
+def trained(runs: Runs) -> dict[tuple[str, str], Trained]:
+    found = {}
+    for (backbone, arm, _), (run, store) in runs.items():
+        report = tuple(n for n, entry in store.entries.items() if entry.split == "report")
+        split = Split(train=(), select=("select_000_0",), report=report)
+        found[backbone, arm] = Trained(run.model(store), store, split, 0)
+    return found
+
+
+def explorer_parts(box: ipywidgets.VBox) -> dict[str, ipywidgets.Widget]:
+    return {widget.description or "shown": widget for widget in box.children}
+
+
+def test_the_corruption_explorer_says_what_the_model_scores_before_and_after(
+    trained: dict[tuple[str, str], Trained],
+) -> None:
+    box = explorer_parts(corruption_explorer(trained))
+    assert box["attention"].options == ("CA", "RJCA")
+    box["attention"].value, box["arm"].value = "CA", ZERO
+    box["modality"].value, box["kind"].value = "visual", "noisy"
+    box["clips"].value, box["per cent"].value = "block", 70
+    chosen = trained["CA", ZERO]
+    (name,) = chosen.split.report
+    seen = corrupted(chosen, Corruption("noisy", "visual", 0.7, "block", snr=SNR))
+    before, after = (
+        score(predict(chosen.model, each, [name]).predictions, chosen.store).pooled
+        for each in (chosen.store, seen)
+    )
+    assert before != after
+    for pooled in (before, after):
+        for target, value in pooled.items():
+            assert f"{target} {decimals(value)}" in box["shown"].value
+    assert "noisy visual, 70 %" in box["shown"].value
+    assert "<img" in box["shown"].value
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_of_corruption_can_be_chosen(
+    trained: dict[tuple[str, str], Trained], kind: str
+) -> None:
+    box = explorer_parts(corruption_explorer({("RJCA", ZERO): trained["RJCA", ZERO]}))
+    box["kind"].value = kind
+    assert f"{kind} audio, 40 %" in box["shown"].value
+
+
+def test_a_corruption_explorer_needs_models() -> None:
+    with pytest.raises(ValueError, match="no models"):
+        corruption_explorer({})

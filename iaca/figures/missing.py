@@ -14,8 +14,18 @@ from torch import Tensor
 
 from iaca.corruption import Corruption, schedule
 from iaca.evaluation import Traces
-from iaca.figures.arms import ARM_LOOKS, NARROW, Look, handle, name_models
-from iaca.figures.style import AUDIO, JOINT, LABEL, VISUAL, style
+from iaca.figures.arms import (
+    ARM_LOOKS,
+    NARROW,
+    ZERO_LINE,
+    Look,
+    draw_interval,
+    handle,
+    name_models,
+    name_rows,
+    offset,
+)
+from iaca.figures.style import AUDIO, JOINT, LABEL, VISUAL, WIDTH, style
 from iaca.statistics import Interval
 
 Curve = Mapping[float, Interval]  # share of missing clips -> CCC
@@ -108,7 +118,7 @@ def missing_curves(panels: Panels, floors: Mapping[str, Mapping[str, Interval]])
         figure, grid = plt.subplots(
             len(panels),
             len(columns),
-            figsize=(NARROW, 0.7 + 1.75 * len(panels)),
+            figsize=(NARROW, 1.3 + 1.75 * len(panels)),
             sharex=True,
             sharey=True,
             squeeze=False,
@@ -138,6 +148,42 @@ def _interval_curve(axes: Axes, curve: Curve, look: Look, number: int) -> None:
     _line(axes, at, [curve[share].value for share in shares], look)
     lows, highs = [curve[s].low for s in shares], [curve[s].high for s in shares]
     axes.vlines(at, lows, highs, color=look.colour, linewidth=1.2, alpha=0.7)
+
+
+def area_gains(gains: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> Figure:
+    """What each arm adds to the area under the curve, with 95 % intervals.
+
+    Args:
+        gains: attention -> what happens to the clips -> arm -> difference to plain.
+    """
+    kinds = list(next(iter(gains.values())))
+    arms = list(next(iter(next(iter(gains.values())).values())))
+    columns = min(2, len(gains))
+    lines = -(-len(gains) // columns)
+    with style():
+        figure, grid = plt.subplots(
+            lines,
+            columns,
+            figsize=(WIDTH, 0.9 + lines * (0.5 + 0.26 * len(kinds))),
+            sharex=True,
+            sharey=True,
+            squeeze=False,
+        )
+        for axes, (attention, rows) in zip(grid.flat, gains.items(), strict=False):
+            for place, found in enumerate(rows.values()):
+                for number, (arm, difference) in enumerate(found.items()):
+                    beside = offset(number, len(arms), 0.3)
+                    draw_interval(axes, difference, place + beside, ARM_LOOKS[arm])
+            axes.axvline(0.0, **ZERO_LINE)
+            for place in range(1, len(kinds)):
+                axes.axhline(place - 0.5, color="black", alpha=0.08, linewidth=0.6)
+            name_rows(axes, kinds)
+            axes.set_title(attention)
+        for axes in grid.flat[len(gains) :]:
+            axes.remove()
+        figure.supxlabel("Δ area (model minus plain), CCC", fontsize=10)
+        name_models(figure, {arm: handle(ARM_LOOKS[arm]) for arm in arms})
+    return figure
 
 
 def missing_chart(
@@ -240,10 +286,11 @@ def share_chart(rows: Sequence[Mapping[str, Any]], description: str) -> dict[str
     """One recording under a share of missing clips that the reader sets, without a kernel.
 
     Args:
-        rows: of `share_rows`, for every share and modality that can be chosen.
+        rows: of `share_row`, for every share and modality that can be chosen.
         description: what the chart shows, for readers who cannot see it.
     """
     lines = [key for key in rows[0] if "|" in key]
+    flat = {"flatten": ["clip", "missing", *lines]}
     panels = list(dict.fromkeys(line.split("|")[0] for line in lines))
     series = list(dict.fromkeys(line.split("|")[1] for line in lines))
     shares = sorted({row["percent"] for row in rows})
@@ -271,7 +318,10 @@ def share_chart(rows: Sequence[Mapping[str, Any]], description: str) -> dict[str
             _dropdown("panel", panels),
         ],
         "data": {"values": list(rows)},
-        "transform": [{"filter": "datum.percent === percent && datum.modality === modality"}],
+        "transform": [
+            {"filter": "datum.percent === percent && datum.modality === modality"},
+            flat,
+        ],
         "layer": [
             {
                 "transform": [
@@ -297,10 +347,10 @@ def share_chart(rows: Sequence[Mapping[str, Any]], description: str) -> dict[str
     }
 
 
-def share_rows(
+def share_row(
     share: float, modality: str, hit: Tensor, lines: Mapping[str, Mapping[str, Tensor]]
-) -> list[dict[str, Any]]:
-    """What `share_chart` needs of one share of one modality: a row a clip.
+) -> dict[str, Any]:
+    """What `share_chart` needs of one share of one modality: lists over clips, to save space.
 
     Args:
         share: of missing clips, 0 to 1.
@@ -313,16 +363,8 @@ def share_rows(
         for panel, several in lines.items()
         for line, values in several.items()
     }
-    return [
-        {
-            "percent": round(100 * share),
-            "modality": modality,
-            "clip": clip,
-            "missing": bool(missing),
-            **{key: values[clip] for key, values in columns.items()},
-        }
-        for clip, missing in enumerate(hit.tolist())
-    ]
+    common = {"percent": round(100 * share), "modality": modality}
+    return {**common, "clip": list(range(len(hit))), "missing": hit.tolist(), **columns}
 
 
 def draw_traces(
