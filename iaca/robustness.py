@@ -1,6 +1,7 @@
 """Chapter `06_missing_modality`: models under corruption, as curves and as one figure a model."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -24,7 +25,8 @@ SHARES = (0.0, *PAPER_SHARES, 1.0)
 MODALITY_DROPOUT = 0.5
 SNR = -6.0  # dB: noise of twice the features' standard deviation
 LAG = 4  # clips
-OTHER_SHARES = (0.0, 0.5, 1.0)  # of the other corruptions: fewer, since there are many of them
+BATCH = 64  # windows; JCA's maps of more than that leave a processor's cache
+FEW_SHARES = (0.0, 0.5, 1.0)  # of what else is done to clips: fewer, since there is much of it
 UNIMODAL = {"voice alone": "audio_only", "face alone": "visual_only"}
 
 Key = TypeVar("Key", bound=Hashable)
@@ -108,6 +110,16 @@ def traces_under(trained: Trained, corruption: Corruption | None, name: str) -> 
     return predict(trained.model, seen, [name])
 
 
+def simplest(corruption: Corruption) -> Corruption | None:
+    """The same damage said in the simplest way, so that it is computed once.
+
+    A share of 0 is no corruption (``None``), and at 1 there is one pattern only.
+    """
+    if corruption.share == 0.0:
+        return None
+    return replace(corruption, pattern="random") if corruption.share == 1.0 else corruption
+
+
 def moments_under(
     corruption: Corruption | None,
     models: Mapping[Key, Sequence[Trained]],
@@ -133,7 +145,7 @@ def moments_under(
                 views[where] = (
                     trained.store if corruption is None else corrupted(trained, corruption)
                 )
-            said = predict(trained.model, views[where], names).predictions
+            said = predict(trained.model, views[where], names, BATCH).predictions
             predictions.setdefault(trained.seed, {}).update(said)
         found[key] = moments([predictions[s] for s in sorted(predictions)], seeds[0].store)
     return found

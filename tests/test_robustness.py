@@ -25,6 +25,7 @@ from iaca.robustness import (
     load_models,
     moments_under,
     robustness_runs,
+    simplest,
     traces_under,
     unimodal_runs,
 )
@@ -106,6 +107,18 @@ def test_the_area_is_that_of_trapezoids_over_the_width(
     expected = weight * np.trapezoid(values, shares, axis=0) / 0.9
     found = [interval.value for interval in contrast(area_terms(curve, weight), 10)]
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("pattern", ["random", "block"])
+def test_the_simplest_way_to_say_a_damage_does_the_same(
+    models: dict[str, list[Trained]], share: float, pattern: str
+) -> None:
+    said = Corruption("missing", "visual", share, pattern)
+    one = moments_under(said, models)["iaca"]
+    other = moments_under(simplest(said), models)["iaca"]
+    assert torch.equal(one.sums, other.sums)
+    assert simplest(replace(said, share=0.4)) == replace(said, share=0.4)
 
 
 def test_an_area_needs_a_width() -> None:
