@@ -12,7 +12,7 @@ from iaca.data.recordings import RecordingStore
 from iaca.data.synthetic import STATES
 from iaca.data.windows import Window, evaluation_windows, gather
 from iaca.models.regressor import AffectRegressor
-from iaca.statistics import Interval, resample
+from iaca.statistics import Interval, resample, seed_interval
 
 STRONG, CORRUPTED_FACE = "strong", "corrupted visual"
 
@@ -154,10 +154,7 @@ def state_interval(
     draws = resample(subjects, seeds, resamples)
     by_seed = _contrast([part.sum(dim=1) for part in parts])  # (S,)
     drawn = _contrast([torch.einsum("ru,suk->rsk", draws.subjects, part) for part in parts])
-    weights = draws.seeds / draws.seeds.sum(dim=1, keepdim=True)
-    low, high = (drawn * weights).sum(dim=1).nanquantile(by_seed.new_tensor([0.025, 0.975]))
-    spread = float(by_seed.std()) if seeds > 1 else math.nan
-    return Interval(float(by_seed.mean()), float(low), float(high), spread, seeds, subjects)
+    return seed_interval(drawn, by_seed, draws)
 
 
 def direction(difference: Interval) -> str:

@@ -14,7 +14,6 @@ from iaca.data.splits import Split
 from iaca.data.windows import Statistics, feature_statistics
 from iaca.evaluation import score
 from iaca.files import DataError
-from iaca.statistics import Moments
 
 Modality = Literal["audio", "visual"]
 MODALITIES: tuple[Modality, ...] = ("audio", "visual")
@@ -111,28 +110,3 @@ def ridge_predictions(
     """Predict the reported recordings with :func:`fit_reading`: recording -> ``(T, n)``."""
     reading = fit_reading(store, split, modalities, alphas)
     return {name: reading.predict(store[name]) for name in split.report}
-
-
-def moments_in_state(
-    predictions: Mapping[str, Tensor], store: RecordingStore, state: int
-) -> Moments:
-    """:func:`iaca.statistics.moments` of one model, on the clips in one complementarity state.
-
-    Subjects without such a clip are left out.
-
-    Raises:
-        DataError: a recording without known states, or no clip in the state.
-    """
-    sums: dict[str, Tensor] = {}
-    for name in sorted(predictions):
-        recording = store[name]
-        if recording.state is None:
-            raise DataError(f"{store.path}: recording {name!r} has no known states")
-        here = recording.state == state
-        if here.any():
-            x, y = predictions[name][here].double(), recording.labels[here].double()
-            new = torch.stack([torch.ones_like(x), x, y, x * x, y * y, x * y]).sum(dim=1)  # (6, n)
-            sums[recording.subject] = sums.get(recording.subject, torch.zeros_like(new)) + new
-    if not sums:
-        raise DataError(f"{store.path}: no clip in state {state}")
-    return Moments(torch.stack(list(sums.values())).unsqueeze(0), tuple(sums))

@@ -4,6 +4,7 @@ Pooled CCC depends on its pairs only through six sums, which add up over recordi
 subjects is therefore a weighted sum, and a thousand of them cost a matrix product.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -48,25 +49,46 @@ class Resamples(NamedTuple):
     seeds: Tensor
 
 
-def moments(predictions: Sequence[Mapping[str, Tensor]], store: RecordingStore) -> Moments:
+def moments(
+    predictions: Sequence[Mapping[str, Tensor]], store: RecordingStore, state: int | None = None
+) -> Moments:
     """Sum up the predictions of one model, one mapping ``recording -> (T, n)`` a seed.
 
+    Args:
+        predictions: of the model.
+        store: with the labels.
+        state: counts only clips in this complementarity state, an index into
+            `iaca.data.synthetic.STATES`. Subjects without such a clip keep their place, with sums
+            of 0, so that models stay paired subject by subject.
+
     Raises:
-        ValueError: if the seeds do not cover the same recordings.
+        ValueError: if the seeds do not cover the same recordings, a recording has no known states,
+            or no clip is in the state.
     """
     names = sorted(predictions[0])
     if any(sorted(seed) != names for seed in predictions):
         raise ValueError("the seeds' predictions cover different recordings")
+    labels = {name: _labels(store, name, state) for name in names}
+    if state is not None and all(label.isnan().all() for label in labels.values()):
+        raise ValueError(f"{store.path}: no labelled clip in state {state}")
     subjects = tuple(store.subjects(names))
     place = {subject: number for number, subject in enumerate(subjects)}
     targets = len(store.info.labels)
     sums = torch.zeros(len(predictions), len(subjects), 6, targets, dtype=torch.float64)
     for seed, traces in enumerate(predictions):
         for name in names:
-            sums[seed, place[store.entries[name].subject]] += _sums(
-                traces[name], store[name].labels
-            )
+            sums[seed, place[store.entries[name].subject]] += _sums(traces[name], labels[name])
     return Moments(sums, subjects)
+
+
+def _labels(store: RecordingStore, name: str, state: int | None) -> Tensor:
+    """Labels of a recording, NaN where a clip is in another state than the one asked for."""
+    recording = store[name]
+    if state is None:
+        return recording.labels
+    if recording.state is None:
+        raise ValueError(f"{store.path}: recording {name!r} has no known states")
+    return torch.where((recording.state == state).unsqueeze(1), recording.labels, torch.nan)
 
 
 def _sums(prediction: Tensor, label: Tensor) -> Tensor:
@@ -98,6 +120,21 @@ def resample(subjects: int, seeds: int, count: int = 1000, seed: int = 0) -> Res
         return torch.nn.functional.one_hot(drawn, n).sum(dim=1).double()
 
     return Resamples(counts(subjects), counts(seeds))
+
+
+def seed_interval(drawn: Tensor, by_seed: Tensor, draws: Resamples) -> Interval:
+    """The interval of any number that each seed has on each draw of subjects.
+
+    Args:
+        drawn: ``(R, S)``; NaN where a draw of subjects has no such number, which is then ignored.
+        by_seed: ``(S,)``, the number on the whole sample.
+        draws: of :func:`resample`.
+    """
+    weights = draws.seeds / draws.seeds.sum(dim=1, keepdim=True)
+    low, high = (drawn * weights).sum(dim=1).nanquantile(drawn.new_tensor([0.025, 0.975]))
+    seeds, subjects = len(by_seed), draws.subjects.shape[1]
+    spread = float(by_seed.std()) if seeds > 1 else math.nan
+    return Interval(float(by_seed.mean()), float(low), float(high), spread, seeds, subjects)
 
 
 def _bootstrap(model: Moments, draws: Resamples) -> Tensor:

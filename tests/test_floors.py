@@ -11,9 +11,8 @@ from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.splits import Split
 from iaca.data.writing import write_store
 from iaca.files import DataError
-from iaca.floors import fit_reading, moments_in_state, ridge_predictions
+from iaca.floors import fit_reading, ridge_predictions
 from iaca.metrics import ccc
-from iaca.statistics import ccc_of_sums
 
 SPLIT = Split(("a", "b"), ("c",), ("d",))
 
@@ -34,7 +33,6 @@ def recordings() -> list[Recording]:
                 visual=torch.full((30, 1), 7.0),
                 labels=labels,
                 end_frame=torch.arange(30),
-                state=torch.arange(30) % 3,
             )
         )
     return made
@@ -112,20 +110,3 @@ def test_bad_arguments_are_named(store: RecordingStore) -> None:
         fit_reading(store, SPLIT, [])
     with pytest.raises(DataError, match="alphas"):
         fit_reading(store, SPLIT, ["audio"], [])
-
-
-def test_moments_in_a_state_are_those_of_its_clips(store: RecordingStore, tmp_path: Path) -> None:
-    predictions = {name: store[name].labels * 0.5 + 0.1 for name in ("c", "d")}
-    found = moments_in_state(predictions, store, 1)
-    here = torch.arange(30) % 3 == 1
-    expected = ccc(
-        torch.cat([predictions[name][here] for name in ("c", "d")]),
-        torch.cat([store[name].labels[here] for name in ("c", "d")]),
-    )
-    torch.testing.assert_close(ccc_of_sums(found.sums.sum(dim=1))[0], expected)
-    assert found.subjects == ("subject_c", "subject_d")
-    with pytest.raises(DataError, match="state 6"):
-        moments_in_state(predictions, store, 6)
-    stateless = [replace(recording, state=None) for recording in recordings()]
-    with pytest.raises(DataError, match="no known states"):
-        moments_in_state(predictions, store_of(tmp_path / "stateless", stateless), 1)

@@ -14,6 +14,7 @@ from iaca.data.recordings import RecordingStore
 from iaca.data.writing import write_store
 from iaca.metrics import ccc
 from iaca.statistics import (
+    Interval,
     Moments,
     ccc_intervals,
     ccc_of_sums,
@@ -21,6 +22,7 @@ from iaca.statistics import (
     moments,
     paired_differences,
     resample,
+    seed_interval,
 )
 
 RESAMPLES = 60
@@ -148,6 +150,45 @@ def test_a_difference_of_differences_is_of_the_same_draws(store: RecordingStore)
         assert interval.high == pytest.approx(high[column], abs=1e-9)
         value = expected[column] if column < 2 else expected.mean()
         assert interval.value == pytest.approx(value, abs=1e-9)
+
+
+def test_moments_in_a_state_are_those_of_its_clips(tmp_path: Path) -> None:
+    """The third subject has no clip in state 1, and keeps a place with nothing in it."""
+    recordings = [
+        replace(toy_recording(f"r{n}", f"s{n}", 30, n, invalid=[4]), state=torch.arange(30) % 3)
+        for n in range(3)
+    ]
+    recordings[2] = replace(recordings[2], state=torch.zeros(30, dtype=torch.int64))
+    store = write_store(tmp_path / "states", recordings, toy_info())
+    model = predictions(store, 0.3, 2)
+    found = moments(model, store, 1)
+    assert found.subjects == ("s0", "s1", "s2") and not found.sums[:, 2].any()
+    here = torch.arange(30) % 3 == 1
+    for seed, traces in enumerate(model):
+        expected = ccc(
+            torch.cat([traces[name][here] for name in ("r0", "r1")]),
+            torch.cat([store[name].labels[here] for name in ("r0", "r1")]),
+        )
+        torch.testing.assert_close(ccc_of_sums(found.sums.sum(dim=1))[seed], expected)
+    assert math.isfinite(ccc_intervals(found, 200)[-1].low)  # some draws hold the third alone
+    with pytest.raises(ValueError, match="state 6"):
+        moments(model, store, 6)
+    stateless = write_store(
+        tmp_path / "none", [replace(r, state=None) for r in recordings], toy_info()
+    )
+    with pytest.raises(ValueError, match="no known states"):
+        moments(model, stateless, 1)
+
+
+def test_a_seed_interval_weighs_seeds_as_drawn() -> None:
+    draws = resample(4, 2, 200, seed=1)
+    by_seed = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    drawn = by_seed.repeat(200, 1)
+    drawn[7] = torch.nan
+    found = seed_interval(drawn, by_seed, draws)
+    assert found == Interval(2.0, 1.0, 3.0, pytest.approx(math.sqrt(2.0)), 2, 4)
+    alone = seed_interval(drawn[:, :1], by_seed[:1], resample(4, 1, 200))
+    assert alone[:3] == (1.0, 1.0, 1.0) and math.isnan(alone.deviation)
 
 
 def test_other_people_are_not_compared(store: RecordingStore) -> None:
