@@ -34,9 +34,9 @@ STAGE_2 = {modality: f"stage 2, {modality}" for modality in MODALITIES}
 GATE_SCORES = (*STAGE_1.values(), *STAGE_2.values())
 
 NORM = {modality: f"norm of {modality}" for modality in MODALITIES}
-EVENNESS = {modality: f"attention entropy, {modality}" for modality in MODALITIES}
-CORRELATION = "correlation of audio and visual"
-RIDGE_DISAGREEMENT = "disagreement of ridge regressions"
+EVENNESS = {modality: f"attention entropy of {modality}" for modality in MODALITIES}
+CORRELATION = "lack of correlation"
+RIDGE_DISAGREEMENT = "disagreement of ridges"
 COMPONENTS = 2  # of the canonical correlation; the benchmark has two latents
 
 
@@ -195,7 +195,8 @@ def attention_evenness(
 ) -> dict[str, dict[str, Tensor]]:
     """How evenly each clip's attention is spread, see `relative_entropy`; TCA: mean over heads.
 
-    CA's column of an audio clip spreads over audio clips, TCA's row of it over visual ones.
+    CA's audio map spreads over audio clips, but the column at a clip is chosen by the *visual* clip
+    there (Eq. 1); TCA's row of an audio clip spreads over visual clips and is chosen by itself.
     Recordings shorter than a window are NaN.
 
     Raises:

@@ -296,7 +296,7 @@ def test_means_by_disagreement(store: RecordingStore) -> None:
         quarters: list[list[Tensor]] = [[], [], [], []]
         for name in store:
             for number, clips in enumerate(other[name].argsort().split(ROWS // 4)):
-                quarters[number].append(gate[name][clips])
+                quarters[number].append(gate[name][clips] - gate[name].mean())
         expected.append([float(torch.cat(quarter).mean()) for quarter in quarters])
     values = [interval.value for interval in found]
     assert values == pytest.approx(np.mean(expected, axis=0).tolist())
