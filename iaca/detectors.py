@@ -14,7 +14,6 @@ import torch
 from sklearn.cross_decomposition import CCA
 from torch import Tensor
 
-from iaca.data.loading import open_data
 from iaca.data.recordings import Recording, RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import Statistics, evaluation_windows, feature_statistics, gather
@@ -25,6 +24,7 @@ from iaca.interventions import GateTraces
 from iaca.models.attention import CrossAttention, TransformerCrossAttention
 from iaca.models.gating import InconsistencyAware
 from iaca.models.regressor import AffectRegressor
+from iaca.robustness import load_models
 from iaca.runs import Run
 
 Scores = Mapping[str, Tensor]  # recording -> (T,), the higher, the weaker
@@ -85,15 +85,13 @@ def reported_traces(
         ValueError: for a temperature of a model without gates.
     """
     seeds: dict[int, Traces] = {}
-    for run in runs:
-        store, split = open_data(run.config.data, output_dir / "data")
-        model = run.model(store)
+    for model, store, split, seed in load_models(list(runs), output_dir):
         if temperature is not None:
             if not isinstance(model.fusion, InconsistencyAware):
                 raise ValueError(f"fusion {model.config.fusion!r} has no gates with a temperature")
             model.fusion.set_temperature(temperature)
         found = predict(model, store, split.report)
-        whole = seeds.setdefault(run.config.seed, Traces({}, {}))
+        whole = seeds.setdefault(seed, Traces({}, {}))
         whole.predictions.update(found.predictions)
         for gate, traces in found.gates.items():
             whole.gates.setdefault(gate, {}).update(traces)

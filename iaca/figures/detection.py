@@ -349,9 +349,7 @@ def _lanes(axes: Axes, state: Tensor) -> None:
     for lane, kind in enumerate(KINDS):
         for modality, colour in (("audio", AUDIO), ("visual", VISUAL)):
             here = state.numpy() == STATES.index(f"{kind} {modality}")
-            starts = np.flatnonzero(np.diff(here.astype(int), prepend=0) == 1)
-            stops = np.flatnonzero(np.diff(here.astype(int), append=0) == -1) + 1
-            spans = [(start - 0.5, stop - start) for start, stop in zip(starts, stops, strict=True)]
+            spans = [(clip - 0.5, 1.0) for clip in np.flatnonzero(here).tolist()]
             axes.broken_barh(spans, (lane - 0.36, 0.72), facecolors=colour)
     name_rows(axes, KINDS)
     axes.set_title("True state: what is wrong, and with which modality")
