@@ -122,3 +122,15 @@ def test_the_ablations_run_on_data_without_a_dial(mirror: Path, tmp_path: Path) 
     assert [*lines] == ["(a)", "(b)", "(c)", "(d)"]
     for criterion in ("(a)", "(b)", "(d)"):  # what needs a dial cannot be told
         assert lines[criterion].count("**undecided**") == 2
+
+
+def test_missing_modalities_run_on_other_data_by_parameters_alone(
+    mirror: Path, tmp_path: Path
+) -> None:
+    page = Page("missing", "06_missing_modality", {"manifest": "hri_enjoyment"})
+    (task,) = make_tasks([page], NOTEBOOKS, tmp_path, "smoke", tmp_path / "build", {})
+    failure = execute(task)
+    assert failure is None, str(failure)
+    said = said_by(task.executed)
+    assert "25 subjects, 25 recordings, 590 clips" in said
+    assert "CCC lost from 0 to 80 % missing" in said
