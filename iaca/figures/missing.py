@@ -274,8 +274,8 @@ def _dropdown(field: str, options: Sequence[str]) -> dict[str, Any]:
 
 
 SERIES_COLOURS = {
-    "label": LABEL,
-    "prediction": "#222222",
+    "label": "#999999",
+    "prediction": "#CC79A7",
     "audio": AUDIO,
     "visual": VISUAL,
     "joint": JOINT,
