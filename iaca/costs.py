@@ -117,11 +117,40 @@ def time_steps(
         )
         for label, config in configs.items()
     }
-    seconds: dict[str, list[float]] = {label: [] for label in configs}
+    return _take_turns(steps, turns, warm_up, device)
+
+
+def time_predictions(
+    configs: Mapping[str, ModelConfig],
+    audio_dim: int,
+    visual_dim: int,
+    targets: int,
+    batch: int,
+    turns: int = 20,
+    warm_up: int = 3,
+    device: str = "cpu",
+) -> dict[str, list[float]]:
+    """Time forward passes in evaluation mode, without gradients, on random data.
+
+    Divided by ``batch`` and the window's length, they are times a clip where many are predicted at
+    once. Arguments, turns and what is returned are as in `time_steps`.
+    """
+    passes = {
+        label: _forward_pass(AffectRegressor(config, audio_dim, visual_dim, targets), batch, device)
+        for label, config in configs.items()
+    }
+    return _take_turns(passes, turns, warm_up, device)
+
+
+def _take_turns(
+    calls: Mapping[str, Callable[[], None]], turns: int, warm_up: int, device: str
+) -> dict[str, list[float]]:
+    labels = list(calls)
+    seconds: dict[str, list[float]] = {label: [] for label in labels}
     for turn in range(-warm_up, turns):
-        for label in steps if turn % 2 else reversed(steps):
+        for label in labels if turn % 2 else reversed(labels):
             started = time.perf_counter()
-            steps[label]()
+            calls[label]()
             if device == "cuda":
                 torch.cuda.synchronize()
             if turn >= 0:
@@ -129,15 +158,28 @@ def time_steps(
     return seconds
 
 
+def _forward_pass(model: AffectRegressor, batch: int, device: str) -> Callable[[], None]:
+    model.to(device).eval()
+    audio, visual = _random_windows(model, batch, device)
+
+    def predict() -> None:
+        with torch.inference_mode():
+            model(audio, visual)
+
+    return predict
+
+
+def _random_windows(model: AffectRegressor, batch: int, device: str) -> tuple[Tensor, Tensor]:
+    length = model.config.window
+    widths = [encode.linear.in_features for encode in (model.encode_audio, model.encode_visual)]
+    audio, visual = (torch.randn(batch, length, width, device=device) for width in widths)
+    return audio, visual
+
+
 def _training_step(model: AffectRegressor, batch: int, device: str) -> Callable[[], None]:
     model.to(device).train()
-    encoders = (model.encode_audio, model.encode_visual)
-    length = model.config.window
-    audio, visual = (
-        torch.randn(batch, length, encoder.linear.in_features, device=device)
-        for encoder in encoders
-    )
-    labels = torch.randn(batch, length, len(model.heads), device=device)
+    audio, visual = _random_windows(model, batch, device)
+    labels = torch.randn(*audio.shape[:2], len(model.heads), device=device)
     optimiser = adamw(model, TrainingConfig(), device)
 
     def step() -> None:

@@ -12,12 +12,13 @@ from iaca.costs import (
     count_attention,
     count_fusion,
     count_regressor,
+    time_predictions,
     time_steps,
 )
 from iaca.models.attention import Attended, CrossAttention, TransformerCrossAttention
 from iaca.models.gating import Gate
 from iaca.models.layers import BiLSTM
-from iaca.models.regressor import AffectRegressor, ModelConfig
+from iaca.models.regressor import FAMILIES, AffectRegressor, ModelConfig
 
 B, L, D = 2, 5, 8
 CLIPS = B * L
@@ -164,3 +165,42 @@ def test_models_take_turns_and_only_timed_steps_are_returned(
     assert sorted(order) == ["iaca"] * 5 + ["plain"] * 5
     turns = [tuple(order[i : i + 2]) for i in range(0, 10, 2)]
     assert set(turns) == {("plain", "iaca"), ("iaca", "plain")}  # neither always goes first
+
+
+def test_predictions_are_timed_without_gradients_and_without_dropout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    passes: list[tuple[str, int, bool]] = []
+
+    class Noting(AffectRegressor):
+        def forward(self, *arguments: Any) -> Any:
+            output = super().forward(*arguments)
+            assert not self.training and not output.values.requires_grad
+            passes.append((self.config.fusion, *output.values.shape[:2]))
+            return output
+
+    monkeypatch.setattr("iaca.costs.AffectRegressor", Noting)
+    configs = {"one": config("none"), "other": config("none", "gmu")}
+    seconds = time_predictions(configs, 3, 4, 2, batch=B, turns=3, warm_up=2)
+    assert {label: len(found) for label, found in seconds.items()} == {"one": 3, "other": 3}
+    assert all(value > 0 for found in seconds.values() for value in found)
+    assert sorted(passes) == [("gmu", B, L)] * 5 + [("plain", B, L)] * 5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_can_be_counted_and_costs_grow_with_the_batch(family: str) -> None:
+    one, three = (count_fusion(config("none", family), batch) for batch in (1, 3))
+    assert three == Cost(one.parameters, 3 * one.multiply_adds)
+
+
+def test_a_gated_multimodal_unit_is_two_maps_and_a_gate() -> None:
+    # h_a and h_v: d x d a clip each; z reads both features.
+    assert count_fusion(config("none", "gmu"), B) == Cost(4 * D * D, CLIPS * 4 * D * D)
+
+
+def test_convolutions_are_counted_where_they_are_computed() -> None:
+    # A TCN: three blocks of two convolutions with kernels of 3; padding is cut by the kernel.
+    tcn = CLIPS * 3 * 2 * 3 * D * D
+    fusion = count_fusion(config("none", "tcn_transformer"), B)
+    same_without = count_fusion(config("none", "transformer"), B)
+    assert fusion.multiply_adds - same_without.multiply_adds == 2 * tcn
