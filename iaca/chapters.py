@@ -21,40 +21,61 @@ from iaca.grid import execute_runs
 from iaca.models.regressor import EncoderNorm
 from iaca.robustness import robustness_runs
 from iaca.runs import RunConfig
+from iaca.sota import first_runs, tuned_runs
 from iaca.training import Device
 
-OPEN_DATA = ("hri_enjoyment",)  # what `03_training` trains on too, where it can be had
+# What `03_training` and `05_sota` train on too, where it can be had.
+OPEN_DATA = ("hri_enjoyment",)
 
 
 def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -> list[RunConfig]:
     """Every run that the book needs; data that cannot be had are left out, with a line.
 
-    ``manifest`` is what `03_training`, `04_ablations` and `06_missing_modality` run on in place of
-    the benchmark. Chapter `07_gate_diagnosis` needs no runs but these.
+    ``manifest`` is what `03_training`, `04_ablations`, `05_sota` and `06_missing_modality` run on
+    in place of the benchmark. Chapter `07_gate_diagnosis` needs no runs but these. Where models are
+    tuned, these are the trials, and `tuned_book_runs` is the rest.
     """
     tables = [validity_runs(profile, share) for share in VALIDITY_SHARES]
     tables.append({norm: norm_runs(profile, norm) for norm in get_args(EncoderNorm)})
     tables.append(arm_runs(profile, DataConfig(), output_dir))
     tables += sensitivity_runs(profile, output_dir).values()
-    ablations = [] if manifest is not None else _swappable(profile, output_dir)
+    others = [] if manifest is not None else _swappable(profile, output_dir)
     for name in dict.fromkeys([*OPEN_DATA, *([manifest] if manifest else [])]):
         try:
             arms = arm_runs(profile, DataConfig(name), output_dir)
-            ablations += _swappable(profile, output_dir, name) if name == manifest else []
+            if name in OPEN_DATA:
+                others += first_runs(profile, DataConfig(name), output_dir)
+            others += _swappable(profile, output_dir, name) if name == manifest else []
         except DataError as error:
             print(f"runs: none on {name}, the page will say why ({error})")
         else:
             tables.append(arms)
     runs = [config for table in tables for row in table.values() for config in row]
-    return runs + ablations
+    return runs + others
 
 
 def _swappable(profile: Profile, output_dir: Path, manifest: str | None = None) -> list[RunConfig]:
     """Runs of the chapters that a reader's manifest moves from the benchmark to other data."""
+    data = DataConfig() if manifest is None else DataConfig(manifest)
     return [
         *ablation_runs(profile, output_dir, manifest),
         *robustness_runs(profile, output_dir, manifest),
+        *first_runs(profile, data, output_dir),
     ]
+
+
+def tuned_book_runs(
+    profile: Profile, output_dir: Path, manifest: str | None = None, device: Device = "auto"
+) -> list[RunConfig]:
+    """What a profile that tunes needs beyond `book_runs`, once those are there; else nothing."""
+    benchmark = DataConfig().manifest
+    runs = []
+    for name in dict.fromkeys([manifest or benchmark, *OPEN_DATA]):
+        try:
+            runs += tuned_runs(profile, DataConfig(name), output_dir, device)
+        except DataError:
+            continue  # `book_runs` has said so
+    return runs
 
 
 def compute_runs(
@@ -76,3 +97,5 @@ def compute_runs(
     if seeds is not None:
         chosen = replace(chosen, seeds=tuple(seeds))
     execute_runs(book_runs(chosen, output_dir, manifest), output_dir, jobs, device)
+    if tuned := tuned_book_runs(chosen, output_dir, manifest, device):
+        execute_runs(tuned, output_dir, jobs, device)

@@ -41,6 +41,8 @@ class Profile:
         noise_factors: of the versions with other noise.
         time_factors: of the versions with other time constants.
         dropout_attentions: for which the arms are trained with modality dropout, too.
+        learning_rates: that each model of the side-by-side tries; one is no choice.
+        small_models: of the side-by-side on small data sets; all of them if none is named.
     """
 
     name: str
@@ -59,7 +61,15 @@ class Profile:
     noise_factors: tuple[float, ...]
     time_factors: tuple[float, ...]
     dropout_attentions: tuple[AttentionName, ...]
+    learning_rates: tuple[float, ...]
+    small_models: tuple[str, ...]
 
+
+# One learning rate is the one that all models share anyway. `full` adds smaller ones: its models
+# are eight times as wide as those of `quick`, and wide models want small steps.
+SHARED_RATE = TrainingConfig().learning_rate
+THREE_RATES = (2e-4, 6e-4, SHARED_RATE)
+FEW_MODELS = ("Concatenation + MLP", "Transformer", "CA")
 
 PROFILES = {
     profile.name: profile
@@ -81,6 +91,8 @@ PROFILES = {
             noise_factors=(1.5,),
             time_factors=(0.5,),
             dropout_attentions=("ca",),
+            learning_rates=(SHARED_RATE,),
+            small_models=FEW_MODELS,
         ),
         Profile(
             name="quick",
@@ -99,6 +111,8 @@ PROFILES = {
             noise_factors=(1.5,),
             time_factors=(0.5,),
             dropout_attentions=("ca", "rjca"),
+            learning_rates=(SHARED_RATE,),
+            small_models=FEW_MODELS,
         ),
         Profile(
             name="full",
@@ -117,6 +131,8 @@ PROFILES = {
             noise_factors=(0.5, 1.5),
             time_factors=(0.5, 2.0),
             dropout_attentions=("ca", "tca", "jca", "rjca"),
+            learning_rates=THREE_RATES,
+            small_models=(),
         ),
     )
 }

@@ -7,7 +7,7 @@ import pytest
 from toys import tiny_manifest
 
 from iaca.ablations import ablation_runs
-from iaca.chapters import book_runs, compute_runs
+from iaca.chapters import book_runs, compute_runs, tuned_book_runs
 from iaca.data.loading import DataConfig
 from iaca.experiments import (
     VALIDITY_SHARES,
@@ -20,6 +20,7 @@ from iaca.experiments import (
 from iaca.files import DataError
 from iaca.robustness import robustness_runs
 from iaca.runs import RunConfig
+from iaca.sota import CONCATENATION, first_runs, side_by_side
 
 
 def test_the_book_needs_every_run_of_every_chapter(
@@ -45,7 +46,9 @@ def test_the_book_needs_every_run_of_every_chapter(
     ]
     needed += ablation_runs(profile, tmp_path)
     needed += robustness_runs(profile, tmp_path)
+    needed += first_runs(profile, DataConfig(), tmp_path)
     assert set(needed) == set(runs)
+    assert tuned_book_runs(profile, tmp_path) == []  # nobody is tuned below `full`
     data = {run.data for run in runs}
     assert {d.data_seed for d in data} == {0, 1, 2} and {d.norm_matched for d in data} == {
         True,
@@ -80,4 +83,44 @@ def test_what_the_notebooks_are_given_is_computed_beforehand(
     on_it = [run for run in asked if run.data.manifest == manifest]
     profile = replace(get_profile("smoke"), seeds=(7, 8))
     assert set(ablation_runs(profile, tmp_path, manifest)) <= set(on_it)
-    assert {run.model.attention for run in on_it} == {"ca", "jca", "rjca", "tca"}
+    assert set(first_runs(profile, DataConfig(manifest), tmp_path)) <= set(on_it)
+    assert {run.model.attention for run in on_it} == {"none", "ca", "jca", "rjca", "tca"}
+
+
+def test_the_open_data_are_part_of_the_side_by_side(mirror: Path, tmp_path: Path) -> None:
+    profile, data = get_profile("smoke"), DataConfig("hri_enjoyment")
+    runs = set(book_runs(profile, tmp_path))
+    grid = side_by_side(profile, data, tmp_path)
+    assert len(grid) == 3
+    assert {run for arms in grid.values() for found in arms.values() for run in found} <= runs
+
+
+def test_a_profile_that_tunes_computes_trials_first_and_then_what_they_choose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[RunConfig]] = []
+
+    def gone(name: str) -> None:
+        raise DataError("no network")
+
+    monkeypatch.setattr("iaca.data.loading.fetch", gone)
+    monkeypatch.setattr("iaca.chapters.execute_runs", lambda configs, *_: asked.append([*configs]))
+    monkeypatch.setattr("iaca.sota.choose", lambda trials, *_: trials[-1])
+    rates = (1e-4, 1e-3)
+    tuning = replace(get_profile("smoke"), learning_rates=rates)
+    monkeypatch.setattr("iaca.chapters.get_profile", lambda name: tuning)
+    compute_runs("smoke", tmp_path, seeds=[5, 6])
+    first, then = asked
+    concatenated = [
+        [run for run in runs if run.model.attention == "none" and run.model.fusion == "plain"]
+        for runs in ([run for run in first if run.training.learning_rate in rates], then)
+    ]
+    assert [(run.seed, run.training.learning_rate) for run in concatenated[0]] == [
+        (5, 1e-4),
+        (5, 1e-3),
+    ], CONCATENATION
+    assert [(run.seed, run.training.learning_rate) for run in concatenated[1]] == [
+        (5, 1e-3),
+        (6, 1e-3),
+    ]
+    assert len(then) == 22 * 2 and concatenated[1][0] in first
