@@ -61,6 +61,7 @@ PAGES = (
         "Training on real data: enjoyment in conversations with a robot",
     ),
     Page("04_ablations", "04_ablations"),
+    Page("05_sota", "05_sota"),
     Page("06_missing_modality", "06_missing_modality"),
 )
 RENDERERS = (

@@ -71,6 +71,8 @@ def test_with_the_open_data_at_hand_their_sections_have_results(
     assert "chose different emotions on 46.2 % of them" in text("00_data")
     assert NO_ENJOYMENT not in said_by(executed / "03_training_enjoyment.ipynb")
     assert "25 subjects, 25 recordings, 590 clips" in text("03_training_enjoyment")
+    assert NO_ENJOYMENT not in said_by(executed / "05_sota.ipynb")
+    assert "25 subjects, 25 recordings, 590 clips" in text("05_sota")
 
 
 @pytest.mark.parametrize(
@@ -82,8 +84,9 @@ def test_with_the_open_data_at_hand_their_sections_have_results(
             "hri_enjoyment",
             NO_ENJOYMENT,
         ),
+        (Page("sota", "05_sota"), "hri_enjoyment", NO_ENJOYMENT),
     ],
-    ids=["votes", "enjoyment"],
+    ids=["votes", "enjoyment", "sota"],
 )
 def test_without_its_data_a_notebook_says_so_and_goes_on(
     page: Page,
