@@ -72,10 +72,20 @@ def sigmoid(x: float) -> float:
     return 1.0 / (1.0 + math.exp(-x))
 
 
-def lstm(x: Array, w_ih: Array, w_hh: Array, bias: Array, backwards: bool) -> Array:
-    """One direction of an LSTM over the columns of ``x``; gates in the order i, f, g, o."""
+def lstm(
+    x: Array,
+    w_ih: Array,
+    w_hh: Array,
+    bias: Array,
+    backwards: bool,
+    first: tuple[Array, Array] | None = None,
+) -> Array:
+    """One direction of an LSTM over the columns of ``x``; gates in the order i, f, g, o.
+
+    ``first`` are the hidden state and the cell before the first column; zeros by default.
+    """
     units = w_hh.shape[1]
-    hidden, cell = np.zeros(units), np.zeros(units)
+    hidden, cell = (np.zeros(units), np.zeros(units)) if first is None else map(np.copy, first)
     out = np.zeros((units, x.shape[1]))
     steps = range(x.shape[1])
     for t in reversed(steps) if backwards else steps:
