@@ -31,7 +31,8 @@ POSITIONS = 49  # 7 x 7, where the visual backbone's average pooling was taken o
 ENCODER_DROPOUT = 0.1  # of the recurrent encoders of one modality; the joint one has none
 LSTM_LAYERS = 2
 HEAD_HIDDEN = 128
-DRAW_BITS = 16  # of a random draw that decides on one dropped value
+DRAW_BITS = 16  # random ones that decide on one value of the map
+VALUES_A_DRAW = 64 // DRAW_BITS  # the generator makes 64 bits as quickly as 16
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ class AudioGuidedAttention(nn.Module):
         ``alpha (B, L, 49)`` are the weights, rows summing to 1.
         """
         tokens = self.tokens(visual.flatten(0, 1))  # (B L, 49, d)
-        from_video = self.from_video(torch.relu(self.video(tokens)))  # (B L, 49, 49)
+        rows = self.video(tokens.flatten(0, 1)).relu_()  # (B L 49, d), the largest tensor here
+        from_video = self.from_video(rows).view(-1, self.positions, self.positions)
         from_audio = self.from_audio(torch.relu(self.audio(audio.flatten(0, 1))))  # (B L, 49)
         z = self.score(torch.tanh(from_video + from_audio.unsqueeze(-1)))  # (B L, 49, 1)
         alpha = z.mT.softmax(dim=-1)  # (B L, 1, 49)
@@ -205,7 +207,7 @@ def correlate(keys: Tensor, query: Tensor, values: Tensor, dropout: float) -> Te
     operations it goes through memory a dozen times, and drawing its dropout takes longer than its
     matrix products. Here it is made, squashed, thinned out and read a window at a time, while the
     processor's cache holds it. Sixteen random bits decide on each of its values, so that the
-    probability is rounded to a multiple of 2^-16; what remains is scaled by that probability.
+    probability is rounded to a multiple of 2^-16; what is kept is scaled by the rounded one.
 
     Args:
         keys: K, ``(B, d, L)``.
@@ -219,56 +221,65 @@ def correlate(keys: Tensor, query: Tensor, values: Tensor, dropout: float) -> Te
     return _Correlate.apply(keys, query, values, dropout)
 
 
-def draws(windows: int, size: int, device: torch.device) -> Tensor:
-    """Sixteen random bits for each of ``size`` values of each window: ``(windows, size)``, int16.
+class Draws:
+    """Sixteen random bits for each value of a map, window by window, and the same ones again.
 
-    They come four at a time: the generator makes 64 bits as quickly as 16.
+    Keeping them would take longer than drawing them twice: finding new memory is what is slow.
+
+    Args:
+        seed: of the stream.
+        dropout: probability.
+        device: where the map is.
     """
-    values = 64 // DRAW_BITS
-    bits = torch.empty(windows, math.ceil(size / values), dtype=torch.int64, device=device)
-    bits.random_(-(2**63), None)
-    return bits.view(torch.int16)[:, :size]
 
+    def __init__(self, seed: int, dropout: float, device: torch.device) -> None:
+        self.generator = torch.Generator(device).manual_seed(seed)
+        steps = 2**DRAW_BITS
+        dropped = round(dropout * steps)
+        self.least = dropped - steps // 2  # that is kept
+        self.kept = 1.0 - dropped / steps  # its probability
 
-def threshold(dropout: float) -> tuple[int, float]:
-    """The least draw that keeps its value, and the probability of being kept."""
-    steps = 2**DRAW_BITS
-    dropped = round(dropout * steps)
-    return dropped - steps // 2, 1.0 - dropped / steps
+    def thin_out(self, s: Tensor, keep: Tensor) -> None:
+        """Set what is dropped of ``s`` to 0, in place; ``keep`` is room for 0 and 1, like ``s``."""
+        count = math.ceil(s.numel() / VALUES_A_DRAW)
+        bits = torch.empty(count, dtype=torch.int64, device=s.device)
+        bits.random_(-(2**63), None, generator=self.generator)
+        drawn = bits.view(torch.int16)[: s.numel()].view_as(s)
+        s.mul_(torch.ge(drawn, self.least, out=keep))
 
 
 class _Correlate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, keys: Tensor, query: Tensor, values: Tensor, dropout: float) -> Tensor:
-        least, kept = threshold(dropout)
-        scale = 1.0 / math.sqrt(query.shape[-1])
-        keys, values = keys * scale, values / kept  # instead of the map
+        ctx.scale = 1.0 / math.sqrt(query.shape[-1])
+        ctx.dropout, ctx.seed = dropout, int(torch.randint(2**31, ())) if dropout else 0
+        draws = Draws(ctx.seed, dropout, keys.device)
+        keys, values = keys * ctx.scale, values / draws.kept  # instead of the map
         s = keys.new_empty(*keys.shape[:2], query.shape[-1])  # (B, d, 2d)
-        drawn = draws(len(s), s[0].numel(), s.device).view_as(s) if dropout else None
         mixed = torch.empty_like(query)
         for part, keep in _parts(s):
             torch.bmm(keys[part], query[part], out=s[part]).tanh_()
-            if drawn is not None:
-                s[part].mul_(torch.ge(drawn[part], least, out=keep))
+            if dropout:
+                draws.thin_out(s[part], keep)
             torch.bmm(values[part], s[part], out=mixed[part])
-        ctx.save_for_backward(keys, query, values, s, drawn)
-        ctx.least, ctx.kept, ctx.scale = least, kept, scale
+        ctx.save_for_backward(keys, query, values, s)
         return mixed
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_mixed: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        keys, query, values, s, drawn = ctx.saved_tensors
+        keys, query, values, s = ctx.saved_tensors
+        draws = Draws(ctx.seed, ctx.dropout, keys.device)
         d_keys, d_query, d_values = map(torch.empty_like, (keys, query, values))
         for part, keep in _parts(s):
-            d_z = values[part].mT @ d_mixed[part]  # of the map, (b, d, 2d)
-            torch.ops.aten.tanh_backward.grad_input(d_z, s[part], grad_input=d_z)
-            if drawn is not None:
-                d_z.mul_(torch.ge(drawn[part], ctx.least, out=keep))
             torch.bmm(d_mixed[part], s[part].mT, out=d_values[part])
+            d_z = values[part].mT @ d_mixed[part]  # (b, d, 2d)
+            torch.ops.aten.tanh_backward.grad_input(d_z, s[part], grad_input=d_z)
+            if ctx.dropout:
+                draws.thin_out(d_z, keep)
             torch.bmm(d_z, query[part].mT, out=d_keys[part])
             torch.bmm(keys[part].mT, d_z, out=d_query[part])
-        return d_keys * ctx.scale, d_query, d_values / ctx.kept, None
+        return d_keys * ctx.scale, d_query, d_values / draws.kept, None
 
 
 def _parts(s: Tensor) -> Iterator[tuple[slice, Tensor]]:

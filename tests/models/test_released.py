@@ -18,13 +18,12 @@ from iaca.models.regressor import count_parameters
 from iaca.models.released import (
     BLOCKS,
     AudioGuidedAttention,
+    Draws,
     JointAttention,
     ReleasedConfig,
     ReleasedModel,
     TemporalEncoder,
     correlate,
-    draws,
-    threshold,
 )
 
 B, L, D, POSITIONS = 3, 5, 6, 4
@@ -270,6 +269,15 @@ def operands(d: int = D) -> list[Tensor]:
     return [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
 
 
+def masks(windows: int, shape: tuple[int, ...], dropout: float, seed: int) -> Tensor:
+    """What is kept, as 0 and 1, drawn a window at a time."""
+    drawn = Draws(seed, dropout, torch.device("cpu"))
+    kept = torch.ones(windows, *shape, dtype=torch.float64)
+    for window in kept:
+        drawn.thin_out(window, torch.empty_like(window))
+    return kept
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.6])
 @pytest.mark.parametrize("d", [5, 6])
 def test_the_map_and_its_gradients_are_those_of_the_plain_formula(d: int, dropout: float) -> None:
@@ -277,10 +285,10 @@ def test_the_map_and_its_gradients_are_those_of_the_plain_formula(d: int, dropou
     torch.manual_seed(7)
     found = correlate(keys, query, values, dropout)
     torch.manual_seed(7)
-    least, kept = threshold(dropout)
-    mask = (draws(B, 2 * d * d, torch.device("cpu")) >= least).view(B, d, 2 * d)
-    assert dropout == 0.0 or 0.2 < mask.double().mean() < 0.6
+    mask = masks(B, (d, 2 * d), dropout, int(torch.randint(2**31, ())))
+    assert dropout == 0.0 or 0.2 < mask.mean() < 0.6
     s = torch.tanh(keys @ query / math.sqrt(2 * d))
+    kept = 1.0 - round(dropout * 2**16) / 2**16
     expected = values @ (s * mask / kept if dropout else s)
     torch.testing.assert_close(found, expected)
     weights = torch.randn_like(found)
@@ -302,17 +310,22 @@ def test_the_gradient_passes_where_the_map_is_exactly_zero() -> None:
 
 
 def test_every_value_is_dropped_as_often_and_for_itself() -> None:
-    draw = draws(500, 257, torch.device("cpu"))
-    assert draw.shape == (500, 257)
-    least, kept = threshold(0.6)
-    assert kept == pytest.approx(0.4, abs=2**-16)
-    keep = (draw >= least).double()
+    keep = masks(500, (257,), 0.6, seed=0)
+    assert set(keep.unique().tolist()) == {0.0, 1.0}
     n = keep.numel()
     assert keep.mean().item() == pytest.approx(0.4, abs=4 * math.sqrt(0.24 / n))
     assert (keep.mean(dim=0) - 0.4).abs().max() < 5 * math.sqrt(0.24 / 500)
     for lag in (1, 2, 3, 4):  # neighbours come of the same 64 bits
-        correlation = torch.corrcoef(torch.stack([keep[:, :-lag], keep[:, lag:]]).flatten(1))[0, 1]
-        assert correlation.abs() < 4 / math.sqrt(n)
+        pairs = torch.stack([keep[:, :-lag], keep[:, lag:]]).flatten(1)
+        assert torch.corrcoef(pairs)[0, 1].abs() < 4 / math.sqrt(n)
+    assert torch.corrcoef(keep[:, :20].T).triu(1).abs().max() < 5 / math.sqrt(500)
+
+
+@pytest.mark.parametrize("dropout", [0.1, 0.5, 0.999])
+def test_the_probability_is_what_is_asked_for(dropout: float) -> None:
+    keep = masks(20, (5000,), dropout, seed=1)
+    error = 4 * math.sqrt(dropout * (1.0 - dropout) / keep.numel())
+    assert keep.mean().item() == pytest.approx(1.0 - dropout, abs=error)
 
 
 def test_dropout_keeps_the_mean() -> None:
