@@ -82,13 +82,14 @@ def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     what.add_argument("--arm", nargs="+", help="plain, published, zero; all by default")
     what.add_argument("--manifest", nargs="+", help="names, or paths of .yaml files")
     what.add_argument("--share", nargs="+", type=float, help="the benchmark's dial")
+    what.add_argument("--protocol", nargs="+", help="strict (the default), released")
     what.add_argument("--seeds", nargs="+", type=int, help="by default the profile's")
     what.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE[,VALUE]",
-        help="an option of data, model or training, say model.temperature=0.1,0.3",
+        help="an option of data, model, training or protocol, say model.temperature=0.1,0.3",
     )
     what.add_argument("--book", action="store_true", help="the runs of the whole book instead")
     how = sweep.add_argument_group("how it is made")

@@ -7,11 +7,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from iaca.data.recordings import Recordings
+from iaca.data.recordings import Recording, Recordings, StoreInfo
 from iaca.data.windows import Window, evaluation_windows, gather
 from iaca.metrics import ccc
 from iaca.models.gating import Gates
 from iaca.models.regressor import AffectRegressor
+from iaca.protocol import STRICT, Protocol, smooth
 
 EVALUATION_BATCH = 256  # windows; bounds memory, changes nothing else
 
@@ -96,16 +97,78 @@ class Scores(NamedTuple):
         return sum(self.pooled.values()) / len(self.pooled)
 
 
-def score(predictions: Mapping[str, Tensor], store: Recordings) -> Scores:
-    """Score ``recording -> (T, n)`` predictions against the store's labels."""
+def post_process(
+    values: Tensor,
+    end_frame: Tensor,
+    info: StoreInfo,
+    protocol: Protocol,
+    valid: Tensor | None = None,
+) -> Tensor:
+    """Clip and smooth a recording's predictions as a protocol says; under `STRICT`, neither.
+
+    Args:
+        values: ``(T, n)``.
+        end_frame: ``(T,)``, the recording's: how many frames lie between rows.
+        info: of the store: the targets and their range.
+        protocol: its ``clip`` and what it says of smoothing.
+        valid: ``(T, n)``, false where a value takes no part in an average; all do by default.
+    """
+    if protocol.clip:
+        values = values.clamp(*info.label_range)
+    spacing = end_frame.diff().double().median().item() if len(end_frame) > 1 else 1.0
+    frames = {"valence": protocol.smooth_valence, "arousal": protocol.smooth_arousal}
+    columns = []
+    for column, target in enumerate(info.labels):
+        size = max(1, round(frames.get(target, 1) / spacing))
+        taking_part = None if valid is None else valid[:, column]
+        columns.append(smooth(values[:, column], size, protocol.smoothing_padding, taking_part))
+    return torch.stack(columns, dim=1)
+
+
+def judged(
+    values: Tensor, recording: Recording, info: StoreInfo, protocol: Protocol
+) -> tuple[Tensor, Tensor]:
+    """A recording's predictions and labels as a protocol has them scored, ``(T, n)`` each.
+
+    With ``zero_pairs``, rows with an invalid label are 0 in both before anything else; smoothing
+    then carries their zeros into their neighbours, and their neighbours into them.
+    """
+    labels = recording.labels
+    valid = ~labels.isnan()
+    if protocol.invalid_frames == "zero_pairs":
+        whole = valid.all(dim=1, keepdim=True)  # (T, 1)
+        values, labels = torch.where(whole, values, 0.0), torch.where(whole, labels, 0.0)
+        valid = torch.ones_like(valid)
+    return post_process(values, recording.end_frame, info, protocol, valid), labels
+
+
+def score(
+    predictions: Mapping[str, Tensor], store: Recordings, protocol: Protocol = STRICT
+) -> Scores:
+    """Score ``recording -> (T, n)`` predictions, as the model says them, against the labels.
+
+    The protocol decides what becomes of invalid rows, and on clipping, smoothing and scaling; by
+    default nothing is done, and invalid labels do not count.
+    """
     targets = store.info.labels
     names = list(predictions)
-    pooled = ccc(
-        torch.cat([predictions[name] for name in names]),
-        torch.cat([store[name].labels for name in names]),
-    )
-    each = [ccc(predictions[name], store[name].labels).tolist() for name in names]
+    pairs = [judged(predictions[name], store[name], store.info, protocol) for name in names]
+    concordance = _min_max_ccc if protocol.min_max else ccc
+    pooled = concordance(torch.cat([said for said, _ in pairs]), torch.cat([y for _, y in pairs]))
+    each = [concordance(said, labels).tolist() for said, labels in pairs]
     return Scores(
         dict(zip(targets, pooled.tolist(), strict=True)),
         pd.DataFrame(each, index=pd.Index(names, name="recording"), columns=list(targets)),
     )
+
+
+def _min_max_ccc(prediction: Tensor, label: Tensor) -> Tensor:
+    """CCC once predictions and labels, ``(N, n)``, have each been scaled to [0, 1]."""
+    valid = ~label.isnan()
+
+    def scaled(x: Tensor) -> Tensor:
+        low = torch.where(valid, x, torch.inf).amin(dim=0)
+        high = torch.where(valid, x, -torch.inf).amax(dim=0)
+        return (x - low) / torch.where(high > low, high - low, 1.0)
+
+    return ccc(scaled(prediction.double()), scaled(label.double()))

@@ -91,3 +91,43 @@ def ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor
     spread = (dx.square().sum(dim=0) + dy.square().sum(dim=0)) / safe
     concordance = 2.0 * covariance / (spread + (mean_x - mean_y).square() + epsilon)
     return torch.where(count > 0, 1.0 - concordance, 0.0).sum()
+
+
+def unbiased_ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor | None:
+    r"""The summed :math:`1 - \mathrm{CCC}` of the baselines' released code.
+
+    .. math::
+        \mathrm{CCC} = \frac{2 \rho s_x s_y}{s_x^2 + s_y^2 + (\bar x - \bar y)^2}
+
+    with unbiased deviations and, in the denominator of :math:`\rho` alone, ``epsilon``. Of N pairs
+    it is what :func:`ccc_loss` gives with :math:`(\bar x - \bar y)^2` shrunk by (N - 1) / N. The
+    released code masks no pair, its training files holding valid ones only; here invalid ones are
+    left out.
+
+    Args:
+        prediction: ``(..., n)``.
+        label: the same shape, NaN where invalid.
+        epsilon: added to the denominator of the correlation.
+
+    Returns:
+        A scalar in [0, 2n], or ``None`` if no target has two valid labels; NaN, and gradients of
+        NaN, where a target's predictions or labels are constant.
+
+    >>> x, y = torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [3.0]])
+    >>> round(float(unbiased_ccc_loss(x, y)), 6)  # 1 - 2 * 2 / (2 + 2 + 1)
+    0.2
+    """
+    n = prediction.shape[-1]
+    x, y = prediction.reshape(-1, n), label.reshape(-1, n)
+    losses = []
+    for target in range(n):
+        valid = ~y[:, target].isnan()
+        if valid.sum() < 2:
+            continue
+        x_valid, y_valid = x[valid, target], y[valid, target]
+        dx, dy = x_valid - x_valid.mean(), y_valid - y_valid.mean()
+        correlation = (dx * dy).sum() / (dx.norm() * dy.norm() + epsilon)
+        s_x, s_y = x_valid.std(), y_valid.std()
+        spread = s_x.square() + s_y.square() + (x_valid.mean() - y_valid.mean()).square()
+        losses.append(1.0 - 2.0 * correlation * s_x * s_y / spread)
+    return torch.stack(losses).sum() if losses else None

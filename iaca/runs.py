@@ -6,7 +6,8 @@
                metrics.json          scores on `select` and `report`, best epoch, parameters, time
                history.csv           one row an epoch
                model.safetensors     weights of the best epoch, with the standardisation
-               predictions.safetensors   recording -> (T, n), of the reported split; never labels
+               predictions.safetensors   recording -> (T, n), of the reported split, as the model
+                                     says them, whatever the protocol; never labels
                resume.pt             only while a training is unfinished
 
 A run that is being made lives in ``.<key>.partial`` and is renamed when it is whole.
@@ -34,10 +35,19 @@ from iaca.evaluation import predict, score
 from iaca.files import canonical_json, read_json, short_hash, sync_folder, syntax_hash, write_json
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.paths import PACKAGE
+from iaca.protocol import STRICT, Protocol, protocol_name
 from iaca.training import Device, TrainingConfig, train
 
 # What decides a run's numbers. Figures, commands and the book do not.
-CODE = ("data", "models", "metrics.py", "corruption.py", "evaluation.py", "training.py")
+CODE = (
+    "data",
+    "models",
+    "metrics.py",
+    "corruption.py",
+    "protocol.py",
+    "evaluation.py",
+    "training.py",
+)
 CPU_THREADS = 1  # of every run on a CPU, wherever it is made: the order of sums depends on it
 
 
@@ -49,6 +59,7 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seed: int = 0
+    protocol: Protocol = STRICT
 
 
 class Run(NamedTuple):
@@ -203,12 +214,17 @@ def execute_run(
             device=device,
             progress=progress,
             checkpoint_seconds=checkpoint_seconds,
+            protocol=config.protocol,
         )
         model = trained.model
+
+        def scored(predictions: Mapping[str, Tensor]) -> dict[str, float | None]:
+            return _scores(score(predictions, store, config.protocol).pooled)
+
         predictions = predict(model, store, split.report).predictions
         metrics = {
-            "report": _scores(score(predictions, store).pooled),
-            "select": _scores(score(predict(model, store, split.select).predictions, store).pooled),
+            "report": scored(predictions),
+            "select": scored(predict(model, store, split.select).predictions),
             "best_epoch": trained.best_epoch,
             "parameters": sum(p.numel() for p in model.parameters()),
             "skipped_batches": int(trained.history["skipped_batches"].sum()),
@@ -249,4 +265,5 @@ def describe(config: RunConfig) -> str:
     ]
     dropped = config.training.modality_dropout
     named += [f"modality_dropout={dropped:g}"] if dropped else []
+    named += [protocol_name(config.protocol)] if config.protocol != STRICT else []
     return f"{' '.join(parts)}, {' '.join(named)}, seed {config.seed}"

@@ -15,11 +15,17 @@ from iaca.experiments import ARMS, Profile, at_share, folds_of, get_profile, tra
 from iaca.files import DataError, write_text
 from iaca.grid import RayOptions, execute_runs
 from iaca.models.regressor import ModelConfig
+from iaca.protocol import PROTOCOLS, Protocol
 from iaca.runs import RunConfig, RunError, describe, find_run
 from iaca.sweep_table import ARM_NAMES, as_read, render, table
 from iaca.training import Device, TrainingConfig
 
-_SECTIONS = {"data": DataConfig, "model": ModelConfig, "training": TrainingConfig}
+_SECTIONS = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "training": TrainingConfig,
+    "protocol": Protocol,
+}
 _OWN_OPTION = {
     "data.manifest": "--manifest",
     "data.share": "--share",
@@ -39,6 +45,7 @@ class Request:
     share: Sequence[float] | None = None
     manifest: Sequence[str] | None = None
     seeds: Sequence[int] | None = None
+    protocol: Sequence[str] | None = None
     set: Sequence[str] = ()
     book: bool = False
 
@@ -105,7 +112,8 @@ def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
             raise DataError(f"--seeds {list(request.seeds)}: expected distinct numbers >= 0")
         profile = replace(profile, seeds=tuple(request.seeds))
     if request.book:
-        given = [name for name in ("attention", "arm", "share") if getattr(request, name)]
+        alone = ("attention", "arm", "share", "protocol")
+        given = [name for name in alone if getattr(request, name)]
         if given or request.set:
             raise DataError(f"--book: expected no --{given[0] if given else 'set'} beside it")
         own = [name for name in request.manifest or () if name != "synthetic"]
@@ -142,9 +150,10 @@ def _runs_at(
     if request.share is not None:
         sets = [at_share(data, share) for data in sets for share in request.share]
     return [
-        RunConfig(fold, *as_read(model, training), seed)
+        RunConfig(fold, *as_read(model, training), seed, protocol)
         for data in sets
         for training in [replace(training_on(profile, data), **chosen["training"])]
+        for protocol in _protocols(request.protocol, chosen["protocol"])
         for fold, model, seed in product(folds_of(profile, data, output_dir), models, profile.seeds)
     ]
 
@@ -159,6 +168,14 @@ def _arms(names: Sequence[str] | None, setting: Mapping[str, Any]) -> list[dict[
         if name not in ARM_NAMES:
             raise DataError(f"--arm {name!r}: expected one of {', '.join(ARM_NAMES)}")
     return [ARMS[ARM_NAMES[name]] for name in names or ARM_NAMES]
+
+
+def _protocols(names: Sequence[str] | None, switches: Mapping[str, Any]) -> list[Protocol]:
+    """The named protocols, each with the switches that ``--set`` names."""
+    for name in names or ():
+        if name not in PROTOCOLS:
+            raise DataError(f"--protocol {name!r}: expected one of {', '.join(PROTOCOLS)}")
+    return [replace(PROTOCOLS[name], **switches) for name in names or ["strict"]]
 
 
 def _parse_setting(text: str) -> tuple[str, list[Any]]:

@@ -14,6 +14,7 @@ from iaca.data.manifest import load_manifest
 from iaca.evaluation import score
 from iaca.experiments import ARMS, by_seed
 from iaca.models.regressor import GATED, FusionName, ModelConfig
+from iaca.protocol import Protocol, protocol_name
 from iaca.runs import Run, RunConfig
 from iaca.training import TrainingConfig
 
@@ -40,6 +41,7 @@ class Cell(NamedTuple):
     data: DataConfig
     model: ModelConfig
     training: TrainingConfig
+    protocol: Protocol
 
 
 def means_nothing(fusion: FusionName) -> dict[str, Any]:
@@ -81,7 +83,8 @@ def table(
     """
     cells: dict[Cell, list[RunConfig]] = {}
     for config in dict.fromkeys(configs):
-        cell = Cell(replace(config.data, fold=None), config.model, config.training)
+        data = replace(config.data, fold=None)
+        cell = Cell(data, config.model, config.training, config.protocol)
         cells.setdefault(cell, []).append(config)
     scores = {cell: _scores(wanted, runs, output_dir) for cell, wanted in cells.items()}
     plain = {_ungated(cell): cell for cell in reversed(cells) if cell.model.fusion == "plain"}
@@ -111,7 +114,7 @@ def _scores(wanted: Sequence[RunConfig], runs: Mapping[RunConfig, Run], output_d
     store, _ = open_data(there[0].config.data, output_dir / "data")
     seeds = sorted({run.config.seed for run in there})
     return {
-        seed: score(predictions, store).pooled
+        seed: score(predictions, store, there[0].config.protocol).pooled
         for seed, predictions in zip(seeds, by_seed(there), strict=True)
     }
 
@@ -161,11 +164,12 @@ def _flat(cell: Cell) -> dict[str, Any]:
         "model": asdict(cell.model),
         "training": asdict(cell.training),
     }
-    return {
+    flat = {
         f"{section}.{name}": value
         for section, options in sections.items()
         for name, value in options.items()
     }
+    return {**flat, "protocol": protocol_name(cell.protocol)}
 
 
 def _differing(cells: Sequence[Cell]) -> list[str]:

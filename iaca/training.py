@@ -19,9 +19,10 @@ from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import Window, feature_statistics, gather, training_windows
 from iaca.evaluation import predict, score
-from iaca.metrics import ccc_loss
+from iaca.metrics import ccc_loss, unbiased_ccc_loss
 from iaca.models.gating import InconsistencyAware
 from iaca.models.regressor import GATED, AffectRegressor, ModelConfig
+from iaca.protocol import STRICT, Protocol
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -42,7 +43,7 @@ class TrainingConfig:
         epochs: passes over the training windows.
         batch_size: windows a step.
         hop: rows between the starts of training windows.
-        learning_rate: AdamW's, constant.
+        learning_rate: AdamW's; constant, unless the protocol lets it jump.
         weight_decay: AdamW's.
         clip_norm: largest gradient norm.
         precision: as Fabric names it.
@@ -118,13 +119,14 @@ def train(
     checkpoint_seconds: float = 30.0,
     after_epoch: Callable[[int], None] | None = None,
     attention: Callable[[], nn.Module] | None = None,
+    protocol: Protocol = STRICT,
 ) -> Trained:
     """Train a model on `split.train` and keep the epoch that scores best on `split.select`.
 
-    `split.report` is never looked at. With a temperature that is annealed, the model is evaluated
-    at its own T after every epoch: what is selected is what is used. The same seed, device and
-    number of threads give the same weights, also when training was interrupted and goes on from
-    ``checkpoint``.
+    `split.report` is never looked at, unless the protocol selects on it. With a temperature that
+    is annealed, the model is evaluated at its own T after every epoch: what is selected is what is
+    used. The same seed, device and number of threads give the same weights, also when training was
+    interrupted and goes on from ``checkpoint``.
 
     Args:
         model_config: the model.
@@ -139,12 +141,14 @@ def train(
         after_epoch: called with the epoch's number once it is complete and checkpointed.
         attention: makes an attention of the reader's own, in place of the configuration's; called
             once the seed is set.
+        protocol: the windows, their order, the loss, the learning rate, and what the best epoch is
+            chosen on and how that is scored: the history's ``select_...`` are these scores.
 
     Raises:
         TrainingError: on a loss or a prediction that is not finite, if no window has a valid
-            label, if there are no epochs, if modality dropout is no probability, if a temperature
-            is annealed that does not exist or is not positive, or on a checkpoint that is damaged
-            or another training's.
+            label (or is whole, if the protocol wants that), if there are no epochs, if modality
+            dropout is no probability, if a temperature is annealed that does not exist or is not
+            positive, or on a checkpoint that is damaged or another training's.
     """
     _check(training_config, model_config)
     # Imported here: it brings torch's compiler along, seconds that loading a run need not wait.
@@ -168,9 +172,13 @@ def train(
     optimiser = adamw(model, training_config, fabric.device)
     wrapped, optimiser = fabric.setup(model, optimiser)
     order = torch.Generator().manual_seed(seed)
-    windows = training_windows(store, split.train, training_config.hop, model_config.window)
+    windows = training_windows(
+        store, split.train, training_config.hop, model_config.window, protocol
+    )
     if not windows:
-        raise TrainingError("no training window has a valid label")
+        lacking = "is labelled throughout" if protocol.whole_windows else "has a valid label"
+        raise TrainingError(f"no training window {lacking}")
+    selecting = split.select if protocol.selection == "select" else split.report
 
     state = _Progress(0, -1, -torch.inf, {}, [])
     if checkpoint is not None and checkpoint.exists():
@@ -179,16 +187,17 @@ def train(
     epochs = range(state.epoch, training_config.epochs)
     bar = tqdm(epochs, disable=not progress, desc="epochs", leave=False)
     for epoch in bar:
+        rate = _set_rate(optimiser, training_config, protocol, epoch)
         with _annealed(model, training_config, epoch) as temperature:
             losses = _train_epoch(
-                fabric, wrapped, optimiser, store, windows, order, training_config, epoch
+                fabric, wrapped, optimiser, store, windows, order, training_config, epoch, protocol
             )
-        predictions = predict(model, store, split.select).predictions
+        predictions = predict(model, store, selecting).predictions
         _check_finite(predictions, epoch)
-        selected = score(predictions, store)
+        selected = score(predictions, store, protocol)
         state.epoch = epoch + 1
         state.history.append(
-            {"epoch": epoch, **losses, **temperature, "select_mean": selected.mean}
+            {"epoch": epoch, **losses, **temperature, **rate, "select_mean": selected.mean}
             | {f"select_{name}": value for name, value in selected.pooled.items()}
         )
         # A score of NaN (predictions and labels constant) is kept only until there is a number.
@@ -222,9 +231,13 @@ def _train_epoch(
     order: torch.Generator,
     config: TrainingConfig,
     epoch: int,
+    protocol: Protocol,
 ) -> dict[str, float]:
     model.train()
-    permutation = torch.randperm(len(windows), generator=order).tolist()
+    permutation = list(range(len(windows)))
+    if protocol.shuffle:
+        permutation = torch.randperm(len(windows), generator=order).tolist()
+    loss_of = ccc_loss if protocol.loss == "biased" else unbiased_ccc_loss
     losses: list[float] = []
     skipped = 0
     for number, start in enumerate(range(0, len(windows), config.batch_size)):
@@ -234,7 +247,7 @@ def _train_epoch(
             batch = drop_modality(batch, store.null_features, config.modality_dropout)
         batch = fabric.to_device(batch)
         prediction = model(batch.audio, batch.visual, batch.mask).values  # (B, L, n)
-        loss = ccc_loss(prediction.float(), batch.labels)
+        loss = loss_of(prediction.float(), batch.labels)
         if loss is None:
             skipped += 1
             continue
@@ -247,6 +260,21 @@ def _train_epoch(
         losses.append(loss.item())
     mean = sum(losses) / len(losses) if losses else float("nan")
     return {"loss": mean, "skipped_batches": skipped}
+
+
+def _set_rate(
+    optimiser: Any, config: TrainingConfig, protocol: Protocol, epoch: int
+) -> dict[str, float]:
+    """Set the learning rate of an epoch, unless it is constant; give what the history says of it.
+
+    It follows from the epoch's number alone, so that a resumed training needs to know no more.
+    """
+    if protocol.learning_rate == "constant":
+        return {}
+    rate = protocol.rate(epoch, config.learning_rate)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    return {"learning_rate": rate}
 
 
 def _describe(loss: Tensor, epoch: int, number: int, windows: Sequence[Window]) -> str:

@@ -19,9 +19,11 @@ from iaca import runs
 from iaca.data.loading import open_data
 from iaca.evaluation import predict, score
 from iaca.grid import execute_runs
+from iaca.protocol import Protocol
 from iaca.runs import (
     RunConfig,
     code_key,
+    describe,
     execute_run,
     find_run,
     run_key,
@@ -69,6 +71,7 @@ def test_the_key_is_made_of_configuration_data_code_torch_and_device(
         key(replace(config, model=replace(config.model, attention="tca"))),
         key(replace(config, training=replace(config.training, epochs=4))),
         key(replace(config, data=replace(config.data, data_seed=1))),
+        key(replace(config, protocol=Protocol(clip=True))),
         key(config, "cuda"),
     }
     store = open_data(config.data, out / "data")[0]
@@ -79,7 +82,7 @@ def test_the_key_is_made_of_configuration_data_code_torch_and_device(
     monkeypatch.undo()
     monkeypatch.setattr(torch, "__version__", "1.0.0")
     keys.add(run_key(config, store, "cpu"))
-    assert len(keys) == 10
+    assert len(keys) == 11
     monkeypatch.setattr(torch, "__version__", "1.0.0+cu999")  # the same torch, built otherwise
     assert key(config) in keys
 
@@ -105,6 +108,7 @@ def test_code_is_what_decides_numbers_without_its_docstrings(
     assert changed("metrics.py", "1e-8", "1e-7")
     assert changed("training.py", "epochs: int = 20", "epochs: int = 21")
     assert changed("evaluation.py", "256", "255")
+    assert changed("protocol.py", "DECAY = 0.8", "DECAY = 0.9")
     assert changed("models/layers.py", "10_000.0", "1_000.0")
     assert changed("data/windows.py", "WINDOW_LENGTH = 16", "WINDOW_LENGTH = 15")
     assert not changed("metrics.py", "as a score and as a loss", "twice")
@@ -154,6 +158,24 @@ def test_the_model_that_a_training_began_with(config: RunConfig, out: Path) -> N
     assert initial.state_dict().keys() == weights.keys()
     for name, value in initial.state_dict().items():
         torch.testing.assert_close(value, weights[name], rtol=0, atol=0, msg=name)
+
+
+def test_a_run_is_selected_and_scored_under_its_protocol(config: RunConfig, out: Path) -> None:
+    protocol = Protocol(clip=True, smooth_valence=5, selection="report")
+    other = replace(config, protocol=protocol)
+    run = execute_run(other, out, "cpu")
+    store, split = open_data(config.data, out / "data")
+    again = predict(run.model(store), store, split.report).predictions
+    for name, values in run.predictions.items():
+        assert torch.equal(values, again[name])  # as the model says them
+    assert run.metrics["report"] == score(again, store, protocol).pooled
+    assert run.metrics["report"]["valence"] != score(again, store).pooled["valence"]
+    best = run.history.iloc[run.metrics["best_epoch"]]
+    assert best["select_valence"] == pytest.approx(run.metrics["report"]["valence"])
+    selected = score(predict(run.model(store), store, split.select).predictions, store, protocol)
+    assert run.metrics["select"] == selected.pooled
+    assert "strict" not in describe(config)
+    assert "strict, smooth_valence=5, clip=True, selection=report, seed 0" in describe(other)
 
 
 def test_no_file_of_a_run_holds_labels(config: RunConfig, out: Path) -> None:

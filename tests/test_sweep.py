@@ -21,6 +21,7 @@ from iaca.experiments import ARMS, arm_runs, get_profile
 from iaca.files import DataError
 from iaca.models.gating import TEMPERATURE
 from iaca.models.regressor import AffectRegressor, ModelConfig
+from iaca.protocol import RELEASED, STRICT, Protocol
 from iaca.runs import RunConfig, execute_run, find_run
 from iaca.sweep import Request, grid_of
 from iaca.training import TrainingConfig
@@ -72,6 +73,23 @@ def test_a_grid_is_every_combination(tmp_path: Path) -> None:
     assert {c.training for c in configs} == {replace(get_profile("quick").training, epochs=5)}
     assert {c.seed for c in configs} == {3, 4}
     assert {c.model.dim for c in configs} == {64}
+
+
+def test_a_grid_over_protocols_and_their_switches(tmp_path: Path) -> None:
+    request = Request(
+        "smoke",
+        arm=["plain"],
+        seeds=[0],
+        protocol=["strict", "released"],
+        set=["protocol.shuffle=true,false", "protocol.smooth_valence=7"],
+    )
+    configs = grid_of(request, tmp_path)
+    assert {c.protocol for c in configs} == {
+        replace(named, shuffle=shuffle, smooth_valence=7)
+        for named in (STRICT, RELEASED)
+        for shuffle in (True, False)
+    }
+    assert {c.protocol for c in grid_of(Request("smoke"), tmp_path)} == {STRICT}
 
 
 def test_a_sweep_makes_the_books_runs_not_their_twins(mirror: Path, tmp_path: Path) -> None:
@@ -214,6 +232,10 @@ def test_values_are_typed_as_their_field_is(setting: str, value: Any, tmp_path: 
         ({"set": ["data.share=0"]}, "data.share: expected --share"),
         ({"set": ["model.dim=8", "model.dim=9"]}, "a key is given twice"),
         ({"set": ["model.fusion=iaca"], "arm": ["zero"]}, "model.fusion: --arm sets it"),
+        ({"set": ["protocol.loss=mse"]}, "found 'mse', expected biased or unbiased"),
+        ({"set": ["protocol.smooth_valence=0"]}, "smooth_valence 0: expected at least 1 frame"),
+        ({"protocol": ["lax"]}, "--protocol 'lax': expected one of strict, released"),
+        ({"book": True, "protocol": ["strict"]}, "--book: expected no --protocol beside it"),
         ({"attention": ["self"]}, "--attention: found 'self', expected "),
         ({"arm": ["best"]}, "--arm 'best': expected one of plain, published, zero"),
         ({"seeds": [1, 1]}, "distinct numbers"),
@@ -278,6 +300,24 @@ def test_the_table_is_what_the_runs_say(
 
     assert main(arguments) == 0
     assert "runs: all 4 are there already" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("here")
+def test_protocols_are_one_column_and_score_their_own_runs(manifest: str, tmp_path: Path) -> None:
+    arguments = ["sweep", *SMALL, "--manifest", manifest, "--seeds", "0", "--arm", "plain"]
+    arguments += ["--protocol", "strict", "--set", "protocol.smooth_valence=1,9"]
+    arguments += ["--output-dir", str(tmp_path), "--csv", str(tmp_path / "table.csv")]
+    assert main(arguments) == 0
+    rows = read(tmp_path / "table.csv")
+    assert [row["protocol"] for row in rows] == ["strict", "strict, smooth_valence=9"]
+    model = ModelConfig("ca", dim=8, **ARMS["plain"])
+    training = get_profile("smoke").training
+    for row, protocol in zip(rows, (STRICT, Protocol(smooth_valence=9)), strict=True):
+        config = RunConfig(DataConfig(manifest), model, training, 0, protocol)
+        run = find_run(config, tmp_path, "cpu")
+        assert run is not None
+        assert float(row["valence"]) == pytest.approx(run.metrics["report"]["valence"])
+    assert rows[0]["valence"] != rows[1]["valence"]
 
 
 @pytest.mark.usefixtures("here")

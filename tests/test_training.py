@@ -276,7 +276,7 @@ def test_batches_without_labels_are_skipped_and_counted(
     monkeypatch.setattr(
         training,
         "training_windows",
-        lambda store, names, hop, length: evaluation_windows(store, names, length),
+        lambda store, names, hop, length, protocol: evaluation_windows(store, names, length),
     )
     config = TrainingConfig(epochs=2, batch_size=1, hop=2)
     trained = fit(store, config=config)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from iaca.data.recordings import Recordings, RecordingStore
 from iaca.files import DataError
+from iaca.protocol import STRICT, Protocol
 
 WINDOW_LENGTH = 16  # clips, the paper's baselines' L
 
@@ -77,12 +78,17 @@ def evaluation_windows(
 
 
 def training_windows(
-    store: RecordingStore, names: Iterable[str], hop: int, length: int = WINDOW_LENGTH
+    store: RecordingStore,
+    names: Iterable[str],
+    hop: int,
+    length: int = WINDOW_LENGTH,
+    protocol: Protocol = STRICT,
 ) -> list[Window]:
     """Windows that start every ``hop`` rows and fit whole, plus one that ends at the last row.
 
     A recording shorter than a window gives one short window. Windows without a single valid
-    label are left out: they cannot train anything.
+    label are left out: they cannot train anything. With the protocol's ``whole_windows`` there is
+    no last window off the grid and no short one, and windows with an invalid label are left out.
     """
     if hop < 1:
         raise DataError(f"hop {hop}: expected at least 1 row between the starts of windows")
@@ -92,10 +98,12 @@ def training_windows(
     for name in names:
         rows = store.entries[name].rows
         last = rows - span
-        for start in [*range(0, last, hop), last] if last >= 0 else [0]:
+        starts = [*range(0, last, hop), last] if last >= 0 else [0]
+        for start in range(0, last + 1, hop) if protocol.whole_windows else starts:
             clips = min(length, len(range(start, rows, spacing)))
             window = Window(name, start, clips, spacing)
-            if not store[name].labels[window.rows].isnan().all():
+            invalid = store[name].labels[window.rows].isnan()
+            if not (invalid.any() if protocol.whole_windows else invalid.all()):
                 windows.append(window)
     return windows
 
