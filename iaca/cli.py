@@ -1,4 +1,4 @@
-"""The command line: ``iaca data list | show | fetch | verify | import`` and ``iaca sweep``.
+"""The command line: ``iaca data list | show | fetch | verify | import``, ``sweep``, ``submit``.
 
 Subcommands import what they need when they run, so that ``iaca --help`` answers at once. An error
 in the input is one line on standard error and exit status 2.
@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_data(commands)
     _add_sweep(commands)
+    _add_submit(commands)
     return parser
 
 
@@ -105,6 +106,19 @@ def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     sweep.set_defaults(run=_sweep)
 
 
+def _add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    submit = commands.add_parser(
+        "submit", help="predict a challenge's test videos, in the order of its template"
+    )
+    submit.add_argument("folder", type=Path, metavar="RUN", help="the folder of a finished run")
+    submit.add_argument("--store", type=Path, required=True, help="the videos' features")
+    submit.add_argument(
+        "--template", type=Path, required=True, help="the challenge's own file of frames"
+    )
+    submit.add_argument("--out", type=Path, required=True, help="the file to be written")
+    submit.set_defaults(run=_submit)
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -173,6 +187,14 @@ def _import(options: argparse.Namespace) -> int:
         f"{store.path}: {len(store)} recordings of {len(store.subjects())} subjects, {rows} rows, "
         f"audio {info.audio_dim}, visual {info.visual_dim}, labels {', '.join(info.labels)}"
     )
+    return 0
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from iaca.submission import submit
+
+    rows = submit(options.folder, options.store, options.template, options.out)
+    print(f"{options.out}: {rows} rows")
     return 0
 
 

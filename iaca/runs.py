@@ -32,7 +32,15 @@ from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import feature_statistics
 from iaca.evaluation import predict, score
-from iaca.files import canonical_json, read_json, short_hash, sync_folder, syntax_hash, write_json
+from iaca.files import (
+    DataError,
+    canonical_json,
+    read_json,
+    short_hash,
+    sync_folder,
+    syntax_hash,
+    write_json,
+)
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.paths import PACKAGE
 from iaca.protocol import STRICT, Protocol, protocol_name
@@ -172,6 +180,28 @@ def find_run(
             if all(other[key] == identity[key] for key in ("config", "data")):
                 return Run(config, file.parent, read_json(file.parent / "metrics.json"), stale=True)
     return None
+
+
+def open_run(folder: Path) -> Run:
+    """Open a finished run by its folder; one that other code made is marked stale.
+
+    Raises:
+        DataError: naming the file that is missing, malformed or not a run's.
+    """
+    file = folder / "config.json"
+    identity, metrics = read_json(file), read_json(folder / "metrics.json")
+    try:
+        saved = identity["config"]
+        config = RunConfig(
+            DataConfig(**saved["data"]),
+            ModelConfig(**saved["model"]),
+            TrainingConfig(**saved["training"]),
+            saved["seed"],
+            Protocol(**saved["protocol"]),
+        )
+        return Run(config, folder, metrics, stale=identity["code"] != code_key())
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{file}: not a run of this version, {error!r}") from error
 
 
 def execute_run(
