@@ -205,12 +205,13 @@ def ablation_runs(
     if load_manifest(data.manifest).benchmark is not None:
         grids.append(dial_runs(profile, data, output_dir))
         grids.append(version_runs(profile, data, output_dir))
-    return list(dict.fromkeys(config for grid in grids for config in _leaves(grid)))
+    return list(dict.fromkeys(config for grid in grids for config in leaves(grid)))
 
 
-def _leaves(grid: Mapping[Any, Any] | Runs) -> Iterator[RunConfig]:
+def leaves(grid: Mapping[Any, Any] | Runs) -> Iterator[RunConfig]:
+    """All configurations of a grid, however deep it is; one that two cells share comes twice."""
     for branch in grid.values() if isinstance(grid, Mapping) else [grid]:
         if isinstance(branch, Mapping):
-            yield from _leaves(branch)
+            yield from leaves(branch)
         else:
             yield from branch

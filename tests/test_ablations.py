@@ -211,4 +211,4 @@ def test_data_without_a_dial_have_table_2_and_options_only(mirror: Path, tmp_pat
 
 def test_leaves() -> None:
     grid = {"a": {1: ["x"], 2: {"deep": ["y", "z"]}}, "b": []}
-    assert list(ablations._leaves(grid)) == ["x", "y", "z"]  # type: ignore[arg-type]
+    assert list(ablations.leaves(grid)) == ["x", "y", "z"]  # type: ignore[arg-type]

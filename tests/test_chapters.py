@@ -9,6 +9,7 @@ from toys import tiny_manifest
 from iaca.ablations import ablation_runs
 from iaca.chapters import book_runs, compute_runs, tuned_book_runs
 from iaca.data.loading import DataConfig
+from iaca.diagnosis import diagnosis_runs
 from iaca.experiments import (
     VALIDITY_SHARES,
     arm_runs,
@@ -70,6 +71,7 @@ def test_the_readers_data_that_cannot_be_had_are_left_out_with_one_line(
     runs = book_runs(get_profile("smoke"), tmp_path, manifest)
     assert capsys.readouterr().out.count(f"none on {manifest}") == 1
     assert {run.data.manifest for run in runs} == {"synthetic"}
+    assert set(diagnosis_runs(get_profile("smoke"), tmp_path)) <= set(runs)
 
 
 def test_what_the_notebooks_are_given_is_computed_beforehand(
@@ -84,6 +86,8 @@ def test_what_the_notebooks_are_given_is_computed_beforehand(
     profile = replace(get_profile("smoke"), seeds=(7, 8))
     assert set(ablation_runs(profile, tmp_path, manifest)) <= set(on_it)
     assert set(first_runs(profile, DataConfig(manifest), tmp_path)) <= set(on_it)
+    # Gates are diagnosed where the states are known, whatever the reader's data.
+    assert set(diagnosis_runs(profile, tmp_path)) <= set(asked) - set(on_it)
     assert {run.model.attention for run in on_it} == {"none", "ca", "jca", "rjca", "tca"}
 
 
