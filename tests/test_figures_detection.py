@@ -69,6 +69,23 @@ def test_auroc_rows_draws_each_series_and_sets_groups_apart() -> None:
     assert [t.get_text() for t in figure.legends[0].get_texts()] == [PUBLISHED, ZERO, SIMPLE]
 
 
+def test_rows_with_many_series_keep_them_apart_and_to_themselves() -> None:
+    gates = [*STAGE_1.values(), *STAGE_2.values()]
+    row = {gate: interval(0.5) for gate in gates}
+    figure = figures.auroc_rows({"corrupted audio": {"one": row, "two": row}})
+    (axes,) = figure.axes
+    lowest, highest = sorted(axes.get_ylim())
+    heights = sorted(each[0] for colour in (AUDIO, VISUAL) for each in lying(axes, colour))
+    assert len(heights) == 8 and lowest < heights[0] and heights[-1] < highest
+    first, second = heights[:4], heights[4:]
+    assert first[-1] < 0.5 < second[0]
+    assert min(np.diff(heights)) > 0.15
+    fewer = figures.auroc_rows(
+        {"corrupted audio": {"one": {gates[0]: row[gates[0]]}, "two": {gates[1]: row[gates[1]]}}}
+    )
+    assert figure.get_figheight() > fewer.get_figheight()  # there is room for the marks
+
+
 def test_a_second_unknown_series_cannot_be_told_apart() -> None:
     with pytest.raises(ValueError, match="at most one other"):
         figures.looks_of_series([PUBLISHED, "one", "two"])

@@ -70,6 +70,8 @@ def auroc_rows(found: Mapping[str, Rows], apart_from: str | None = None) -> Figu
     rows = in_order(found.values())
     series = in_order(each for panel in found.values() for each in panel.values())
     looks = looks_of_series(series)
+    most = max(len(each) for panel in found.values() for each in panel.values())
+    step = min(APART, 0.8 / most)
     second = rows.index(apart_from) if apart_from in rows else len(rows)
     places = [row + (0.6 if row >= second else 0.0) for row in range(len(rows))]
     columns = min(2, len(found))
@@ -78,7 +80,7 @@ def auroc_rows(found: Mapping[str, Rows], apart_from: str | None = None) -> Figu
         figure, grid = plt.subplots(
             lines,
             columns,
-            figsize=(NARROW, 0.8 + lines * (0.45 + 0.24 * (places[-1] + 1))),
+            figsize=(NARROW, 0.8 + lines * (0.45 + 0.12 * max(2, most) * (places[-1] + 1))),
             sharex=True,
             sharey=True,
             squeeze=False,
@@ -86,7 +88,7 @@ def auroc_rows(found: Mapping[str, Rows], apart_from: str | None = None) -> Figu
         for axes, (state, panel) in zip(grid.flat, found.items(), strict=False):
             for row, each in panel.items():
                 for number, name in enumerate(name for name in series if name in each):
-                    place = places[rows.index(row)] + offset(number, len(each), APART)
+                    place = places[rows.index(row)] + offset(number, len(each), step)
                     draw_interval(axes, each[name], place, looks[name])
             axes.axvline(CHANCE, **ZERO_LINE)
             axes.set_title(state)
@@ -290,7 +292,7 @@ def score_by_disagreement(found: Mapping[str, Mapping[str, Sequence[Interval]]])
         for axes in grid.flat[len(found) :]:
             axes.remove()
         figure.supxlabel("clips of a recording, from least to most disagreement", fontsize=10)
-        figure.supylabel("weight of declining, above its mean", fontsize=10)
+        figure.supylabel("declining, above its mean", fontsize=10)
         name_models(figure, {name: handle(looks[name], line=True) for name in series})
     return figure
 
