@@ -63,6 +63,7 @@ PAGES = (
     Page("04_ablations", "04_ablations"),
     Page("05_sota", "05_sota"),
     Page("06_missing_modality", "06_missing_modality"),
+    Page("07_gate_diagnosis", "07_gate_diagnosis"),
 )
 RENDERERS = (
     "jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme", "vl-convert-python",
