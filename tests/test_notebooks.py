@@ -57,6 +57,7 @@ def said_by(executed: Path) -> str:
 
 NO_VOTES = "No votes in this build"
 NO_ENJOYMENT = "The data set cannot be had here"
+NO_CONVERSATIONS = "The conversations cannot be had here"
 
 
 def test_with_the_open_data_at_hand_their_sections_have_results(
@@ -71,6 +72,8 @@ def test_with_the_open_data_at_hand_their_sections_have_results(
     assert "chose different emotions on 46.2 % of them" in text("00_data")
     assert NO_ENJOYMENT not in said_by(executed / "03_training_enjoyment.ipynb")
     assert "25 subjects, 25 recordings, 590 clips" in text("03_training_enjoyment")
+    assert NO_CONVERSATIONS not in said_by(executed / "07_gate_diagnosis.ipynb")
+    assert "25 subjects, 25 recordings, 590 turns" in text("07_gate_diagnosis")
     assert NO_ENJOYMENT not in said_by(executed / "05_sota.ipynb")
     assert "25 subjects, 25 recordings, 590 clips" in text("05_sota")
 
@@ -85,8 +88,9 @@ def test_with_the_open_data_at_hand_their_sections_have_results(
             NO_ENJOYMENT,
         ),
         (Page("sota", "05_sota"), "hri_enjoyment", NO_ENJOYMENT),
+        (Page("diagnosis", "07_gate_diagnosis"), "hri_enjoyment", NO_CONVERSATIONS),
     ],
-    ids=["votes", "enjoyment", "sota"],
+    ids=["votes", "enjoyment", "sota", "diagnosis"],
 )
 def test_without_its_data_a_notebook_says_so_and_goes_on(
     page: Page,
