@@ -32,6 +32,7 @@ ENCODER_DROPOUT = 0.1  # of the recurrent encoders of one modality; the joint on
 LSTM_LAYERS = 2
 HEAD_HIDDEN = 128
 DRAW_BITS = 16  # random ones that decide on one value of the map
+WINDOWS_IN_CACHE = 2  # whose maps are made together: fewer, and two threads wait for each other
 VALUES_A_DRAW = 64 // DRAW_BITS  # the generator makes 64 bits as quickly as 16
 
 
@@ -205,8 +206,8 @@ def correlate(keys: Tensor, query: Tensor, values: Tensor, dropout: float) -> Te
 
     The map is d x 2d for each window, by far the largest tensor of these models. Written as four
     operations it goes through memory a dozen times, and drawing its dropout takes longer than its
-    matrix products. Here it is made, squashed, thinned out and read a window at a time, while the
-    processor's cache holds it. Sixteen random bits decide on each of its values, so that the
+    matrix products. Here it is made, squashed, thinned out and read two windows at a time, while
+    the processor's cache holds it. Sixteen random bits decide on each of its values, so that the
     probability is rounded to a multiple of 2^-16; what is kept is scaled by the rounded one.
 
     Args:
@@ -222,7 +223,7 @@ def correlate(keys: Tensor, query: Tensor, values: Tensor, dropout: float) -> Te
 
 
 class Draws:
-    """Sixteen random bits for each value of a map, window by window, and the same ones again.
+    """Sixteen random bits for each value of a map, part by part, and the same ones again.
 
     Keeping them would take longer than drawing them twice: finding new memory is what is slow.
 
@@ -239,13 +240,14 @@ class Draws:
         self.least = dropped - steps // 2  # that is kept
         self.kept = 1.0 - dropped / steps  # its probability
 
-    def thin_out(self, s: Tensor, keep: Tensor) -> None:
-        """Set what is dropped of ``s`` to 0, in place; ``keep`` is room for 0 and 1, like ``s``."""
+    def thin_out(self, s: Tensor) -> None:
+        """Set what is dropped of ``s`` to 0, in place."""
         count = math.ceil(s.numel() / VALUES_A_DRAW)
         bits = torch.empty(count, dtype=torch.int64, device=s.device)
         bits.random_(-(2**63), None, generator=self.generator)
         drawn = bits.view(torch.int16)[: s.numel()].view_as(s)
-        s.mul_(torch.ge(drawn, self.least, out=keep))
+        # As numbers, not as truth values: products of one kind are several times faster.
+        s.mul_(torch.ge(drawn, self.least, out=torch.empty_like(s)))
 
 
 class _Correlate(torch.autograd.Function):
@@ -257,10 +259,10 @@ class _Correlate(torch.autograd.Function):
         keys, values = keys * ctx.scale, values / draws.kept  # instead of the map
         s = keys.new_empty(*keys.shape[:2], query.shape[-1])  # (B, d, 2d)
         mixed = torch.empty_like(query)
-        for part, keep in _parts(s):
+        for part in _parts(s):
             torch.bmm(keys[part], query[part], out=s[part]).tanh_()
             if dropout:
-                draws.thin_out(s[part], keep)
+                draws.thin_out(s[part])
             torch.bmm(values[part], s[part], out=mixed[part])
         ctx.save_for_backward(keys, query, values, s)
         return mixed
@@ -271,23 +273,22 @@ class _Correlate(torch.autograd.Function):
         keys, query, values, s = ctx.saved_tensors
         draws = Draws(ctx.seed, ctx.dropout, keys.device)
         d_keys, d_query, d_values = map(torch.empty_like, (keys, query, values))
-        for part, keep in _parts(s):
+        for part in _parts(s):
             torch.bmm(d_mixed[part], s[part].mT, out=d_values[part])
             d_z = values[part].mT @ d_mixed[part]  # (b, d, 2d)
             torch.ops.aten.tanh_backward.grad_input(d_z, s[part], grad_input=d_z)
             if ctx.dropout:
-                draws.thin_out(d_z, keep)
+                draws.thin_out(d_z)
             torch.bmm(d_z, query[part].mT, out=d_keys[part])
             torch.bmm(keys[part].mT, d_z, out=d_query[part])
         return d_keys * ctx.scale, d_query, d_values / draws.kept, None
 
 
-def _parts(s: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """A window at a time on a CPU, all at once elsewhere, with room for the part's mask."""
-    size = 1 if s.device.type == "cpu" else len(s)
-    keep = torch.empty_like(s[:size])
+def _parts(s: Tensor) -> Iterator[slice]:
+    """A few windows at a time on a CPU, all at once elsewhere."""
+    size = WINDOWS_IN_CACHE if s.device.type == "cpu" else len(s)
     for start in range(0, len(s), size):
-        yield slice(start, start + size), keep
+        yield slice(start, start + size)
 
 
 class ReleasedModel(nn.Module):

@@ -17,6 +17,7 @@ from iaca.evaluation import predict
 from iaca.models.regressor import count_parameters
 from iaca.models.released import (
     BLOCKS,
+    WINDOWS_IN_CACHE,
     AudioGuidedAttention,
     Draws,
     JointAttention,
@@ -270,11 +271,11 @@ def operands(d: int = D) -> list[Tensor]:
 
 
 def masks(windows: int, shape: tuple[int, ...], dropout: float, seed: int) -> Tensor:
-    """What is kept, as 0 and 1, drawn a window at a time."""
+    """What is kept, as 0 and 1, drawn a part at a time."""
     drawn = Draws(seed, dropout, torch.device("cpu"))
     kept = torch.ones(windows, *shape, dtype=torch.float64)
-    for window in kept:
-        drawn.thin_out(window, torch.empty_like(window))
+    for part in kept.split(WINDOWS_IN_CACHE):
+        drawn.thin_out(part)
     return kept
 
 
