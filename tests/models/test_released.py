@@ -302,6 +302,21 @@ def test_the_map_and_its_gradients_are_those_of_the_plain_formula(d: int, dropou
         torch.testing.assert_close(one, other)
 
 
+def test_half_precision_is_close() -> None:
+    exact = [x.detach().requires_grad_() for x in operands()]
+    halved = [x.detach().bfloat16().requires_grad_() for x in exact]
+    results = []
+    for inputs in (exact, halved):
+        torch.manual_seed(2)
+        mixed = correlate(*inputs, 0.6)
+        mixed.square().sum().backward()
+        assert mixed.dtype == inputs[0].dtype
+        results.append([mixed, *(x.grad for x in inputs)])
+    for one, other in zip(*results, strict=True):
+        assert one is not None and other is not None
+        assert (one - other).abs().max() < 0.05 * one.abs().max()
+
+
 def test_the_gradient_passes_where_the_map_is_exactly_zero() -> None:
     keys, query, values = operands()
     with torch.no_grad():
