@@ -1,0 +1,98 @@
+"""The sound that belongs to a clip, and its log-mel spectrogram.
+
+The constants are those of the baselines' released preprocessing. One thing differs: every clip's
+sound has the same length, whatever the frame rate, so that no feature depends on the batch.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from iaca.extraction.video import SAMPLE_RATE
+
+CLIP_SAMPLES = 45_599  # 1.034 s: the 31 intervals of a clip at 30 frames a second, and a little
+N_FFT = 1024  # samples
+WINDOW_SAMPLES = 882  # 20 ms
+HOP_LENGTH = 441  # samples, 10 ms
+N_MELS = 64
+POWER_FLOOR = 1e-10  # -100 dB
+TOP_DB = 80.0  # below the clip's own loudest cell
+MEAN_DB, SCALE_DB = -14.8, 19.895  # the released code's normalisation
+
+
+class AudioTrack:
+    """A decoded sound track on disk, read clip by clip.
+
+    Args:
+        file: raw float32 samples, mono at 44.1 kHz.
+        start: seconds from the first video frame to the first sample.
+    """
+
+    def __init__(self, file: Path, start: float) -> None:
+        self.file = file
+        self.start = start
+        self.samples = file.stat().st_size // 4
+
+    def clips(self, times: np.ndarray) -> np.ndarray:
+        """The sound before each clip's last frame.
+
+        Args:
+            times: ``(B,)`` seconds from the first video frame, increasing.
+
+        Returns:
+            ``(B, 45599)`` float32; zero where the track has not begun, or has ended.
+        """
+        stops = np.rint((np.asarray(times) - self.start) * SAMPLE_RATE).astype(np.int64)
+        clips = np.zeros((len(stops), CLIP_SAMPLES), dtype=np.float32)
+        first = min(max(0, int(stops[0]) - CLIP_SAMPLES), self.samples)
+        last = max(first, min(int(stops[-1]), self.samples))
+        with self.file.open("rb") as file:
+            file.seek(4 * first)
+            region = np.fromfile(file, dtype="<f4", count=last - first)
+        for clip, stop in zip(clips, stops, strict=True):
+            begin = stop - CLIP_SAMPLES
+            lower, upper = max(begin, first), min(stop, last)
+            if lower < upper:
+                clip[lower - begin : upper - begin] = region[lower - first : upper - first]
+        return clips
+
+
+class LogMel(nn.Module):
+    """Log-mel spectrograms: ``(B, 45599)`` samples to ``(B, 1, 64, 104)``.
+
+    Power spectrogram (Hann window of 20 ms every 10 ms, FFT of 1024 samples, frames centred with
+    reflection), 64 HTK mel bands without area normalisation, decibels cut 80 below the clip's
+    loudest cell, then (x + 14.8) / 19.895. Silence is -4.28 everywhere.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self) -> None:
+        import librosa  # slow to import
+
+        super().__init__()
+        filters = librosa.filters.mel(
+            sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, htk=True, norm=None
+        )
+        self.register_buffer("filters", torch.from_numpy(filters).float())  # (64, 513)
+        self.register_buffer("window", torch.hann_window(WINDOW_SAMPLES))
+
+    def forward(self, samples: Tensor) -> Tensor:
+        spectrum = torch.stft(
+            samples,
+            N_FFT,
+            HOP_LENGTH,
+            WINDOW_SAMPLES,
+            self.window,
+            center=True,
+            pad_mode="reflect",
+            return_complex=True,
+        )  # (B, 513, 104)
+        power = spectrum.real.square() + spectrum.imag.square()
+        decibels = 10.0 * (self.filters @ power).clamp(min=POWER_FLOOR).log10()
+        floor = decibels.amax(dim=(1, 2), keepdim=True) - TOP_DB
+        decibels = torch.maximum(decibels, floor)
+        return ((decibels - MEAN_DB) / SCALE_DB).unsqueeze(1)

@@ -1,0 +1,270 @@
+"""Open a media file safely; read its timeline and sound in one pass, its pictures in another.
+
+Runs in a child process (`iaca.extraction.decoding`) and imports no torch, so that a child starts
+quickly. Files are opened as Python files and with a list of container formats: nothing in a file
+can make the decoder open another one, or an address.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from PIL import Image
+
+from iaca.files import DataError
+
+SIDE = 112  # pixels, what the visual backbones were trained on
+SAMPLE_RATE = 44_100  # Hz
+MAX_PIXELS = 4096 * 2304  # a picture
+MAX_SECONDS = 2 * 60 * 60.0
+MAX_CROP_PIXELS = 2048 * 2048
+CHUNK = 64  # frames handed on at a time
+TRUNCATION_FRAMES = 8  # fewer than declared that are still no truncation: edit lists
+TRUNCATION_SECONDS = 1.0
+PULSE = 2000  # packets between two signs of life
+_FORMATS = "mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,flv,asf"
+_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
+
+
+class Timeline(NamedTuple):
+    """What one pass over a file tells.
+
+    Attributes:
+        times: ``(N,)`` seconds from the first frame, increasing: when each frame is shown.
+        frame_rate: frames a second, as the file says, or as the times do.
+        samples: of the sound, mono at 44.1 kHz; 0 without a sound stream.
+        audio_start: seconds from the first frame to the first sample; negative if sound begins
+            first.
+        has_audio: whether there is a sound stream.
+    """
+
+    times: np.ndarray
+    frame_rate: float
+    samples: int
+    audio_start: float
+    has_audio: bool
+
+
+class Chunk(NamedTuple):
+    """Consecutive frames: ``(n, 112, 112, 3)`` uint8, ``(n,)`` whether there is one, seconds."""
+
+    frames: np.ndarray
+    present: np.ndarray
+    times: np.ndarray
+
+
+def check_regular(path: Path | str) -> None:
+    """Raise `DataError` unless the path is a regular file with something in it, say no device."""
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        raise DataError(f"{path}: no such file ({error.strerror})") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"{path}: not a regular file")
+    if found.st_size == 0:
+        raise DataError(f"{path}: empty")
+    if not os.access(path, os.R_OK):
+        raise DataError(f"{path}: may not be read")
+
+
+def read_timeline(
+    path: Path | str, sound: Path | str, pulse: Callable[[], None] = lambda: None
+) -> Timeline:
+    """Read when each frame is shown, and decode the sound to a file.
+
+    Args:
+        path: the video.
+        sound: where the sound is written: raw float32 samples, mono, 44.1 kHz, from the stream's
+            first sample on.
+        pulse: called now and then, to show that something is happening.
+
+    Raises:
+        DataError: not a regular file or not a video; no video stream; no frames; truncated or
+            damaged; larger or longer than the limits.
+    """
+    with _opened(path) as container, Path(sound).open("wb") as file:
+        video = container.streams.video[0]
+        audio = next(iter(container.streams.audio), None)
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        shown: list[int] = []
+        timed = True
+        samples, audio_start = 0, None
+        streams = [video] if audio is None else [video, audio]
+        for number, packet in enumerate(container.demux(streams)):
+            if number % PULSE == 0:
+                pulse()
+            if packet.is_corrupt:
+                raise DataError(f"{path}: truncated or damaged after frame {len(shown)}")
+            if packet.stream.index == video.index:
+                if packet.size and not packet.is_discard:
+                    timed = timed and packet.pts is not None
+                    shown.append(packet.pts if packet.pts is not None else 0)
+                continue
+            for frame in packet.decode():
+                if not isinstance(frame, av.AudioFrame):
+                    continue
+                if audio_start is None:
+                    audio_start = float(frame.time or 0.0)
+                samples += _write(file, resampler.resample(frame))
+                if samples > MAX_SECONDS * SAMPLE_RATE:
+                    raise DataError(f"{path}: longer than {MAX_SECONDS:g} s")
+        if audio_start is not None:
+            samples += _write(file, resampler.resample(None))
+        if not shown:
+            raise DataError(f"{path}: the video stream has no frames")
+        unit = float(video.time_base or 0)
+        rate = float(video.average_rate or video.guessed_rate or 0)
+        if timed:
+            times = np.sort(np.asarray(shown, dtype=np.float64)) * unit
+        elif rate:
+            times = np.arange(len(shown)) / rate + float((video.start_time or 0) * unit)
+        else:
+            raise DataError(f"{path}: neither frame times nor a frame rate")
+        seconds = times[-1] - times[0]
+        if seconds > MAX_SECONDS:
+            raise DataError(f"{path}: {seconds:g} s long, expected {MAX_SECONDS:g} s at most")
+        _check_whole(path, container, len(shown), float(times[-1]), samples)
+    if not rate:
+        rate = (len(times) - 1) / seconds if seconds else 1.0
+    return Timeline(
+        times=times - times[0],
+        frame_rate=rate,
+        samples=samples,
+        audio_start=(audio_start or 0.0) - float(times[0]),
+        has_audio=audio is not None,
+    )
+
+
+def read_pictures(path: Path | str, timeline: Timeline, threads: int = 1) -> Iterator[Chunk]:
+    """Decode a video's frames, once each: the middle square, made 112 x 112.
+
+    Raises:
+        DataError: damaged data, or a frame beyond the limits.
+    """
+    count = len(timeline.times)
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = threads
+        held: list[np.ndarray] = []
+        done = 0
+        for frame in container.decode(stream):
+            if done + len(held) == count:
+                break  # more pictures than packets: fields; their times are unknown
+            held.append(_square(path, frame))
+            if len(held) == CHUNK:
+                yield _whole(held, timeline.times[done : done + CHUNK])
+                done, held = done + CHUNK, []
+        if held:
+            yield _whole(held, timeline.times[done : done + len(held)])
+        if count - done - len(held) > TRUNCATION_FRAMES:
+            raise DataError(
+                f"{path}: {done + len(held)} of {count} frames could be decoded; truncated or "
+                "damaged"
+            )
+
+
+def read_crops(
+    crops: Mapping[int, str], timeline: Timeline, complain: Callable[[str], None]
+) -> Iterator[Chunk]:
+    """Read face crops by frame; a crop that cannot be read is complained about and left out."""
+    count = len(timeline.times)
+    for start in range(0, count, CHUNK):
+        times = timeline.times[start : start + CHUNK]
+        frames = np.zeros((len(times), SIDE, SIDE, 3), dtype=np.uint8)
+        present = np.zeros(len(times), dtype=bool)
+        for offset in range(len(times)):
+            file = crops.get(start + offset)
+            if file is None:
+                continue
+            try:
+                frames[offset] = _read_crop(file)
+                present[offset] = True
+            except DataError as error:
+                complain(str(error))
+        yield Chunk(frames, present, times)
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[InputContainer]:
+    check_regular(path)
+    with Path(path).open("rb") as file:
+        try:
+            with av.open(file, "r", options=_OPTIONS) as container:
+                if not container.streams.video:
+                    raise DataError(f"{path}: no video stream")
+                _check_size(path, container.streams.video[0])
+                yield container
+        except av.FFmpegError as error:
+            raise DataError(
+                f"{path}: cannot be decoded, truncated or no video ({error.strerror})"
+            ) from error
+
+
+def _check_size(path: Path | str, picture: av.VideoStream | VideoFrame) -> None:
+    if not 0 < picture.width * picture.height <= MAX_PIXELS:
+        raise DataError(
+            f"{path}: pictures of {picture.width} x {picture.height}, expected 1 to {MAX_PIXELS} "
+            "pixels"
+        )
+
+
+def _check_whole(
+    path: Path | str, container: InputContainer, frames: int, last: float, samples: int
+) -> None:
+    """Compare what is there with what the file's header declares, where it declares anything."""
+    declared = container.streams.video[0].frames
+    if declared - frames > TRUNCATION_FRAMES:
+        raise DataError(f"{path}: truncated, {frames} frames of the {declared} it declares")
+    if not declared and container.duration is not None:
+        expected = container.duration / av.time_base
+        found = max(last, samples / SAMPLE_RATE)
+        if expected - found > TRUNCATION_SECONDS:
+            raise DataError(f"{path}: truncated, {found:.1f} s of the {expected:.1f} s it declares")
+
+
+def _write(file: BinaryIO, frames: list[av.AudioFrame]) -> int:
+    samples = [frame.to_ndarray().reshape(-1) for frame in frames]
+    for part in samples:
+        file.write(part.astype("<f4").tobytes())
+    return sum(len(part) for part in samples)
+
+
+def _square(path: Path | str, frame: VideoFrame) -> np.ndarray:
+    _check_size(path, frame)
+    scale = SIDE / min(frame.width, frame.height)
+    width = max(SIDE, round(frame.width * scale))
+    height = max(SIDE, round(frame.height * scale))
+    picture = frame.reformat(
+        width=width, height=height, format="rgb24", interpolation="AREA"
+    ).to_ndarray()
+    top, left = (height - SIDE) // 2, (width - SIDE) // 2
+    return picture[top : top + SIDE, left : left + SIDE]
+
+
+def _whole(frames: list[np.ndarray], times: np.ndarray) -> Chunk:
+    return Chunk(np.stack(frames), np.ones(len(frames), dtype=bool), times)
+
+
+def _read_crop(file: str) -> np.ndarray:
+    try:
+        with Path(file).open("rb") as handle, Image.open(handle, formats=["JPEG"]) as image:
+            if image.width * image.height > MAX_CROP_PIXELS:
+                raise DataError(
+                    f"{file}: {image.width} x {image.height}, expected {SIDE} x {SIDE} or about"
+                )
+            picture = image.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{file}: unreadable crop ({error})") from error
+    if picture.size != (SIDE, SIDE):
+        picture = picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return np.asarray(picture)
