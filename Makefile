@@ -52,5 +52,7 @@ $(READY): pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; PYTHON=path names one." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c requirements.lock torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	$(BIN)/pip install --quiet -c requirements.lock -e '.[book,cluster,test]'
+	# torchvision should be built for the same CUDA; where that index lacks it, the next line gets it.
+	-$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --no-deps -c requirements.lock torchvision --index-url $(TORCH_INDEX))
+	$(BIN)/pip install --quiet -c requirements.lock -e '.[book,cluster,media,test]'
 	@touch $@

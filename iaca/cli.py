@@ -1,4 +1,4 @@
-"""The command line: ``iaca data list | show | fetch | verify | import``, ``sweep``, ``submit``.
+"""The command line: ``iaca data list | show | fetch | ...``, ``sweep`` and ``submit``.
 
 Subcommands import what they need when they run, so that ``iaca --help`` answers at once. An error
 in the input is one line on standard error and exit status 2.
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    data = commands.add_parser("data", help="data sets: list, show, fetch, verify, import")
+    data = commands.add_parser("data", help="data sets: list, show, fetch, verify, import, extract")
     actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     action = actions.add_parser("list", help="the data sets and how to get them")
@@ -68,6 +68,47 @@ def _add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     action.add_argument("--invalid", type=float, help="a label that means 'not valid', say -5")
     action.add_argument("--frame-rate", type=float, default=1.0, help="steps a second")
     action.set_defaults(run=_import)
+    _add_extract(actions)
+
+
+def _add_extract(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    action = actions.add_parser(
+        "extract",
+        help="make a recording store of videos: Aff-Wild2, or any folder of them",
+        description="Run frozen backbones over Aff-Wild2, laid out as `iaca data show affwild2` "
+        "says, or over a folder of plain videos. Interrupted, the same command goes on; once "
+        "bad files are mended, it adds them.",
+    )
+    what = action.add_mutually_exclusive_group(required=True)
+    what.add_argument("folder", type=Path, nargs="?", help="Aff-Wild2's folder")
+    what.add_argument("--videos", type=Path, metavar="DIR", help="a folder of plain videos")
+    action.add_argument(
+        "--test-list", type=Path, metavar="FILE", help="Aff-Wild2's test recordings, a name a line"
+    )
+    action.add_argument(
+        "--out", type=Path, help="the store's folder; for Aff-Wild2 _build/private/data/affwild2"
+    )
+    action.add_argument(
+        "--weights",
+        nargs="+",
+        required=True,
+        metavar="WEIGHTS",
+        help="of the visual and the audio backbone, one or two of: pretrained (Kinetics-400, "
+        "ImageNet), a .safetensors or .pt file, random (for tests)",
+    )
+    action.add_argument("--backbone", choices=("r3d_18", "r2plus1d_18"), default="r3d_18")
+    action.add_argument(
+        "--stride", type=int, default=1, help="frames between two rows: 1 (the default) to 32"
+    )
+    action.add_argument("--map", action="store_true", help="keep the 7 x 7 map of the pictures")
+    action.add_argument(
+        "--allow-silent", action="store_true", help="videos without sound are taken as silence"
+    )
+    action.add_argument("--batch-size", type=_positive, default=32, help="clips a forward")
+    action.add_argument("--workers", type=_positive, default=1, help="recordings at a time")
+    action.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    action.add_argument("--timeout", type=float, default=60.0, help="of the decoder, seconds")
+    action.set_defaults(run=_extract)
 
 
 def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -196,6 +237,17 @@ def _submit(options: argparse.Namespace) -> int:
     rows = submit(options.folder, options.store, options.template, options.out)
     print(f"{options.out}: {rows} rows")
     return 0
+
+
+def _extract(options: argparse.Namespace) -> int:
+    try:
+        from iaca.extraction.command import run_extraction
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f"{error.name}: not installed; it comes with the extra 'media': "
+            "pip install -e '.[media]'"
+        ) from error
+    return run_extraction(**{key: value for key, value in vars(options).items() if key != "run"})
 
 
 def _sweep(options: argparse.Namespace) -> int:

@@ -113,3 +113,13 @@ def test_an_interruption_is_no_traceback(
     monkeypatch.setattr("iaca.data.manifest.fetch", interrupted)
     assert main(["data", "fetch", "cremad_votes"]) == 130
     assert capsys.readouterr().err == "iaca: interrupted\n"
+
+
+def test_extract_without_its_extra_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for name in [name for name in sys.modules if name.startswith("iaca.extraction")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
+    assert main(["data", "extract", "folder", "--weights", "random"]) == 2
+    assert "av: not installed; it comes with the extra 'media'" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from iaca.paths import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-INSTALLED_EXTRAS = ("book", "cluster", "test")
+INSTALLED_EXTRAS = ("book", "cluster", "media", "test")
 HEAVY = {"torch", "numpy", "pandas", "sklearn", "matplotlib", "lightning_fabric", "pydantic"}
 # The folders of one user, on Linux, macOS and Windows; spelled so as not to match themselves.
 OWN_FOLDERS = re.compile(

@@ -18,7 +18,7 @@ from iaca.files import DataError, write_text
 from iaca.paths import ROOT
 
 PYTHON = "3.11"  # what requirements.lock was resolved for
-EXTRAS = ("book", "cluster", "test")  # what `make book` and `make test` need
+EXTRAS = ("book", "cluster", "media", "test")  # what `make book` and `make test` need
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)")
 
 

@@ -108,6 +108,14 @@ def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> Recording
             cache / f"{manifest.name}-{short_hash(canonical_json([key, code]))}",
             lambda path: prepare_enjoyment(files, path),
         )
+    if manifest.access == "gated":
+        prepared = cache / manifest.name  # where `iaca data extract` puts it
+        if prepared.is_dir():
+            return RecordingStore(prepared)
+        raise DataError(
+            f"{manifest.name}: {prepared} is missing; make it with `iaca data extract FOLDER`, or "
+            "name the folder of a prepared store in DataConfig(store=...)"
+        )
     raise DataError(
         f"{manifest.name}: the package does not prepare it; name the folder of a prepared store "
         "in the manifest's key `store`, or in DataConfig(store=...)"

@@ -1,6 +1,6 @@
 """Write a recording store: whole or not at all, every recording checked before it is stored."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,22 +58,38 @@ def write_store(
             )
         if not entries:
             raise DataError(f"{path}: no recordings to store")
-        nulls = {
-            "audio": torch.zeros(info.audio_dim) if null_audio is None else null_audio,
-            "visual": torch.zeros(info.visual_dim) if null_visual is None else null_visual,
-        }
-        save_file(
-            {key: value.to(dtype).contiguous() for key, value in nulls.items()},
-            partial / "null.safetensors",
-        )
-        index = {
-            "format": INDEX_FORMAT,
-            "info": asdict(info),
-            "null_sha256": sha256_of(partial / "null.safetensors"),
-            "recordings": entries,
-        }
-        write_json(partial / "index.json", index)
+        write_index(partial, entries, info, null_audio, null_visual, dtype)
     return RecordingStore(path)
+
+
+def write_index(
+    folder: Path,
+    entries: Mapping[str, Any],
+    info: StoreInfo,
+    null_audio: Tensor | None = None,
+    null_visual: Tensor | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Complete a folder whose ``recordings/`` are written: null features, then the index.
+
+    Args:
+        folder: the store's.
+        entries: the fields of each recording's `Entry`, by name.
+        info: as for :func:`write_store`, and so are the others.
+    """
+    nulls = {
+        "audio": torch.zeros(info.audio_dim) if null_audio is None else null_audio,
+        "visual": torch.zeros(info.visual_dim) if null_visual is None else null_visual,
+    }
+    file = folder / "null.safetensors"
+    save_file({key: value.to(dtype).contiguous() for key, value in nulls.items()}, file)
+    index = {
+        "format": INDEX_FORMAT,
+        "info": asdict(info),
+        "null_sha256": sha256_of(file),
+        "recordings": dict(entries),
+    }
+    write_json(folder / "index.json", index)
 
 
 def _check_against(info: StoreInfo, recording: Recording) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from iaca.extraction.audio import CLIP_SAMPLES, AudioTrack, LogMel
-
+pytest.importorskip("av", reason="the extra 'media' is not installed")
 pytest.importorskip("librosa", reason="the extra 'media' is not installed")
+
+from iaca.extraction.audio import CLIP_SAMPLES, AudioTrack, LogMel
 
 RATE = 44_100
 

@@ -1,0 +1,229 @@
+"""The frozen networks: R3D-18 or R(2+1)D-18 on face clips, ResNet-18 on log-mel spectrograms.
+
+Architectures and published weights are torchvision's. Weights come from torchvision's servers,
+from a file, or, only when asked for by name, at random; the store says which.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from types import ModuleType
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from iaca.extraction.audio import CLIP_SAMPLES, LogMel
+from iaca.extraction.clips import CLIP_FRAMES
+from iaca.extraction.video import SIDE
+from iaca.files import DataError, sha256_of
+
+VisualName = Literal["r3d_18", "r2plus1d_18"]
+WIDTH = 512  # features of either backbone
+GRID = 7  # the visual backbone's last map is 7 x 7
+MAP_WIDTH = WIDTH * GRID * GRID
+MEAN = (0.43216, 0.394666, 0.37645)  # of Kinetics-400, by channel
+DEVIATION = (0.22803, 0.22145, 0.216989)
+RANDOM, PRETRAINED = "random", "pretrained"
+RANDOM_SEED = 0
+_SCHEMAS: list[torch.library.Library] = []  # alive as long as torchvision needs them
+
+
+class VisualBackbone(nn.Module):
+    """Clips ``(B, 8, 112, 112, 3)`` uint8 to features ``(B, 512)``, or maps ``(B, 25088)``.
+
+    A map is the last layer's, flattened channel by channel: (c, h, w) of 512 x 7 x 7; the pooled
+    features are its means over h and w.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    trunk: nn.Module
+
+    def __init__(self, name: VisualName, spatial_map: bool = False) -> None:
+        super().__init__()
+        self.trunk = getattr(torchvision().models.video, name)(weights=None)
+        self.trunk.fc = nn.Identity()
+        self.spatial_map = spatial_map
+        if spatial_map:
+            self.trunk.avgpool = nn.Identity()
+        shape = (1, 3, 1, 1, 1)
+        self.register_buffer("mean", 255.0 * torch.tensor(MEAN).view(shape), persistent=False)
+        self.register_buffer(
+            "deviation", 255.0 * torch.tensor(DEVIATION).view(shape), persistent=False
+        )
+
+    @property
+    def width(self) -> int:
+        """Features a clip."""
+        return MAP_WIDTH if self.spatial_map else WIDTH
+
+    def normalise(self, clips: Tensor) -> Tensor:
+        """Pictures as the trunk takes them, ``(B, 3, 8, 112, 112)``."""
+        channels_first = clips.permute(0, 4, 1, 2, 3).to(self.mean.dtype)
+        return channels_first.contiguous().sub_(self.mean).div_(self.deviation)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.trunk(self.normalise(clips))
+
+
+class AudioBackbone(nn.Module):
+    """Sound ``(B, 45599)`` to features ``(B, 512)``: ResNet-18 with one input channel."""
+
+    trunk: nn.Module
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_mel = LogMel()
+        self.trunk = torchvision().models.resnet18(weights=None)
+        self.trunk.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        self.trunk.fc = nn.Identity()
+
+    def forward(self, samples: Tensor) -> Tensor:
+        return self.trunk(self.log_mel(samples))
+
+
+class Backbones(NamedTuple):
+    """Both networks, frozen, and where their weights are from."""
+
+    visual: VisualBackbone
+    audio: AudioBackbone
+    source: dict[str, str]
+
+    @property
+    def device(self) -> torch.device:
+        """Where they compute."""
+        return self.visual.mean.device
+
+    @torch.inference_mode()
+    def null_features(self) -> tuple[Tensor, Tensor]:
+        """Features of silence ``(512,)`` and of a black clip, float32 on the CPU."""
+        silence = torch.zeros(1, CLIP_SAMPLES, device=self.device)
+        shape = (1, CLIP_FRAMES, SIDE, SIDE, 3)
+        black = torch.zeros(shape, dtype=torch.uint8, device=self.device)
+        return self.audio(silence)[0].float().cpu(), self.visual(black)[0].float().cpu()
+
+
+def build_backbones(
+    visual: VisualName = "r3d_18",
+    weights: tuple[str, str] = (PRETRAINED, PRETRAINED),
+    spatial_map: bool = False,
+    device: torch.device | str = "cpu",
+) -> Backbones:
+    """Build both networks and load their weights.
+
+    Args:
+        visual: architecture of the visual backbone.
+        weights: of the visual and of the audio backbone: ``pretrained`` (Kinetics-400, ImageNet),
+            ``random``, or a file of torchvision's names and shapes, ``.safetensors``, ``.pt`` or
+            ``.pth``. ImageNet's first layer takes three channels; their sum takes one.
+        spatial_map: keep the visual backbone's 7 x 7 map.
+        device: where to compute.
+
+    Raises:
+        DataError: weights that cannot be had or do not fit, with the file and the names.
+    """
+    if visual not in get_args(VisualName):
+        raise DataError(f"backbone {visual!r}: expected one of {', '.join(get_args(VisualName))}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(RANDOM_SEED)
+        networks = VisualBackbone(visual, spatial_map), AudioBackbone()
+    source = {"visual_backbone": visual, "audio_backbone": "resnet18"}
+    trunks = (networks[0].trunk, networks[1].trunk)
+    for role, trunk, given in zip(("visual", "audio"), trunks, weights, strict=True):
+        state, source[f"{role}_weights"] = _weights(source[f"{role}_backbone"], given)
+        if state is not None:
+            _load(trunk, state, f"{role} weights {given}")
+    for network in networks:
+        network.requires_grad_(False).eval().to(device)
+    return Backbones(*networks, source)
+
+
+def torchvision() -> ModuleType:
+    """Import torchvision, also a build for CUDA beside a torch for the CPU alone.
+
+    Such a build lacks two operators, on whose absence its import fails. Nothing here calls them;
+    declaring their schemas is enough.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    try:
+        import torchvision
+    except ModuleNotFoundError as error:
+        raise DataError("torchvision: not installed; it comes with the extra 'media'") from error
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "DEF")
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _SCHEMAS.append(library)
+        import torchvision
+    import torchvision.models.video
+
+    return torchvision
+
+
+def _weights(name: str, given: str) -> tuple[Mapping[str, Tensor] | None, str]:
+    """A state dict, or ``None`` to keep the random one, and what to say of it."""
+    if given == RANDOM:
+        return None, f"random, seed {RANDOM_SEED}: these features mean nothing"
+    if given == PRETRAINED:
+        return _published(name)
+    return _from_file(Path(given))
+
+
+def _published(name: str) -> tuple[Mapping[str, Tensor], str]:
+    found = torchvision().models.get_model_weights(name)
+    (weights,) = [entry for entry in found if entry.name in ("KINETICS400_V1", "IMAGENET1K_V1")]
+    try:
+        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"{weights.url}: cannot be had ({error}); name a file with these weights, or 'random'"
+        ) from error
+    return state, f"{weights}, {Path(weights.url).name}"
+
+
+def _from_file(path: Path) -> tuple[Mapping[str, Tensor], str]:
+    if not path.is_file():
+        raise DataError(
+            f"weights {path}: no such file; expected '{PRETRAINED}', '{RANDOM}' or a file"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            state: Any = load_file(path)
+        elif path.suffix in {".pt", ".pth"}:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            raise DataError(f"{path}: expected a file that ends in .safetensors, .pt or .pth")
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise DataError(f"{path}: holds no weights that can be loaded safely ({error})") from error
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise DataError(f"{path}: expected tensors by torchvision's names, found something else")
+    return state, f"{path.name}, sha256 {sha256_of(path)}"
+
+
+def _load(trunk: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Load all but the classifier, which is cut off."""
+    kept = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    wanted = trunk.state_dict()
+    first = kept.get("conv1.weight")
+    if first is not None and first.shape[1] == 3 and "conv1.weight" in wanted:
+        kept["conv1.weight"] = first.sum(dim=1, keepdim=True)  # a grey picture in all channels
+    for problem, names in (
+        ("missing", sorted(set(wanted) - set(kept))),
+        ("not expected", sorted(set(kept) - set(wanted))),
+    ):
+        if names:
+            raise DataError(f"{what}: {len(names)} names {problem}, the first {names[0]!r}")
+    for name, value in kept.items():
+        if value.shape != wanted[name].shape:
+            raise DataError(
+                f"{what}: {name!r} is {tuple(value.shape)}, expected {tuple(wanted[name].shape)}"
+            )
+    trunk.load_state_dict(kept)

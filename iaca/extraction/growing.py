@@ -1,0 +1,244 @@
+"""A recording store that grows recording by recording, in a folder that survives a kill.
+
+While it grows, ``.<name>.growing/`` beside the store's place holds::
+
+    settings.json                    what the features depend on; another choice is refused
+    recordings/<name>.safetensors    whole, or absent
+    done/<name>.json                 its entry in the index, and the input files it was made from
+
+The last step writes the index and renames the folder. ``settings.json`` and ``done/`` stay in the
+finished store, so that recordings that failed can be added later.
+"""
+
+import json
+import os
+import shutil
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from iaca.data.recordings import Entry, RecordingStore, StoreInfo
+from iaca.data.writing import write_index
+from iaca.files import DataError, read_json, sha256_of, sync_folder, write_json
+
+_TYPES = {"int64": "I64", "float32": "F32", "float16": "F16"}  # safetensors' names
+
+
+class GrowingStore:
+    """Recordings that are done, and a place for more; made by :func:`growing_store`."""
+
+    def __init__(self, folder: Path, path: Path, settings: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.path = path
+        self.settings = settings
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the store stands in its place already, with its index."""
+        return self.folder == self.path
+
+    def open_for_more(self) -> None:
+        """Make the folder ready to be added to; a finished store is taken from its place."""
+        growing = _growing(self.path)
+        if self.is_finished:
+            self.folder = self.folder.rename(growing)
+            (growing / "index.json").unlink(missing_ok=True)
+        for name in ("recordings", "done"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / "settings.json", self.settings)
+
+    def is_done(self, name: str, inputs: Sequence[Path]) -> bool:
+        """Whether a recording is there and was made from these files as they are now."""
+        file = self._done(name)
+        if not file.is_file() or not self.file(name).is_file():
+            return False
+        return read_json(file)["inputs"] == fingerprint(inputs)
+
+    def file(self, name: str) -> Path:
+        """Where a recording's arrays are."""
+        return self.folder / "recordings" / f"{name}.safetensors"
+
+    def scratch(self, name: str) -> Path:
+        """A folder for what is needed while a recording is being made; emptied at the next try."""
+        folder = self.folder / "scratch" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def add(
+        self,
+        name: str,
+        made: Path,
+        entry: Mapping[str, Any],
+        inputs: Sequence[Path],
+        problems: Sequence[str] = (),
+    ) -> None:
+        """Take a finished file in.
+
+        Args:
+            name: the recording's.
+            made: its arrays.
+            entry: the fields of its `Entry` without the checksum.
+            inputs: the files it was made from.
+            problems: what was passed over in them.
+        """
+        complete = Entry(**entry, sha256=sha256_of(made))
+        made.replace(self.file(name))
+        write_json(
+            self._done(name),
+            {
+                "entry": asdict(complete),
+                "inputs": fingerprint(inputs),
+                "problems": list(problems),
+            },
+        )
+
+    def discard(self, name: str) -> None:
+        """Forget a recording, made from files that have changed since."""
+        for file in (self._done(name), self.file(name)):
+            file.unlink(missing_ok=True)
+
+    def problems(self) -> dict[str, tuple[str, ...]]:
+        """What was passed over, by recording, where anything was."""
+        found = {name: tuple(done["problems"]) for name, done in self._all_done().items()}
+        return {name: texts for name, texts in found.items() if texts}
+
+    def finish(self, info: StoreInfo, nulls: tuple[Tensor, Tensor]) -> RecordingStore | None:
+        """Write the index, rename the folder, and open the store; ``None`` without recordings."""
+        entries = {name: done["entry"] for name, done in self._all_done().items()}
+        if not entries:
+            return None
+        shutil.rmtree(self.folder / "scratch", ignore_errors=True)
+        write_index(self.folder, entries, info, *nulls)
+        sync_folder(self.folder)
+        self.folder = self.folder.rename(self.path)
+        return RecordingStore(self.path)
+
+    def _done(self, name: str) -> Path:
+        return self.folder / "done" / f"{name}.json"
+
+    def _all_done(self) -> dict[str, Any]:
+        return {file.stem: read_json(file) for file in sorted(self.folder.glob("done/*.json"))}
+
+
+@contextmanager
+def growing_store(path: Path, settings: Mapping[str, Any]) -> Iterator[GrowingStore]:
+    """Begin a store at ``path``, or go on with one that an earlier call left unfinished.
+
+    A finished store with the same settings can be taken up again, to add to it. Nothing is
+    written before :meth:`GrowingStore.open_for_more`.
+
+    Raises:
+        DataError: another process is at it; what is there has other settings, or was made by
+            something else.
+    """
+    folder = _growing(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0).acquire()
+    except Timeout as error:
+        raise DataError(f"{path}: another process is writing this store") from error
+    with lock:
+        settings = json.loads(json.dumps(settings))  # as it will be read
+        for there in (path, folder):
+            if there.exists():
+                _check_settings(there, settings)
+        yield GrowingStore(path if path.exists() else folder, path, settings)
+
+
+def _growing(path: Path) -> Path:
+    return path.with_name(f".{path.name}.growing")
+
+
+def fingerprint(inputs: Sequence[Path]) -> dict[str, list[int]]:
+    """Size and time of change of each file: another one is another input."""
+    found = {file.name: file.stat() for file in inputs if file.exists()}
+    return {name: [status.st_size, status.st_mtime_ns] for name, status in sorted(found.items())}
+
+
+def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    file = folder / "settings.json"
+    if not file.exists():
+        if any(folder.iterdir()):
+            raise DataError(f"{folder}: exists already, and is no store made by extraction")
+        return
+    found = read_json(file)
+    for key in sorted({*found, *settings}):
+        if found.get(key) != settings.get(key):
+            raise DataError(
+                f"{file}: key {key!r}: was made with {found.get(key)!r}, now asked for "
+                f"{settings.get(key)!r}; name another store, or remove this one"
+            )
+
+
+class RowWriter:
+    """Collects a recording's rows on disk, so that memory does not grow with its length."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.name = name
+        self.rows = 0
+        self.widths: dict[str, int] = {}
+
+    def append(self, **features: Tensor) -> None:
+        """Add rows ``(n, d)`` of each modality, stored as float16.
+
+        Raises:
+            DataError: naming the row, on a value that is not finite in float16.
+        """
+        for modality, values in features.items():
+            stored = values.to(torch.float16).cpu()
+            bad = (~torch.isfinite(stored)).any(dim=1).nonzero()
+            if len(bad):
+                raise DataError(
+                    f"recording {self.name!r}, row {self.rows + int(bad[0])}: {modality} features "
+                    "are not finite in float16"
+                )
+            self.widths[modality] = stored.shape[1]
+            with self._part(modality).open("ab") as file:
+                file.write(stored.contiguous().numpy().tobytes())
+        self.rows += len(stored)
+
+    def finish(self, labels: np.ndarray, end_frame: np.ndarray) -> Path:
+        """Put the parts together as one safetensors file, copying piece by piece."""
+        small: dict[str, np.ndarray] = {
+            "end_frame": end_frame.astype(np.int64),
+            "labels": labels.astype(np.float32),
+        }
+        header: dict[str, Any] = {}
+        offset = 0
+        shapes: list[tuple[str, str, tuple[int, ...]]]
+        shapes = [(key, str(value.dtype), value.shape) for key, value in small.items()]
+        shapes += [(key, "float16", (self.rows, self.widths[key])) for key in sorted(self.widths)]
+        for key, dtype, shape in shapes:
+            size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+            header[key] = {
+                "dtype": _TYPES[dtype],
+                "shape": list(shape),
+                "data_offsets": [offset, offset + size],
+            }
+            offset += size
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)  # the format wants the data aligned
+        target = self.folder / "recording.safetensors"
+        with target.open("wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text)
+            for array in small.values():
+                file.write(np.ascontiguousarray(array).tobytes())
+            for modality in sorted(self.widths):
+                with self._part(modality).open("rb") as part:
+                    shutil.copyfileobj(part, file)
+            file.flush()
+            os.fsync(file.fileno())
+        return target
+
+    def _part(self, modality: str) -> Path:
+        return self.folder / f"{modality}.f16"

@@ -1,0 +1,118 @@
+"""The command `iaca data extract`: what it prints, where it writes, and its exit status."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("av", reason="the extra 'media' is not installed")
+
+from media import stand_ins, tone, write_miniature, write_video
+
+from iaca.cli import main
+from iaca.data.recordings import RecordingStore
+from iaca.extraction import command, pipeline
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_miniature(tmp_path_factory.mktemp("affwild2"))
+
+
+def test_aff_wild2_goes_below_private_with_its_notice(
+    miniature: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
+    monkeypatch.setattr(command, "BUILD", tmp_path / "_build")
+    listed = ["--test-list", str(miniature / "test.txt")]
+    arguments = ["data", "extract", str(miniature), "--weights", "random", "--stride", "32"]
+    assert main([*arguments, *listed]) == 0
+    printed = capsys.readouterr()
+    assert "7 recordings; videos: 3 train, 2 validation, 1 test" in printed.out
+    assert "7 recordings in the store, 7 made now; 0 failed" in printed.out
+    assert "Do not publish" in printed.out
+    for warning in ("train: found 3 videos, the manifest expects 360", "test: found 1 videos"):
+        assert f"iaca: warning: {warning}" in printed.err
+    store = RecordingStore(tmp_path / "_build" / "private" / "data" / "affwild2")
+    assert "Do not publish" in store.info.source["notice"]
+    assert store.info.source["random_weights"].startswith("yes")
+    assert str(miniature) not in str(store.info)
+
+
+def test_a_failed_recording_is_status_1(
+    miniature: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
+    root = Path(shutil.copytree(miniature, tmp_path / "copy"))
+    (root / "videos" / "4.mov").write_text("no video")
+    out = str(tmp_path / "store")
+    arguments = ["data", "extract", str(root), "--weights", "random", "--stride", "32"]
+    assert main([*arguments, "--out", out]) == 1
+    assert "failed: 4: " in capsys.readouterr().out
+    assert len(RecordingStore(out)) == 5  # without a list, no test recordings
+
+
+def test_gated_data_are_not_written_into_the_project(
+    miniature: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(command, "BUILD", tmp_path / "_build")
+    arguments = ["data", "extract", str(miniature), "--weights", "random"]
+    assert main([*arguments, "--out", str(tmp_path / "features")]) == 2
+    assert "gated data belong below" in capsys.readouterr().err
+    assert not (tmp_path / "features").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--videos", "v", "--weights", "random"], "--videos: expected --out beside it"),
+        (["--videos", "v", "--weights", "a", "b", "c", "--out", "s"], "--weights: found a b c"),
+        (["--videos", "v", "--weights", "x.pt", "--out", "s"], "--weights: found x.pt, expected"),
+        (["--videos", "absent", "--weights", "random", "--out", "s"], "absent: no such folder"),
+        (["absent", "--weights", "random"], "the folder Train_Set is missing"),
+    ],
+)
+def test_bad_options_are_one_line_and_status_2(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["data", "extract", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("backbone", ["r3d_18", "r2plus1d_18"])
+def test_plain_videos_through_the_real_networks(
+    tmp_path: Path, backbone: str, capsys: pytest.CaptureFixture[str]
+):
+    """One clip each, of the same sound and of other pictures."""
+    sound = tone(3.0)
+    write_video(tmp_path / "videos" / "a.mkv", 40, 25, sound)
+    write_video(tmp_path / "videos" / "b.mkv", 34, 25, sound)
+    out = tmp_path / "store"
+    options = ["--weights", "random", "--stride", "32", "--backbone", backbone]
+    assert (
+        main(["data", "extract", "--videos", str(tmp_path / "videos"), "--out", str(out), *options])
+        == 0
+    )
+    store = RecordingStore(out)
+    store.verify()
+    assert store.info.source["visual_backbone"] == backbone
+    assert (store.info.audio_dim, store.info.visual_dim) == (512, 512)
+    a, b = store["a"], store["b"]
+    assert len(a) == len(b) == 1
+    assert torch.equal(a.audio, b.audio)
+    null_audio, null_visual = store.null_features
+    assert not torch.allclose(a.audio[0], null_audio, atol=1e-2)
+    assert not torch.allclose(a.visual[0], null_visual, atol=1e-2)
