@@ -47,12 +47,12 @@ clean:  ## Remove the built book and every cache; runs and downloaded data stay
 	rm -rf _build/{,private/}{html,html.json,stage,notebooks,book.log} _build/{test,cache,dist}
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 
-# The stamp is written last: an interrupted installation is begun again.
+# The stamp is written last: an interrupted installation is begun again. torchvision should be built
+# for the same CUDA as torch; where TORCH_INDEX lacks it, the last line gets another build.
 $(READY): pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; PYTHON=path names one." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c requirements.lock torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	# torchvision should be built for the same CUDA; where that index lacks it, the next line gets it.
 	-$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --no-deps -c requirements.lock torchvision --index-url $(TORCH_INDEX))
 	$(BIN)/pip install --quiet -c requirements.lock -e '.[book,cluster,media,test]'
 	@touch $@

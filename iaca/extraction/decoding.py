@@ -1,13 +1,18 @@
 """Decode in a child process: a file that hangs or crashes the decoder costs one recording.
 
-What the child sends is JSON and raw bytes, nothing that could run code here.
+The child is a fresh Python that imports no torch and not the caller's script. What it sends is
+JSON and raw bytes, nothing that could run code here.
 """
 
 import json
-import multiprocessing
+import queue
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,6 +30,13 @@ from iaca.extraction.video import (
 from iaca.files import DataError
 
 TIMEOUT = 60.0  # seconds without a sign of life from the child
+_CHILD = """
+import json, sys
+request = json.load(sys.stdin)
+sys.path[:] = request.pop("path")
+from iaca.extraction.decoding import serve
+serve(**request)
+"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,7 @@ def decode(
     crops: Mapping[int, Path] | None = None,
     threads: int = 1,
     timeout: float = TIMEOUT,
+    ahead: int = 2,
 ) -> Iterator[Decoded]:
     """Decode a video in a child process, which is gone when the block ends.
 
@@ -58,35 +71,99 @@ def decode(
         crops: pictures to show instead, by 0-based frame.
         threads: of the video decoder.
         timeout: seconds after which a child that sends nothing is given up.
+        ahead: chunks to hold ready while the caller is busy with earlier ones.
 
     Raises:
         DataError: what is wrong with the file; a child that hangs, or dies.
         OSError: the sound cannot be written, say because the disk is full.
     """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    files = None if crops is None else {frame: str(file) for frame, file in crops.items()}
-    child = context.Process(
-        target=_serve, args=(sender, str(video), str(sound), files, threads), daemon=True
-    )
-    child.start()
-    sender.close()  # so that a child that dies ends the pipe
-    problems: list[str] = []
+    receiver, sender = Pipe(duplex=False)
+    with sender:  # closed here once the child has it: a child that dies then ends the pipe
+        request = {
+            "path": sys.path,
+            "pipe": sender.fileno(),
+            "video": str(video),
+            "sound": str(sound),
+            "crops": None if crops is None else [[n, str(file)] for n, file in crops.items()],
+            "threads": threads,
+        }
+        child = subprocess.Popen(
+            [sys.executable, "-c", _CHILD],
+            stdin=subprocess.PIPE,
+            pass_fds=[sender.fileno()],
+            text=True,
+        )
+    reader: _ReadAhead | None = None
     try:
+        _ask(child, request)
+        problems: list[str] = []
         messages = _messages(receiver, child, video, timeout, problems)
         header = next(messages)
-        payload = receiver.recv_bytes()
-        timeline = Timeline(times=np.frombuffer(payload, dtype=np.float64), **header["timeline"])
-        yield Decoded(timeline, _chunks(messages, receiver), problems)
+        times = np.frombuffer(receiver.recv_bytes(), dtype=np.float64)
+        timeline = Timeline(times=times, **header["timeline"])
+        reader = _ReadAhead(_chunks(messages, receiver), ahead)
+        yield Decoded(timeline, iter(reader), problems)
     finally:
         child.kill()
-        child.join()
+        child.wait()  # whoever reads the pipe now finds its end
+        if reader is not None:
+            reader.close()
         receiver.close()
+
+
+def _ask(child: "subprocess.Popen[str]", request: Mapping[str, Any]) -> None:
+    assert child.stdin is not None
+    try:
+        with child.stdin:
+            json.dump(request, child.stdin)
+    except BrokenPipeError:
+        return  # it has died already, as reading from it will tell
+
+
+class _ReadAhead:
+    """Reads an iterator in a thread, a few items ahead of whoever takes them."""
+
+    def __init__(self, items: Iterator[Chunk], ahead: int) -> None:
+        self.items = items
+        self.ready: queue.Queue[Chunk | BaseException | None] = queue.Queue(max(1, ahead))
+        self.closed = threading.Event()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def __iter__(self) -> Iterator[Chunk]:
+        while True:
+            item = self.ready.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """End the thread; what it has read is lost."""
+        self.closed.set()
+        while self.thread.is_alive():
+            try:
+                self.ready.get(timeout=0.05)  # it may be waiting for room
+            except queue.Empty:
+                continue
+        self.thread.join()
+
+    def _read(self) -> None:
+        last: BaseException | None = None
+        try:
+            for item in self.items:
+                self.ready.put(item)
+                if self.closed.is_set():
+                    return
+        except (DataError, OSError) as error:
+            last = error
+        self.ready.put(last)
 
 
 def _messages(
     receiver: Connection,
-    child: Any,
+    child: "subprocess.Popen[str]",
     video: Path,
     timeout: float,
     problems: list[str],
@@ -98,8 +175,7 @@ def _messages(
                 raise DataError(f"{video}: the decoder has sent nothing for {timeout:g} s")
             message = json.loads(receiver.recv_bytes())
         except (EOFError, ConnectionResetError) as error:
-            child.join()
-            raise DataError(f"{video}: the decoder died (status {child.exitcode})") from error
+            raise DataError(f"{video}: the decoder died (status {child.wait()})") from error
         match message["kind"]:
             case "error":
                 raise DataError(message["text"])
@@ -124,20 +200,16 @@ def _chunks(messages: Iterator[dict[str, Any]], receiver: Connection) -> Iterato
         )
 
 
-def _serve(
-    sender: Connection,
-    video: str,
-    sound: str,
-    crops: Mapping[int, str] | None,
-    threads: int,
-) -> None:
-    """What the child runs."""
+def serve(pipe: int, video: str, sound: str, crops: list[list[Any]] | None, threads: int) -> None:
+    """What the child runs; ``pipe`` is the descriptor that it writes to."""
+    sender = Connection(pipe, readable=False)
 
     def send(kind: str, **content: Any) -> None:
         sender.send_bytes(json.dumps({"kind": kind, **content}).encode())
 
     try:
-        _decode(sender, send, video, sound, crops, threads)
+        files = None if crops is None else {int(frame): str(file) for frame, file in crops}
+        _decode(sender, send, video, sound, files, threads)
         send("end")
     except DataError as error:
         send("error", text=str(error))

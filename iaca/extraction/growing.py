@@ -29,6 +29,8 @@ from iaca.data.recordings import Entry, RecordingStore, StoreInfo
 from iaca.data.writing import write_index
 from iaca.files import DataError, read_json, sha256_of, sync_folder, write_json
 
+# A decoder that is just being started inherits the lock for a moment, and may outlive its parent.
+PATIENCE = 2.0  # seconds
 _TYPES = {"int64": "I64", "float32": "F32", "float16": "F16"}  # safetensors' names
 
 
@@ -143,7 +145,7 @@ def growing_store(path: Path, settings: Mapping[str, Any]) -> Iterator[GrowingSt
     folder = _growing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0).acquire()
+        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=PATIENCE).acquire()
     except Timeout as error:
         raise DataError(f"{path}: another process is writing this store") from error
     with lock:

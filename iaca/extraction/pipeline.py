@@ -41,7 +41,7 @@ from iaca.extraction.clips import CLIP_FRAMES, SLOT, check_stride
 from iaca.extraction.decoding import TIMEOUT, Decoded, decode
 from iaca.extraction.growing import GrowingStore, RowWriter, growing_store
 from iaca.extraction.streaming import Clips, iterate_clips
-from iaca.extraction.video import SAMPLE_RATE
+from iaca.extraction.video import CHUNK, SAMPLE_RATE
 from iaca.files import DataError, check_name, write_json
 
 MAX_LISTED = 3  # problems of one recording that are kept word by word
@@ -214,7 +214,8 @@ class _Job:
         inputs = _inputs(source)
         scratch = self.store.scratch(source.name)
         sound = scratch / "sound.f32"
-        with decode(source.video, sound, crops, timeout=self.timeout) as decoded:
+        ahead = 1 + self.batch_size * self.config.stride // CHUNK  # the next batch's frames
+        with decode(source.video, sound, crops, timeout=self.timeout, ahead=ahead) as decoded:
             frames = len(decoded.timeline.times)
             if source.annotation is not None and annotations is not None:
                 check_length(source.annotation, annotations, frames)
@@ -243,13 +244,19 @@ class _Job:
             decoded.chunks, self.config.stride, self.batch_size, self.backbones.device
         )
         ends: list[np.ndarray] = []
+        computed: tuple[torch.Tensor, torch.Tensor] | None = None
         for clips in batches:
             if self.stopping.is_set():
                 raise _Stopped
-            audio, visual = features(self.backbones, track, clips)
-            writer.append(audio=audio, visual=visual)
+            # A GPU computes this batch while the one before it is written.
+            previous, computed = computed, features(self.backbones, track, clips)
+            if previous is not None:
+                writer.append(audio=previous[0], visual=previous[1])
             ends.append(clips.ends)
             bar.advance(source, (int(clips.ends[-1]) + 1) / len(decoded.timeline.times))
+        if computed is None:
+            raise DataError(f"{source.video}: no frames")
+        writer.append(audio=computed[0], visual=computed[1])
         return np.concatenate(ends)
 
 
