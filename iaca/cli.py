@@ -1,4 +1,4 @@
-"""The command line: ``iaca data list | show | fetch | ...``, ``sweep`` and ``submit``.
+"""The command line: ``iaca data list | show | fetch | ...``, ``sweep``, ``submit``, ``predict``.
 
 Subcommands import what they need when they run, so that ``iaca --help`` answers at once. An error
 in the input is one line on standard error and exit status 2.
@@ -6,7 +6,8 @@ in the input is one line on standard error and exit status 2.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from iaca.files import DataError
@@ -33,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(commands)
     _add_sweep(commands)
     _add_submit(commands)
+    _add_predict(commands)
     return parser
 
 
@@ -160,6 +162,27 @@ def _add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     submit.set_defaults(run=_submit)
 
 
+def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    action = commands.add_parser(
+        "predict",
+        help="a trained run's trace and gates over a video",
+        description="Write trace.csv and trace.png: what a run that was trained on extracted "
+        "features says about a video, clip by clip.",
+    )
+    action.add_argument("video", type=Path)
+    action.add_argument("--run", type=Path, required=True, metavar="DIR", dest="run_folder")
+    action.add_argument(
+        "--weights",
+        nargs=2,
+        metavar=("VISUAL", "AUDIO"),
+        help="of the backbones, where the run's features were made with weights from files",
+    )
+    action.add_argument("--crops", type=Path, metavar="DIR", help="face crops of its frames")
+    action.add_argument("--out", type=Path, help="a folder; by default beside the runs")
+    action.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    action.set_defaults(run=_predict)
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -240,14 +263,39 @@ def _submit(options: argparse.Namespace) -> int:
 
 
 def _extract(options: argparse.Namespace) -> int:
-    try:
+    with _media():
         from iaca.extraction.command import run_extraction
+    return run_extraction(**{key: value for key, value in vars(options).items() if key != "run"})
+
+
+def _predict(options: argparse.Namespace) -> int:
+    with _media():
+        from iaca.prediction import predict_video
+    result = predict_video(
+        options.video,
+        options.run_folder,
+        None if options.weights is None else tuple(options.weights),
+        options.crops,
+        options.out,
+        options.device,
+        progress=sys.stderr.isatty(),
+    )
+    for warning in result.warnings:
+        print(f"iaca: warning: {warning}", file=sys.stderr)
+    print(f"{result.folder}: {len(result.table)} clips, trace.csv and trace.png")
+    return 0
+
+
+@contextmanager
+def _media() -> Iterator[None]:
+    """Say what to install where an import fails for want of it."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise DataError(
             f"{error.name}: not installed; it comes with the extra 'media': "
             "pip install -e '.[media]'"
         ) from error
-    return run_extraction(**{key: value for key, value in vars(options).items() if key != "run"})
 
 
 def _sweep(options: argparse.Namespace) -> int:

@@ -44,6 +44,7 @@ from iaca.extraction.streaming import Clips, iterate_clips
 from iaca.extraction.video import CHUNK, SAMPLE_RATE
 from iaca.files import DataError, check_name, write_json
 
+FACE_CROPS, MIDDLE_SQUARE = "face crops", "middle square of each picture"
 MAX_LISTED = 3  # problems of one recording that are kept word by word
 
 
@@ -158,7 +159,7 @@ def extract(
         labels=HEADER,
         label_range=(LOW, HIGH),
         clip_spacing=spacing,
-        source={**_source_notes(config, backbones), **(notes or {})},
+        source={**_source_notes(config, backbones, sources), **(notes or {})},
     )
     with growing_store(out, {**info.source, "clip_spacing": spacing}) as store:
         pending = [source for source in sources if not store.is_done(source.name, _inputs(source))]
@@ -305,9 +306,13 @@ def _inputs(source: Source) -> list[Path]:
     return [file for file in files if file is not None]
 
 
-def _source_notes(config: ExtractionConfig, backbones: Backbones) -> dict[str, Any]:
+def _source_notes(
+    config: ExtractionConfig, backbones: Backbones, sources: Sequence[Source]
+) -> dict[str, Any]:
+    cropped = all(source.crops is not None for source in sources)
     notes = {
         **backbones.source,
+        "pictures": FACE_CROPS if cropped else MIDDLE_SQUARE,
         "clip": f"{CLIP_FRAMES} of {SLOT} frames, a row every {config.stride}",
         "sound": f"{CLIP_SAMPLES} samples at {SAMPLE_RATE} Hz up to the clip's last frame",
         "visual_features": "7 x 7 map" if config.spatial_map else "average over the 7 x 7 map",

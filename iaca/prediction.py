@@ -1,0 +1,188 @@
+"""A trained run on a video that it has never seen: the trace, the gates, a table and a plot."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from torch import Tensor
+
+from iaca.data.affwild2 import Source
+from iaca.data.loading import DataConfig, open_store
+from iaca.data.manifest import load_manifest
+from iaca.data.recordings import RecordingStore
+from iaca.evaluation import predict
+from iaca.extraction.backbones import PRETRAINED, RANDOM
+from iaca.extraction.clips import SLOT
+from iaca.extraction.pipeline import FACE_CROPS, ExtractionConfig, extract
+from iaca.files import DataError, check_name, read_json, write_text
+from iaca.models.regressor import ModelConfig
+from iaca.runs import Run, RunConfig
+from iaca.training import TrainingConfig
+
+GATE_COLUMNS = {
+    "audio": ("audio_self", "audio_cross"),
+    "visual": ("visual_self", "visual_cross"),
+    "audio_visual": ("audio", "visual", "joint"),
+}
+_COMPARED = ("visual_backbone", "visual_weights", "audio_weights", "visual_features", "clip")
+
+
+class Prediction(NamedTuple):
+    """What a run says about a video.
+
+    Attributes:
+        table: a row a clip: ``frame`` and ``second`` at which it ends, a column a target, and for
+            a gated model seven columns ``gate_...``, see ``GATE_COLUMNS``.
+        warnings: in what the video differs from what the model was trained on.
+        folder: where ``trace.csv`` and ``trace.png`` are.
+    """
+
+    table: pd.DataFrame
+    warnings: tuple[str, ...]
+    folder: Path
+
+
+def load_run(folder: Path | str) -> Run:
+    """Open the folder of a finished run.
+
+    Raises:
+        DataError: it is no run's, or another version of the package wrote it.
+    """
+    folder = Path(folder)
+    identity = read_json(folder / "config.json")
+    try:
+        found = identity["config"]
+        config = RunConfig(
+            DataConfig(**found["data"]),
+            ModelConfig(**found["model"]),
+            TrainingConfig(**found["training"]),
+            found["seed"],
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / 'config.json'}: not a run of this version ({error})") from error
+    return Run(config, folder, read_json(folder / "metrics.json"))
+
+
+def predict_video(
+    video: Path,
+    run_folder: Path,
+    weights: tuple[str, str] | None = None,
+    crops: Path | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    progress: bool = False,
+) -> Prediction:
+    """Extract a video's features as those that a run was trained on, predict, write and draw.
+
+    Args:
+        video: a file.
+        run_folder: ``<output folder>/runs/<key>``; the store it was trained on must be in its
+            place, since it says what the features are.
+        weights: of the backbones. Needed where they came from files.
+        crops: a folder of the face crops of the video's frames; its middle square otherwise.
+        out: where to write; by default ``<output folder>/predictions/<video>``.
+        device: of the backbones, ``auto``, ``cpu`` or ``cuda``.
+        progress: show a bar.
+
+    Raises:
+        DataError: a run that was not trained on extracted features, weights that are not those
+            of its features, or a video that cannot be used.
+    """
+    run = load_run(run_folder)
+    output = Path(run_folder).resolve().parent.parent
+    trained = open_store(run.config.data, load_manifest(run.config.data.manifest), output / "data")
+    config = _extraction_config(trained, weights)
+    name = check_name(video.stem, "video")
+    with tempfile.TemporaryDirectory() as scratch:
+        result = extract(
+            [Source(name, name, video, crops)],
+            Path(scratch) / "store",
+            config,
+            device=device,
+            progress=progress,
+        )
+        if result.store is None:
+            raise DataError(result.failed[name])
+        store = result.store
+        _check_same_features(trained, store)
+        table = _table(run, store, name)
+    folder = out or output / "predictions" / name
+    write_text(folder / "trace.csv", table.to_csv(index=False))
+    _draw(table, trained, name, folder / "trace.png")
+    return Prediction(table, _warnings(trained, store, result.problems.get(name, ())), folder)
+
+
+def _extraction_config(
+    trained: RecordingStore, weights: tuple[str, str] | None
+) -> ExtractionConfig:
+    source = trained.info.source
+    if not all(key in source for key in _COMPARED):
+        raise DataError(
+            f"{trained.path}: its features were not made by `iaca data extract`; they cannot be "
+            "made of a video"
+        )
+    if weights is None:
+        weights = (_named(source["visual_weights"]), _named(source["audio_weights"]))
+    return ExtractionConfig(
+        source["visual_backbone"],
+        weights,
+        stride=SLOT // trained.info.clip_spacing,
+        spatial_map=str(source["visual_features"]).startswith("7 x 7"),
+        allow_silent=True,
+    )
+
+
+def _named(origin: str) -> str:
+    """The word for weights that can be had again without being told where they are."""
+    if origin.startswith(RANDOM):
+        return RANDOM
+    if "_Weights." in origin:
+        return PRETRAINED
+    raise DataError(f"weights {origin}: name the file with --weights VISUAL AUDIO")
+
+
+def _check_same_features(trained: RecordingStore, store: RecordingStore) -> None:
+    for key in _COMPARED:
+        found, expected = store.info.source[key], trained.info.source[key]
+        if found != expected:
+            raise DataError(f"{key}: found {found!r}, the run was trained on {expected!r}")
+
+
+def _warnings(
+    trained: RecordingStore, store: RecordingStore, problems: tuple[str, ...]
+) -> tuple[str, ...]:
+    texts = list(problems)
+    before, now = (each.info.source.get("pictures") for each in (trained, store))
+    if before == FACE_CROPS and now != FACE_CROPS:
+        texts.append(f"the run was trained on {before}; of this video it sees the {now}")
+    if "random_weights" in trained.info.source:
+        texts.append("the backbones' weights are random: these numbers mean nothing")
+    return tuple(texts)
+
+
+def _table(run: Run, store: RecordingStore, name: str) -> pd.DataFrame:
+    traces = predict(run.model(store), store, [name])
+    recording = store[name]
+    columns: dict[str, Any] = {
+        "frame": recording.end_frame.numpy(),
+        "second": recording.end_frame.numpy() / recording.frame_rate,
+    }
+    columns |= _columns(traces.predictions[name], store.info.labels)
+    for gate, found in traces.gates.items():
+        columns |= _columns(found[name], [f"gate_{part}" for part in GATE_COLUMNS[gate]])
+    return pd.DataFrame(columns)
+
+
+def _columns(values: Tensor, names: tuple[str, ...] | list[str]) -> dict[str, Any]:
+    return dict(zip(names, values.numpy().T, strict=True))
+
+
+def _draw(table: pd.DataFrame, trained: RecordingStore, name: str, file: Path) -> None:
+    import matplotlib.pyplot as plt  # with the extra `book`, and slow to import
+
+    from iaca.figures.prediction import video_trace
+
+    figure = video_trace(table, trained.info.labels, trained.info.label_range, name)
+    figure.savefig(file)
+    plt.close(figure)
