@@ -96,13 +96,10 @@ def decode(
     reader: _ReadAhead | None = None
     try:
         _ask(child, request)
-        problems: list[str] = []
-        messages = _messages(receiver, child, video, timeout, problems)
-        header = next(messages)
-        times = np.frombuffer(receiver.recv_bytes(), dtype=np.float64)
-        timeline = Timeline(times=times, **header["timeline"])
-        reader = _ReadAhead(_chunks(messages, receiver), ahead)
-        yield Decoded(timeline, iter(reader), problems)
+        link = _Link(receiver, child, video, timeout)
+        timeline = link.timeline()
+        reader = _ReadAhead(link.chunks(), ahead)
+        yield Decoded(timeline, iter(reader), link.problems)
     finally:
         child.kill()
         child.wait()  # whoever reads the pipe now finds its end
@@ -125,7 +122,7 @@ class _ReadAhead:
 
     def __init__(self, items: Iterator[Chunk], ahead: int) -> None:
         self.items = items
-        self.ready: queue.Queue[Chunk | BaseException | None] = queue.Queue(max(1, ahead))
+        self.ready: queue.Queue[Chunk | Exception | None] = queue.Queue(max(1, ahead))
         self.closed = threading.Event()
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
@@ -135,7 +132,7 @@ class _ReadAhead:
             item = self.ready.get()
             if item is None:
                 return
-            if isinstance(item, BaseException):
+            if isinstance(item, Exception):
                 raise item
             yield item
 
@@ -150,54 +147,75 @@ class _ReadAhead:
         self.thread.join()
 
     def _read(self) -> None:
-        last: BaseException | None = None
+        last: Exception | None = None
         try:
             for item in self.items:
                 self.ready.put(item)
                 if self.closed.is_set():
                     return
-        except (DataError, OSError) as error:
+        except Exception as error:  # whatever it is, it is raised where the items are taken
             last = error
         self.ready.put(last)
 
 
-def _messages(
-    receiver: Connection,
-    child: "subprocess.Popen[str]",
-    video: Path,
-    timeout: float,
-    problems: list[str],
-) -> Iterator[dict[str, Any]]:
-    """The child's messages until it is done; signs of life and complaints are dealt with here."""
-    while True:
+class _Link:
+    """The parent's end of the pipe from a child."""
+
+    def __init__(
+        self, receiver: Connection, child: "subprocess.Popen[str]", video: Path, timeout: float
+    ) -> None:
+        self.receiver = receiver
+        self.child = child
+        self.video = video
+        self.timeout = timeout
+        self.problems: list[str] = []
+
+    def receive(self) -> bytes:
+        """What the child sends next."""
         try:
-            if not receiver.poll(timeout):
-                raise DataError(f"{video}: the decoder has sent nothing for {timeout:g} s")
-            message = json.loads(receiver.recv_bytes())
+            if not self.receiver.poll(self.timeout):
+                raise DataError(
+                    f"{self.video}: the decoder has sent nothing for {self.timeout:g} s"
+                )
+            return self.receiver.recv_bytes()
         except (EOFError, ConnectionResetError) as error:
-            raise DataError(f"{video}: the decoder died (status {child.wait()})") from error
-        match message["kind"]:
-            case "error":
-                raise DataError(message["text"])
-            case "fault":
-                raise OSError(message["text"])
-            case "problem":
-                problems.append(message["text"])
-            case "end":
-                return
-            case "timeline" | "chunk":
-                yield message
+            raise DataError(
+                f"{self.video}: the decoder died (status {self.child.wait()})"
+            ) from error
 
+    def message(self) -> dict[str, Any] | None:
+        """The next message, ``None`` at the end; signs of life and complaints are dealt with."""
+        while True:
+            message = json.loads(self.receive())
+            match message["kind"]:
+                case "error":
+                    raise DataError(message["text"])
+                case "fault":
+                    raise OSError(message["text"])
+                case "problem":
+                    self.problems.append(message["text"])
+                case "timeline" | "chunk":
+                    return message
+                case "end":
+                    return None
 
-def _chunks(messages: Iterator[dict[str, Any]], receiver: Connection) -> Iterator[Chunk]:
-    for message in messages:
-        count = message["frames"]
-        frames = np.frombuffer(receiver.recv_bytes(), dtype=np.uint8)
-        yield Chunk(
-            frames.reshape(count, SIDE, SIDE, 3),
-            np.asarray(message["present"], dtype=bool),
-            np.asarray(message["times"], dtype=np.float64),
-        )
+    def timeline(self) -> Timeline:
+        """The first message."""
+        message = self.message()
+        if message is None:
+            raise DataError(f"{self.video}: the decoder ended without a timeline")
+        times = np.frombuffer(self.receive(), dtype=np.float64)
+        return Timeline(times=times, **message["timeline"])
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The other messages."""
+        while (message := self.message()) is not None:
+            frames = np.frombuffer(self.receive(), dtype=np.uint8)
+            yield Chunk(
+                frames.reshape(message["frames"], SIDE, SIDE, 3),
+                np.asarray(message["present"], dtype=bool),
+                np.asarray(message["times"], dtype=np.float64),
+            )
 
 
 def serve(pipe: int, video: str, sound: str, crops: list[list[Any]] | None, threads: int) -> None:

@@ -10,6 +10,7 @@ pytest.importorskip("av", reason="the extra 'media' is not installed")
 
 from media import grey_frames, tone, write_crops, write_video
 
+from iaca.extraction import decoding
 from iaca.extraction import video as reading
 from iaca.extraction.decoding import decode
 from iaca.extraction.video import CHUNK, Timeline, read_crops, read_pictures, read_timeline
@@ -174,10 +175,48 @@ def test_pictures_and_times_have_limits(tmp_path: Path, monkeypatch: pytest.Monk
         read_timeline(path, tmp_path / "sound")
 
 
-def test_a_decoder_that_hangs_is_given_up(tmp_path: Path):
+def instead(code: str) -> str:
+    """A child that behaves until it is asked to decode pictures, and then runs other code."""
+    return decoding._CHILD.replace(
+        "serve(**request)",
+        "from iaca.extraction import decoding\n"
+        "import os, time\n"
+        f"def pictures(*_):\n    {code}\n"
+        "decoding.read_pictures = pictures\n"
+        "serve(**request)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("time.sleep(60)", r"v\.mp4: the decoder has sent nothing for 3 s"),
+        ("os.abort()", r"v\.mp4: the decoder died \(status -6\)"),
+        ("os._exit(3)", r"v\.mp4: the decoder died \(status 3\)"),
+    ],
+)
+def test_a_decoder_that_hangs_or_crashes_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, complaint: str
+):
     path = write_video(tmp_path / "v.mp4", 5)
-    # Starting a child takes longer than a millisecond: to the parent it looks as if it hung.
-    failing(path, r"v\.mp4: the decoder has sent nothing for 0\.001 s", timeout=0.001)
+    monkeypatch.setattr(decoding, "_CHILD", instead(code))
+    failing(path, complaint, timeout=3)
+
+
+def test_a_decoder_that_never_starts_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = write_video(tmp_path / "v.mp4", 5)
+    monkeypatch.setattr(decoding, "_CHILD", "import time; time.sleep(60)")
+    failing(path, r"v\.mp4: the decoder has sent nothing for 0\.1 s", timeout=0.1)
+
+
+def test_a_block_that_is_left_early_leaves_no_child_behind(tmp_path: Path):
+    path = write_video(tmp_path / "v.mp4", 4 * CHUNK)
+    with decode(path, tmp_path / "sound", ahead=1) as decoded:
+        next(decoded.chunks)
+    children = Path("/proc/self/task").glob("*/children")
+    pids = [pid for file in children for pid in file.read_text().split()]
+    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
+    assert not [command for command in commands if b"iaca.extraction.decoding" in command]
 
 
 def test_a_disk_that_is_full_is_not_the_videos_fault(tmp_path: Path):
