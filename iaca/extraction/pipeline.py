@@ -4,6 +4,7 @@ Recordings are made one by one, or a few at a time, each in a decoding process a
 own that share the backbones. A recording that fails is reported, and the others are made.
 """
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -166,7 +167,9 @@ def extract(
         if store.is_finished and not pending:
             return Extraction(RecordingStore(out), (), {}, store.problems())
         store.open_for_more()
-        job = _Job(store, backbones, config, batch_size, timeout)
+        # On a CPU the networks have the cores; beside a GPU they are for decoding.
+        threads = 1 if device == "cpu" else max(1, (os.cpu_count() or 1) // workers)
+        job = _Job(store, backbones, config, batch_size, timeout, threads)
         bar = _Bar(sources, pending, progress)
         try:
             _run(job, pending, workers, bar)
@@ -189,12 +192,14 @@ class _Job:
         config: ExtractionConfig,
         batch_size: int,
         timeout: float,
+        threads: int,
     ) -> None:
         self.store = store
         self.backbones = backbones
         self.config = config
         self.batch_size = batch_size
         self.timeout = timeout
+        self.threads = threads
         self.stopping = threading.Event()
         self.failed: dict[str, str] = {}
 
@@ -216,7 +221,7 @@ class _Job:
         scratch = self.store.scratch(source.name)
         sound = scratch / "sound.f32"
         ahead = 1 + self.batch_size * self.config.stride // CHUNK  # the next batch's frames
-        with decode(source.video, sound, crops, timeout=self.timeout, ahead=ahead) as decoded:
+        with decode(source.video, sound, crops, self.threads, self.timeout, ahead) as decoded:
             frames = len(decoded.timeline.times)
             if source.annotation is not None and annotations is not None:
                 check_length(source.annotation, annotations, frames)

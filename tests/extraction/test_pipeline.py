@@ -226,7 +226,8 @@ def take_sound_away(root: Path) -> None:
 def take_frames_away(root: Path) -> None:
     import av
 
-    with av.open(str(root / "videos" / "3.mov"), "w") as container:
+    (root / "videos" / "3.mov").unlink()
+    with av.open(str(root / "videos" / "3.mkv"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=44_100)
         stream.layout = "mono"
         video = container.add_stream("mpeg4", rate=25)
@@ -252,7 +253,7 @@ def remove_video(root: Path) -> None:
         (lengthen_annotation, "3.txt, line 22: 23 annotated frames, but the video has 20"),
         (truncate_video, "3.mov: cannot be decoded, truncated or no video"),
         (take_sound_away, "3.mov: no audio stream"),
-        (take_frames_away, "3.mov: "),
+        (take_frames_away, "3.mkv: the video stream has no frames"),
         (remove_crops, "3: no folder of face crops"),
         (remove_video, "3.mp4: no such file"),
     ],
