@@ -131,6 +131,8 @@ def read_timeline(
         if seconds > MAX_SECONDS:
             raise DataError(f"{path}: {seconds:g} s long, expected {MAX_SECONDS:g} s at most")
         _check_whole(path, container, len(shown), float(times[-1]), samples)
+        if container.format.name == "mpeg":
+            _check_last_packet(path, len(shown))
     if not rate:
         rate = (len(times) - 1) / seconds if seconds else 1.0
     return Timeline(
@@ -228,6 +230,27 @@ def _check_whole(
         found = max(last, samples / SAMPLE_RATE)
         if expected - found > TRUNCATION_SECONDS:
             raise DataError(f"{path}: truncated, {found:.1f} s of the {expected:.1f} s it declares")
+
+
+def _check_last_packet(path: Path | str, frames: int) -> None:
+    """Walk an MPEG program stream, which declares no length: its last packet must be whole."""
+    size = Path(path).stat().st_size
+    position = 0
+    with Path(path).open("rb") as file:
+        while position + 14 <= size:
+            file.seek(position)
+            head = file.read(14)
+            if head[:3] != b"\0\0\1":
+                return  # whatever follows is no packet
+            match head[3]:
+                case 0xB9:  # end of the stream
+                    return
+                case 0xBA:  # a pack's header: MPEG-1, or MPEG-2 with stuffing
+                    position += 12 if head[4] >> 4 == 2 else 14 + (head[13] & 7)
+                case _:
+                    position += 6 + int.from_bytes(head[4:6], "big")
+    if position > size:
+        raise DataError(f"{path}: truncated after frame {frames}, its last packet is cut off")
 
 
 def _write(file: BinaryIO, frames: list[av.AudioFrame]) -> int:
