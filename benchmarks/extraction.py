@@ -211,22 +211,23 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=512)
     parser.add_argument("--stride", type=int, default=16)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=5, help="0 measures memory alone")
     parser.add_argument("--lengths", type=int, nargs="*", default=[1000, 4000, 16000])
     parser.add_argument("--memory-stride", type=int, default=32)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(f"{machine(options.device)}, {options.threads} threads\n")
     work = Work(options.backbone, options.stride, options.batch, options.device)
-    print(
-        f"{options.backbone}, {options.frames} frames of {SIZE[0]} x {SIZE[1]}, a row every "
-        f"{work.stride}, batches of {work.batch}; {options.turns} turns\n"
-    )
-    print(speed_table(options.frames, options.turns, work))
+    if options.turns:
+        print(
+            f"{options.backbone}, {options.frames} frames of {SIZE[0]} x {SIZE[1]}, a row every "
+            f"{work.stride}, batches of {work.batch}; {options.turns} turns\n"
+        )
+        print(speed_table(options.frames, options.turns, work))
+        print("\nMedians, quartiles in brackets.")
     wide = work._replace(stride=options.memory_stride)
     print(f"\nPeak memory, a row every {wide.stride}\n")
     print(memory_table(options.lengths, wide, options.threads))
-    print(f"\nMedians, quartiles in brackets, of {options.turns} turns; memory once.")
 
 
 if __name__ == "__main__":

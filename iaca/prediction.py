@@ -8,17 +8,15 @@ import pandas as pd
 from torch import Tensor
 
 from iaca.data.affwild2 import Source
-from iaca.data.loading import DataConfig, open_store
+from iaca.data.loading import open_store
 from iaca.data.manifest import load_manifest
 from iaca.data.recordings import RecordingStore
-from iaca.evaluation import predict
+from iaca.evaluation import post_process, predict
 from iaca.extraction.backbones import PRETRAINED, RANDOM
 from iaca.extraction.clips import SLOT
 from iaca.extraction.pipeline import FACE_CROPS, ExtractionConfig, extract
-from iaca.files import DataError, check_name, read_json, write_text
-from iaca.models.regressor import ModelConfig
-from iaca.runs import Run, RunConfig
-from iaca.training import TrainingConfig
+from iaca.files import DataError, check_name, write_text
+from iaca.runs import Run, open_run
 
 GATE_COLUMNS = {
     "audio": ("audio_self", "audio_cross"),
@@ -41,27 +39,6 @@ class Prediction(NamedTuple):
     table: pd.DataFrame
     warnings: tuple[str, ...]
     folder: Path
-
-
-def load_run(folder: Path | str) -> Run:
-    """Open the folder of a finished run.
-
-    Raises:
-        DataError: it is no run's, or another version of the package wrote it.
-    """
-    folder = Path(folder)
-    identity = read_json(folder / "config.json")
-    try:
-        found = identity["config"]
-        config = RunConfig(
-            DataConfig(**found["data"]),
-            ModelConfig(**found["model"]),
-            TrainingConfig(**found["training"]),
-            found["seed"],
-        )
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{folder / 'config.json'}: not a run of this version ({error})") from error
-    return Run(config, folder, read_json(folder / "metrics.json"))
 
 
 def predict_video(
@@ -89,7 +66,7 @@ def predict_video(
         DataError: a run that was not trained on extracted features, weights that are not those
             of its features, or a video that cannot be used.
     """
-    run = load_run(run_folder)
+    run = open_run(run_folder)
     output = Path(run_folder).resolve().parent.parent
     trained = open_store(run.config.data, load_manifest(run.config.data.manifest), output / "data")
     config = _extraction_config(trained, weights)
@@ -168,7 +145,10 @@ def _table(run: Run, store: RecordingStore, name: str) -> pd.DataFrame:
         "frame": recording.end_frame.numpy(),
         "second": recording.end_frame.numpy() / recording.frame_rate,
     }
-    columns |= _columns(traces.predictions[name], store.info.labels)
+    values = post_process(
+        traces.predictions[name], recording.end_frame, store.info, run.config.protocol
+    )
+    columns |= _columns(values, store.info.labels)
     for gate, found in traces.gates.items():
         columns |= _columns(found[name], [f"gate_{part}" for part in GATE_COLUMNS[gate]])
     return pd.DataFrame(columns)

@@ -37,6 +37,7 @@ from iaca.extraction.pipeline import Extraction, ExtractionConfig, plain_videos
 from iaca.files import DataError
 from iaca.models.regressor import ModelConfig
 from iaca.runs import RunConfig, execute_run
+from iaca.submission import submit
 from iaca.training import TrainingConfig
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -152,11 +153,20 @@ def test_null_features_are_those_of_silence_and_black(extracted: RecordingStore)
     assert not null_visual.any()
 
 
+@pytest.fixture(scope="module")
+def every(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> RecordingStore:
+    """The miniature with a row for each frame."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "build_backbones", stand_ins)
+        folder = tmp_path_factory.mktemp("every")
+        store = extract(miniature, folder / "affwild2", stride=1, batch_size=7).store
+    assert store is not None
+    return store
+
+
 def test_rows_of_a_wide_stride_are_among_those_of_every_frame(
-    miniature: Path, extracted: RecordingStore, tmp_path: Path
+    miniature: Path, extracted: RecordingStore, every: RecordingStore, tmp_path: Path
 ):
-    every = extract(miniature, tmp_path / "every", stride=1, batch_size=7).store
-    assert every is not None
     assert every.info.clip_spacing == 32
     for name in extracted:
         wide, close = extracted[name], every[name]
@@ -177,9 +187,11 @@ def test_batches_and_workers_change_nothing(
     assert again.key == extracted.key
 
 
-def test_train_and_evaluate_end_to_end(extracted: RecordingStore, tmp_path: Path, one_thread: None):
+def test_train_evaluate_and_submit_end_to_end(
+    every: RecordingStore, tmp_path: Path, one_thread: None
+):
     output = tmp_path / "private"
-    shutil.copytree(extracted.path, output / "data" / "affwild2")
+    shutil.copytree(every.path, output / "data" / "affwild2")
     store, split = open_data(DataConfig("affwild2"), output / "data")
     assert split.report == ("4", "5")
     assert {store.entries[name].subject for name in split.select}.isdisjoint(
@@ -187,14 +199,24 @@ def test_train_and_evaluate_end_to_end(extracted: RecordingStore, tmp_path: Path
     )
     config = RunConfig(
         DataConfig("affwild2"),
-        ModelConfig(dim=8, window=4),
-        TrainingConfig(epochs=2, batch_size=4, hop=1),
+        ModelConfig(dim=8, window=3),
+        TrainingConfig(epochs=2, batch_size=16, hop=4),
     )
     run = execute_run(config, output, device="cpu")
     assert set(run.predictions) == {"4", "5"}
-    assert run.predictions["4"].shape == (8, 2)
+    assert run.predictions["4"].shape == (64, 2)
     scores = score(predict(run.model(store), store, split.report).predictions, store)
     assert run.metrics["report"]["valence"] == pytest.approx(scores.pooled["valence"], abs=1e-6)
+
+    template = tmp_path / "template.txt"
+    lines = [f"6/{frame:05d}.jpg,0,0" for frame in range(40, 0, -1)]
+    template.write_text("\n".join(["image_location,valence,arousal", *lines]), encoding="utf-8")
+    assert submit(run.folder, store.path, template, tmp_path / "submission.txt") == 40
+    written = (tmp_path / "submission.txt").read_text().splitlines()
+    said = predict(run.model(store), store, ["6"]).predictions["6"]
+    assert written[1].startswith("6/00040.jpg,")
+    values = [float(value) for value in written[1].split(",")[1:]]
+    assert values == pytest.approx(said[39].tolist(), abs=1e-5)
 
 
 # --- bad input -----------------------------------------------------------------------------
