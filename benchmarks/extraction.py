@@ -225,9 +225,10 @@ def main() -> None:
         )
         print(speed_table(options.frames, options.turns, work))
         print("\nMedians, quartiles in brackets.")
-    wide = work._replace(stride=options.memory_stride)
-    print(f"\nPeak memory, a row every {wide.stride}\n")
-    print(memory_table(options.lengths, wide, options.threads))
+    if options.lengths:
+        wide = work._replace(stride=options.memory_stride)
+        print(f"\nPeak memory, a row every {wide.stride}, batches of {wide.batch}\n")
+        print(memory_table(options.lengths, wide, options.threads))
 
 
 if __name__ == "__main__":
