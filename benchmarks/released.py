@@ -36,9 +36,10 @@ from iaca.models.released import (
     DIM,
     POSITIONS,
     WINDOWS_IN_CACHE,
-    Draws,
     ReleasedConfig,
     ReleasedModel,
+    probability_kept,
+    thin_out,
 )
 
 BATCH, LENGTH, TARGETS = 64, 16, 2
@@ -68,11 +69,10 @@ def transcription(keys: Tensor, query: Tensor, values: Tensor, dropout: float) -
 def same_values_dropped(keys: Tensor, query: Tensor, values: Tensor, dropout: float) -> Tensor:
     """The transcription, with the values dropped that the package would drop."""
     s = torch.tanh(torch.bmm(keys, query) / math.sqrt(query.shape[-1]))
-    draws = Draws(int(torch.randint(2**31, ())), dropout, s.device)
     mask = torch.ones_like(s)
     for part in mask.split(WINDOWS_IN_CACHE):
-        draws.thin_out(part)
-    return torch.bmm(values, s * mask / draws.kept)
+        thin_out(part, dropout)
+    return torch.bmm(values, s * mask / probability_kept(dropout))
 
 
 @contextmanager

@@ -33,6 +33,8 @@ LSTM_LAYERS = 2
 HEAD_HIDDEN = 128
 DRAW_BITS = 16  # random ones that decide on one value of the map
 WINDOWS_IN_CACHE = 2  # whose maps are made together: fewer, and two threads wait for each other
+# Added to the map before values are dropped, so that 0 says dropped: any other sum is rounded away.
+TINY, TINY_HALF = 1e-30, 6e-8  # the second at 16 bits: its least number
 VALUES_A_DRAW = 64 // DRAW_BITS  # the generator makes 64 bits as quickly as 16
 
 
@@ -222,47 +224,34 @@ def correlate(keys: Tensor, query: Tensor, values: Tensor, dropout: float) -> Te
     return _Correlate.apply(keys, query, values, dropout)
 
 
-class Draws:
-    """Sixteen random bits for each value of a map, part by part, and the same ones again.
+def probability_kept(dropout: float) -> float:
+    """1 - dropout, in the steps that a random draw has."""
+    return 1.0 - round(dropout * 2**DRAW_BITS) / 2**DRAW_BITS
 
-    Keeping them would take longer than drawing them twice: finding new memory is what is slow.
 
-    Args:
-        seed: of the stream.
-        dropout: probability.
-        device: where the map is.
-    """
-
-    def __init__(self, seed: int, dropout: float, device: torch.device) -> None:
-        self.generator = torch.Generator(device).manual_seed(seed)
-        steps = 2**DRAW_BITS
-        dropped = round(dropout * steps)
-        self.least = dropped - steps // 2  # that is kept
-        self.kept = 1.0 - dropped / steps  # its probability
-
-    def thin_out(self, s: Tensor) -> None:
-        """Set what is dropped of ``s`` to 0, in place."""
-        count = math.ceil(s.numel() / VALUES_A_DRAW)
-        bits = torch.empty(count, dtype=torch.int64, device=s.device)
-        bits.random_(-(2**63), None, generator=self.generator)
-        drawn = bits.view(torch.int16)[: s.numel()].view_as(s)
-        # As numbers, not as truth values: products of one kind are several times faster.
-        s.mul_(torch.ge(drawn, self.least, out=torch.empty_like(s)))
+def thin_out(s: Tensor, dropout: float) -> None:
+    """Set what is dropped of ``s`` to 0, in place, and nothing else: what is kept is not 0."""
+    bits = torch.empty(math.ceil(s.numel() / VALUES_A_DRAW), dtype=torch.int64, device=s.device)
+    bits.random_(-(2**63), None)
+    drawn = bits.view(torch.int16)[: s.numel()].view_as(s)
+    least = round(dropout * 2**DRAW_BITS) - 2 ** (DRAW_BITS - 1)  # draws are from -2^15
+    # As numbers, not as truth values: products of one kind are several times faster.
+    keep = torch.ge(drawn, least, out=torch.empty_like(s))
+    s.add_(TINY_HALF if s.dtype == torch.float16 else TINY).mul_(keep)
 
 
 class _Correlate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, keys: Tensor, query: Tensor, values: Tensor, dropout: float) -> Tensor:
+        ctx.dropout, ctx.kept = dropout, probability_kept(dropout)
         ctx.scale = 1.0 / math.sqrt(query.shape[-1])
-        ctx.dropout, ctx.seed = dropout, int(torch.randint(2**31, ())) if dropout else 0
-        draws = Draws(ctx.seed, dropout, keys.device)
-        keys, values = keys * ctx.scale, values / draws.kept  # instead of the map
+        keys, values = keys * ctx.scale, values / ctx.kept  # instead of the map
         s = keys.new_empty(*keys.shape[:2], query.shape[-1])  # (B, d, 2d)
         mixed = torch.empty_like(query)
         for part in _parts(s):
             torch.bmm(keys[part], query[part], out=s[part]).tanh_()
             if dropout:
-                draws.thin_out(s[part])
+                thin_out(s[part], dropout)
             torch.bmm(values[part], s[part], out=mixed[part])
         ctx.save_for_backward(keys, query, values, s)
         return mixed
@@ -271,17 +260,16 @@ class _Correlate(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_mixed: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         keys, query, values, s = ctx.saved_tensors
-        draws = Draws(ctx.seed, ctx.dropout, keys.device)
         d_keys, d_query, d_values = map(torch.empty_like, (keys, query, values))
         for part in _parts(s):
             torch.bmm(d_mixed[part], s[part].mT, out=d_values[part])
             d_z = values[part].mT @ d_mixed[part]  # (b, d, 2d)
             torch.ops.aten.tanh_backward.grad_input(d_z, s[part], grad_input=d_z)
             if ctx.dropout:
-                draws.thin_out(d_z)
+                d_z.mul_(torch.ne(s[part], 0.0, out=torch.empty_like(d_z)))
             torch.bmm(d_z, query[part].mT, out=d_keys[part])
             torch.bmm(keys[part].mT, d_z, out=d_query[part])
-        return d_keys * ctx.scale, d_query, d_values / draws.kept, None
+        return d_keys * ctx.scale, d_query, d_values / ctx.kept, None
 
 
 def _parts(s: Tensor) -> Iterator[slice]:
