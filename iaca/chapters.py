@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from iaca.ablations import ablation_runs
+from iaca.audit import audit_runs
 from iaca.data.loading import DataConfig
 from iaca.diagnosis import diagnosis_runs
 from iaca.experiments import (
@@ -33,13 +34,14 @@ def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -
     """Every run that the book needs; data that cannot be had are left out, with a line.
 
     ``manifest`` is what `03_training`, `04_ablations`, `05_sota` and `06_missing_modality` run on
-    in place of the benchmark; `07_gate_diagnosis` stays on it. Where models are tuned, these are
-    the trials, and `tuned_book_runs` is the rest.
+    in place of the benchmark; `07_gate_diagnosis` and `08_protocol_audit` stay on it. Where models
+    are tuned, these are the trials, and `tuned_book_runs` is the rest.
     """
     tables = [validity_runs(profile, share) for share in VALIDITY_SHARES]
     tables.append({norm: norm_runs(profile, norm) for norm in get_args(EncoderNorm)})
     tables.append(arm_runs(profile, DataConfig(), output_dir))
     tables += sensitivity_runs(profile, output_dir).values()
+    tables.append(audit_runs(profile, output_dir))
     others = diagnosis_runs(profile, output_dir)
     others += [] if manifest is not None else _swappable(profile, output_dir)
     for name in dict.fromkeys([*OPEN_DATA, *([manifest] if manifest else [])]):

@@ -77,7 +77,7 @@ def moments(
     sums = torch.zeros(len(predictions), len(subjects), 6, targets, dtype=torch.float64)
     for seed, traces in enumerate(predictions):
         for name in names:
-            sums[seed, place[store.entries[name].subject]] += _sums(traces[name], labels[name])
+            sums[seed, place[store.entries[name].subject]] += six_sums(traces[name], labels[name])
     return Moments(sums, subjects)
 
 
@@ -91,7 +91,11 @@ def _labels(store: RecordingStore, name: str, state: int | None) -> Tensor:
     return torch.where((recording.state == state).unsqueeze(1), recording.labels, torch.nan)
 
 
-def _sums(prediction: Tensor, label: Tensor) -> Tensor:
+def six_sums(prediction: Tensor, label: Tensor) -> Tensor:
+    """The six sums behind CCC, in the order of `Moments`, in float64: ``(T, n)`` to ``(6, n)``.
+
+    Pairs whose label is NaN are left out, target by target.
+    """
     valid = ~label.isnan()
     x = torch.where(valid, prediction.double(), 0.0)
     y = torch.where(valid, label.double(), 0.0)

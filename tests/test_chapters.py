@@ -7,6 +7,7 @@ import pytest
 from toys import tiny_manifest
 
 from iaca.ablations import ablation_runs
+from iaca.audit import audit_runs
 from iaca.chapters import book_runs, compute_runs, tuned_book_runs
 from iaca.data.loading import DataConfig
 from iaca.diagnosis import diagnosis_runs
@@ -46,6 +47,7 @@ def test_the_book_needs_every_run_of_every_chapter(
         for run in row
     ]
     needed += ablation_runs(profile, tmp_path)
+    needed += [run for row in audit_runs(profile, tmp_path).values() for run in row]
     needed += robustness_runs(profile, tmp_path)
     needed += first_runs(profile, DataConfig(), tmp_path)
     assert set(needed) == set(runs)
