@@ -64,6 +64,7 @@ PAGES = (
     Page("05_sota", "05_sota"),
     Page("06_missing_modality", "06_missing_modality"),
     Page("07_gate_diagnosis", "07_gate_diagnosis"),
+    Page("08_protocol_audit", "08_protocol_audit"),
 )
 RENDERERS = (
     "jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme", "vl-convert-python",
