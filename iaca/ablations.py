@@ -138,10 +138,16 @@ def option_runs(
             }
             for option, changes in OPTIONS.items()
             if all(attention in ONLY_FOR.get(change, (attention,)) for change in changes.items())
+            and not _left_out(changes, profile)
         }
         for label, attention in BACKBONES.items()
         if attention in profile.option_attentions
     }
+
+
+def _left_out(changes: Mapping[str, Any], profile: Profile) -> bool:
+    named = {*changes, *(f"{field}={value}" for field, value in changes.items())}
+    return not named.isdisjoint(profile.without_options)
 
 
 def gate_map_runs(

@@ -315,7 +315,8 @@ def execute_all(
     failures: dict[str, Failure] = {}
     sys.stdout.flush()
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(timed_execute, task): task for task in due}
+        # Later chapters compute more: begun first, none of them is left for the end.
+        futures = {pool.submit(timed_execute, task): task for task in reversed(due)}
         for future in as_completed(futures):
             task, (failure, seconds) = futures[future], future.result()
             progress.done(task.page, seconds, failure is not None)

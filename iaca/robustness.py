@@ -26,7 +26,8 @@ MODALITY_DROPOUT = 0.5
 SNR = -6.0  # dB: noise of twice the features' standard deviation
 LAG = 4  # clips
 BATCH = 64  # windows; JCA's maps of more than that leave a processor's cache
-FEW_SHARES = (0.0, 0.5, 1.0)  # of what else is done to clips: fewer, since there is much of it
+BLOCK_SHARES = (0.0, 0.5, 1.0)
+OTHER_SHARES = (0.0, 1.0)  # of what else is done to clips: few, since there is much of it
 UNIMODAL = {"voice alone": "audio_only", "face alone": "visual_only"}
 
 Key = TypeVar("Key", bound=Hashable)

@@ -32,6 +32,7 @@ from iaca.models.regressor import LEAVING_OUT, AffectRegressor, ModelConfig, cou
 from iaca.refutation import WEAK_FROM
 
 QUICK = get_profile("quick")
+ALL_OPTIONS = replace(QUICK, without_options=())
 
 
 def differing(one: ModelConfig, other: ModelConfig) -> set[str]:
@@ -111,14 +112,14 @@ def test_each_arm_has_three_controls_and_gates_that_start_as_its_own() -> None:
 
 def test_an_option_changes_what_it_says_and_is_compared_with_its_like(tmp_path: Path) -> None:
     names = {field.name for field in fields(ModelConfig)}
-    table = table_2_runs(QUICK, DataConfig(), tmp_path)
-    (options,) = option_runs(QUICK, DataConfig(), tmp_path).values()
+    table = table_2_runs(ALL_OPTIONS, DataConfig(), tmp_path)
+    (options,) = option_runs(ALL_OPTIONS, DataConfig(), tmp_path).values()
     assert set(OPTIONS) - set(options) == {"stage 1 falls back to the encoders"}
     for option, arms in options.items():
         changes = set(OPTIONS[option])
         assert changes <= names | {"anneal"}
         assert ("plain" in arms) == (changes <= SHARED_OPTIONS)
-        assert [arm for arm in arms if arm != "plain"] == list(QUICK.option_arms)
+        assert [arm for arm in arms if arm != "plain"] == list(ALL_OPTIONS.option_arms)
         for arm, runs in arms.items():
             for run, base in zip(runs, table["CA"][arm], strict=True):
                 assert differing(run.model, base.model) == changes - {"anneal"}
@@ -212,3 +213,16 @@ def test_data_without_a_dial_have_table_2_and_options_only(mirror: Path, tmp_pat
 def test_leaves() -> None:
     grid = {"a": {1: ["x"], 2: {"deep": ["y", "z"]}}, "b": []}
     assert list(ablations.leaves(grid)) == ["x", "y", "z"]  # type: ignore[arg-type]
+
+
+def test_a_profile_can_leave_options_out(tmp_path: Path) -> None:
+    few, every = (
+        option_runs(profile, DataConfig(), tmp_path)["CA"] for profile in (QUICK, ALL_OPTIONS)
+    )
+    assert every.keys() - few.keys() == {
+        "stage 1 falls back to a BiLSTM",
+        "stage 1 falls back to self-attention",
+        "no ReLU in Eqs. 7 to 9",
+        "Eq. 1 scaled by the root of d",
+    }
+    assert all(few[option] == every[option] for option in few)

@@ -250,7 +250,10 @@ class Row(NamedTuple):
 
 
 def validity(tables: Mapping[float, Mapping[str, Row]]) -> Figure:
-    """Scores of ungated models with their intervals: share -> model -> scores."""
+    """Scores of ungated models with their intervals: share -> model -> scores.
+
+    The first share has all models; others may lack some.
+    """
     models = list(next(iter(tables.values())))
     y = np.arange(len(models))[::-1]
     looks = [(JOINT, "o"), (WEAK, "s"), (PUBLISHED, "^")]
@@ -258,12 +261,13 @@ def validity(tables: Mapping[float, Mapping[str, Row]]) -> Figure:
         figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 3.6), sharey=True, sharex=True)
         for axes, target in zip(panels, ("valence", "arousal"), strict=True):
             for (share, rows), (colour, marker) in zip(tables.items(), looks, strict=False):
-                scores = [getattr(rows[model], target) for model in models]
+                known = [place for place, model in enumerate(models) if model in rows]
+                scores = [getattr(rows[models[place]], target) for place in known]
                 values = np.array([s.value for s in scores])
                 error = np.array([[s.value - s.low, s.high - s.value] for s in scores]).T
                 # A percentile interval need not hold the value itself.
                 axes.errorbar(
-                    values, y, xerr=error.clip(min=0), fmt=marker, color=colour, capsize=2,
+                    values, y[known], xerr=error.clip(min=0), fmt=marker, color=colour, capsize=2,
                     markersize=4.5, label=f"share {share:g}",
                 )  # fmt: skip
             axes.set(title=target.capitalize(), xlabel="CCC")
