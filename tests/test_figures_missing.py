@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from iaca.corruption import Corruption, schedule
 from iaca.evaluation import Traces
 from iaca.experiments import ARMS
-from iaca.figures import missing
+from iaca.figures import missing, missing_charts
 from iaca.statistics import Interval
 from iaca.vegalite import chart_html, show, still_image
 
@@ -130,7 +130,7 @@ def chart_rows() -> list[dict[str, object]]:
 
 def test_the_chart_holds_every_number_and_every_choice() -> None:
     given = chart_rows()
-    spec = missing.missing_chart(given, {"attention": ATTENTIONS, "loss": LOSSES}, "Curves.")
+    spec = missing_charts.missing_chart(given, {"attention": ATTENTIONS, "loss": LOSSES}, "Curves.")
     assert [param["name"] for param in spec["params"]] == ["attention", "loss"]
     assert [param["bind"]["options"] for param in spec["params"]] == [[*ATTENTIONS], [*LOSSES]]
     rows = spec["data"]["values"]
@@ -155,7 +155,7 @@ def test_the_share_chart_starts_in_the_middle_and_holds_every_clip() -> None:
         "stage 2": {"audio": torch.tensor([0.5, 0.5, 0.2, 1.0])},
     }
     rows = [
-        missing.share_row(percent / 100, modality, hit, lines)
+        missing_charts.share_row(percent / 100, modality, hit, lines)
         for modality in ("audio", "visual")
         for percent in (0, 50, 100)
     ]
@@ -163,7 +163,7 @@ def test_the_share_chart_starts_in_the_middle_and_holds_every_clip() -> None:
     assert rows[1]["missing"] == hit.tolist()
     assert rows[1]["valence|label"] == [pytest.approx(0.1), None, pytest.approx(0.3), 0.4]
     assert rows[1]["valence|prediction"][1] == 0.123
-    spec = missing.share_chart(rows, "One recording.")
+    spec = missing_charts.share_chart(rows, "One recording.")
     percent, modality, panel = spec["params"]
     assert (percent["value"], percent["bind"]["step"], percent["bind"]["max"]) == (50, 50, 100)
     assert modality["bind"]["options"] == ["audio", "visual"]
