@@ -18,6 +18,7 @@ from iaca.experiments import Profile, arm_runs, model_runs
 from iaca.models.regressor import AffectRegressor
 from iaca.runs import Run, RunConfig
 from iaca.statistics import Moments, moments
+from iaca.training import Device
 
 PAPER_SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)  # of audio missing, the paper's Fig. 3
 SHARES = (0.0, *PAPER_SHARES, 1.0)
@@ -84,7 +85,7 @@ def robustness_runs(
     return [config for table in tables for runs in table.values() for config in runs]
 
 
-def load_models(runs: Sequence[Run], output_dir: Path) -> list[Trained]:
+def load_models(runs: Sequence[Run], output_dir: Path, device: Device = "cpu") -> list[Trained]:
     """Load some runs' models, each with its data; runs on the same data share one store."""
     opened: dict[DataConfig, tuple[RecordingStore, Split]] = {}
     loaded = []
@@ -93,7 +94,7 @@ def load_models(runs: Sequence[Run], output_dir: Path) -> list[Trained]:
         if data not in opened:
             opened[data] = open_data(data, output_dir / "data")
         store, split = opened[data]
-        loaded.append(Trained(run.model(store), store, split, run.config.seed))
+        loaded.append(Trained(run.model(store, device), store, split, run.config.seed))
     return loaded
 
 
@@ -101,7 +102,7 @@ def corrupted(trained: Trained, corruption: Corruption) -> CorruptedStore:
     """See a model's recordings through a corruption; nothing is swapped with training data."""
     model, split = trained.model, trained.split
     # What the model subtracts from features is the training split's mean.
-    means = model.standardise_audio.mean, model.standardise_visual.mean
+    means = model.standardise_audio.mean.cpu(), model.standardise_visual.mean.cpu()
     return CorruptedStore(trained.store, corruption, [*split.select, *split.report], means)
 
 

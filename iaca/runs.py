@@ -29,8 +29,6 @@ from torch import Tensor
 
 from iaca.data.loading import DataConfig, open_data
 from iaca.data.recordings import RecordingStore
-from iaca.data.splits import Split
-from iaca.data.windows import feature_statistics
 from iaca.evaluation import predict, score
 from iaca.files import (
     DataError,
@@ -92,25 +90,28 @@ class Run(NamedTuple):
         """Recording -> ``(T, n)``, on the reported split."""
         return load_file(self.folder / "predictions.safetensors")
 
-    def model(self, store: RecordingStore) -> AffectRegressor:
+    def model(self, store: RecordingStore, device: Device = "cpu") -> AffectRegressor:
         """Rebuild the trained model for a store of the same dimensions, in evaluation mode."""
         info = store.info
         model = AffectRegressor(
             self.config.model, info.audio_dim, info.visual_dim, len(info.labels)
         )
         model.load_state_dict(load_file(self.folder / "model.safetensors"))
-        return model.eval()
+        return model.to(device_type(device)).eval()
 
-    def initial_model(self, store: RecordingStore, split: Split) -> AffectRegressor:
+    def initial_model(self, store: RecordingStore, device: Device = "cpu") -> AffectRegressor:
         """Rebuild the model as its training began, in evaluation mode; no generator is moved."""
         info, config = store.info, self.config
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             model = AffectRegressor(config.model, info.audio_dim, info.visual_dim, len(info.labels))
-        audio, visual = feature_statistics(store, split.train)
-        model.standardise_audio.fit(audio)
-        model.standardise_visual.fit(visual)
-        return model.eval()
+            trained = self.model(store)  # its statistics are those that training began with
+        for own, found in (
+            (model.standardise_audio, trained.standardise_audio),
+            (model.standardise_visual, trained.standardise_visual),
+        ):
+            own.load_state_dict(found.state_dict())
+        return model.to(device_type(device)).eval()
 
 
 class RunError(RuntimeError):

@@ -1,6 +1,6 @@
 """Small media files for tests, made with PyAV, and a miniature Aff-Wild2 of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -163,10 +163,17 @@ MINIATURE = {
     "6": Film(40, 25, 0.0, {"": Person("Test_Set")}),
 }
 
+# Of some more people, and longer than a window of 16 clips: 512 frames.
+FOR_TRAINING = MINIATURE | {
+    "7": Film(560, 25, 0.0, {"": Person("Train_Set", gaps=range(100, 140))}),
+    "8": Film(600, 30, 0.2, {"": Person("Validation_Set", missing=range(200, 230))}),
+    "9": Film(120, 25, 0.0, {"_left": Person("Train_Set"), "_right": Person("Train_Set")}),
+}
 
-def write_miniature(root: Path) -> Path:
+
+def write_miniature(root: Path, films: Mapping[str, Film] = MINIATURE) -> Path:
     """Lay out a miniature Aff-Wild2: ``annotations``, ``cropped_aligned``, ``videos``, a list."""
-    for number, (name, film) in enumerate(MINIATURE.items()):
+    for number, (name, film) in enumerate(films.items()):
         sound = tone(film.frames / film.rate - film.sound_start)
         file = root / "videos" / f"{name}.mov"
         write_video(file, film.frames, film.rate, sound, film.sound_start)

@@ -149,9 +149,9 @@ def test_the_model_that_a_training_began_with(config: RunConfig, out: Path) -> N
     still = replace(config.training, learning_rate=0.0, weight_decay=0.0)
     model = replace(config.model, fusion="iaca")
     run = execute_run(replace(config, training=still, model=model), out, "cpu")
-    store, split = open_data(config.data, out / "data")
+    store, _ = open_data(config.data, out / "data")
     before = torch.get_rng_state()
-    initial = run.initial_model(store, split)
+    initial = run.initial_model(store)
     assert torch.equal(torch.get_rng_state(), before)
     assert not initial.training
     weights = run.model(store).state_dict()

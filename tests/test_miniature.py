@@ -1,0 +1,112 @@
+"""Chapters on a miniature Aff-Wild2: extracted, then executed with other parameters alone."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+
+pytest.importorskip("av", reason="the extra 'media' is not installed")
+
+from media import FOR_TRAINING, stand_ins, write_miniature
+
+from iaca.cli import main
+from iaca.data.recordings import RecordingStore
+from iaca.execution import Page, execute, make_tasks
+from iaca.extraction import command, pipeline
+from iaca.paths import NOTEBOOKS
+
+RECORDED = [
+    f"{name}{side}"
+    for name, film in FOR_TRAINING.items()
+    for side, person in film.people.items()
+    if person.part != "Test_Set"
+]
+Execute = Callable[[str], list[nbformat.NotebookNode]]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build folder in which `iaca data extract` has left the miniature's features."""
+    folder = write_miniature(tmp_path_factory.mktemp("affwild2"), FOR_TRAINING)
+    build = tmp_path_factory.mktemp("out") / "_build"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "build_backbones", stand_ins)
+        patch.setattr(command, "BUILD", build)
+        assert main(["data", "extract", str(folder), "--weights", "random", "--stride", "8"]) == 0
+    return build
+
+
+@pytest.fixture
+def run_chapter(build: Path, tmp_path: Path) -> Execute:
+    def run(name: str) -> list[nbformat.NotebookNode]:
+        page = Page("miniature", name, {"manifest": "affwild2"})
+        (task,) = make_tasks([page], NOTEBOOKS, tmp_path, "smoke", build, {})
+        failure = execute(task)
+        assert failure is None, str(failure)
+        return nbformat.read(task.executed, as_version=4).cells
+
+    return run
+
+
+def outputs(cells: list[nbformat.NotebookNode], kind: str) -> list[str]:
+    """All outputs of a kind, also those that are glued for the text to take."""
+    return [
+        data
+        for cell in cells
+        for output in cell.get("outputs", ())
+        for found, data in output.get("data", {}).items()
+        if found.endswith(kind)
+    ]
+
+
+def check_private(cells: list[nbformat.NotebookNode], build: Path) -> str:
+    """All that a page of gated data must keep to; gives what the page says."""
+    said = "\n".join(outputs(cells, "text/markdown"))
+    assert "Do not publish this page" in said
+    told = "\n".join([said, *outputs(cells, "text/plain"), *outputs(cells, "text/html")])
+    for name in RECORDED:  # of single people, not even the name
+        assert not re.search(rf"[Rr]ecording `?{re.escape(name)}\b|`{re.escape(name)}`", told)
+    assert [*build.iterdir()] == [build / "private"]
+    return said
+
+
+def test_the_store_holds_what_the_folders_hold(build: Path) -> None:
+    store = RecordingStore(build / "private" / "data" / "affwild2")
+    assert sorted(store) == sorted(RECORDED)
+    assert store.info.clip_spacing == 4
+    assert {name for name in store if store.entries[name].split == "report"} == {"4", "5", "8"}
+    assert max(entry.rows for entry in store.entries.values()) > 16 * 4
+
+
+def test_training(run_chapter: Execute, build: Path) -> None:
+    said = check_private(cells := run_chapter("03_training"), build)
+    rows = RecordingStore(build / "private" / "data" / "affwild2").entries
+    clips = sum(rows[name].rows for name in ("4", "5", "8"))
+    assert f"3 subjects, 3 recordings, {clips} clips" in said
+    assert "All three are the same training" in said
+    assert "cannot be had here" not in said
+    assert len(list((build / "private" / "runs").glob("[!.]*"))) >= 3
+    assert outputs(cells, "image/png")
+
+
+def test_ablations(run_chapter: Execute, build: Path) -> None:
+    said = check_private(run_chapter("04_ablations"), build)
+    assert "No dial and no other versions: these data have no dial" in said
+    assert "the true state of their clips is not known" in said
+    assert "RJCA − JCA" in said  # Table 2 is there
+    lines = {
+        line.split("|")[1].strip()[:3]: line for line in said.splitlines() if line.startswith("| (")
+    }
+    assert [*lines] == ["(a)", "(b)", "(c)", "(d)"]
+    for criterion in ("(a)", "(b)", "(d)"):  # what needs the true states cannot be told
+        assert lines[criterion].count("**undecided**") == 2
+
+
+def test_missing_modalities(run_chapter: Execute, build: Path) -> None:
+    cells = run_chapter("06_missing_modality")
+    said = check_private(cells, build)
+    assert "CCC lost from 0 to 80 % missing" in said
+    (chart,) = outputs(cells, "vega+json") or outputs(cells, "vegalite.v5+json")
+    assert "missing" in str(chart)
