@@ -110,3 +110,8 @@ def test_missing_modalities(run_chapter: Execute, build: Path) -> None:
     assert "CCC lost from 0 to 80 % missing" in said
     (chart,) = outputs(cells, "vega+json") or outputs(cells, "vegalite.v5+json")
     assert "missing" in str(chart)
+
+
+def test_side_by_side(run_chapter: Execute, build: Path) -> None:
+    said = check_private(run_chapter("05_sota"), build)
+    assert "1 seed, 3 subjects, 3 recordings" in said

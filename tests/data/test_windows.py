@@ -8,6 +8,7 @@ import pytest
 import torch
 from toys import AUDIO_DIM, VISUAL_DIM, toy_info, toy_recording, toy_store
 
+from iaca.data import windows
 from iaca.data.recordings import Recording, RecordingStore
 from iaca.data.windows import (
     WINDOW_LENGTH,
@@ -158,7 +159,11 @@ def shifted_store(path: Path) -> RecordingStore:
     return write_store(path, recordings, toy_info(), dtype=torch.float32)
 
 
-def test_statistics_are_numpys_over_the_named_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [windows.ROWS_AT_ONCE, 13])
+def test_statistics_are_numpys_over_the_named_rows(
+    at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "ROWS_AT_ONCE", at_once)
     store = shifted_store(tmp_path / "store")
     for names in (["r0", "r1"], ["r0", "r1", "r2"]):
         for found, modality in zip(
