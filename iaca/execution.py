@@ -18,6 +18,7 @@ import nbformat
 
 from iaca.files import DataError, canonical_json, read_json, short_hash, syntax_hash, write_json
 from iaca.paths import BUILD, MANIFESTS, PACKAGE
+from iaca.processes import end_with_parent
 
 PROFILES = ("smoke", "quick", "full")
 CELL_TIMEOUT = {"smoke": 300, "quick": 900, "full": 7 * 24 * 3600}  # seconds a cell may take
@@ -28,7 +29,7 @@ PACKAGES = (
     "matplotlib", "ipywidgets", "ipykernel", "papermill",
 )  # fmt: skip
 # Modules that work after the notebooks: a change in them makes no result old.
-PUBLISHING = {"execution.py", "staging.py", "offline.py", "publish.py", "cli.py"}
+PUBLISHING = {"execution.py", "staging.py", "offline.py", "publish.py", "cli.py", "processes.py"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -314,7 +315,9 @@ def execute_all(
     progress = Progress({task.page: before.get(task.page, 0.0) for task in due}, jobs)
     failures: dict[str, Failure] = {}
     sys.stdout.flush()
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=end_with_parent
+    ) as pool:
         # Later chapters compute more: begun first, none of them is left for the end.
         futures = {pool.submit(timed_execute, task): task for task in reversed(due)}
         for future in as_completed(futures):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from iaca.cluster import RayOptions, open_ray
+from iaca.processes import end_with_parent
 from iaca.runs import Run, RunConfig, RunError, describe, device_type, execute_run, find_run
 from iaca.training import Device
 
@@ -156,7 +157,9 @@ def _pool(
     """Work a queue off. If a worker is killed, note what is ``lost``, and leave the rest queued."""
     under_way: dict[Future[float], RunConfig] = {}
     # Fork would share locks and threads of torch with the workers.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=end_with_parent
+    ) as pool:
         while queue or under_way:
             # No more than are worked on, so that few are under way when a worker is killed.
             while queue and len(under_way) < jobs:

@@ -296,5 +296,7 @@ def describe(config: RunConfig) -> str:
     ]
     dropped = config.training.modality_dropout
     named += [f"modality_dropout={dropped:g}"] if dropped else []
+    rate = config.training.learning_rate
+    named += [f"learning_rate={rate:g}"] if rate != TrainingConfig().learning_rate else []
     named += [protocol_name(config.protocol)] if config.protocol != STRICT else []
     return f"{' '.join(parts)}, {' '.join(named)}, seed {config.seed}"

@@ -175,6 +175,9 @@ def test_a_run_is_selected_and_scored_under_its_protocol(config: RunConfig, out:
     selected = score(predict(run.model(store), store, split.select).predictions, store, protocol)
     assert run.metrics["select"] == selected.pooled
     assert "strict" not in describe(config)
+    slow = replace(config.training, learning_rate=3e-4)
+    assert "learning_rate" not in describe(config)
+    assert "learning_rate=0.0003, seed" in describe(replace(config, training=slow))
     assert "strict, smooth_valence=5, clip=True, selection=report, seed 0" in describe(other)
 
 

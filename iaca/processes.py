@@ -1,0 +1,25 @@
+"""Worker processes that do not outlive the process that started them."""
+
+import multiprocessing
+import os
+import threading
+
+
+def end_with_parent() -> None:
+    """End this worker as soon as its parent is gone; the initialiser of a process pool.
+
+    A parent that is killed cannot tell its workers. They would compute on for nobody, and hold two
+    cores and a GPU meanwhile. A notebook's kernel watches its own parent, a worker, likewise.
+
+    Raises:
+        RuntimeError: in a process that `multiprocessing` did not start.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise RuntimeError("end_with_parent: expected a worker process, this one has no parent")
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)  # at once: what a run or a notebook has kept on disk is whole at any moment
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
