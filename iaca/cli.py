@@ -151,14 +151,17 @@ def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     submit = commands.add_parser(
-        "submit", help="predict a challenge's test videos, in the order of its template"
+        "submit",
+        help="predict a challenge's test videos, in the order of its template",
+        description="Write a line for each frame of the template. Frames between two rows of the "
+        "store have the value of the row before. What was filled or dropped is printed.",
     )
     submit.add_argument("folder", type=Path, metavar="RUN", help="the folder of a finished run")
     submit.add_argument("--store", type=Path, required=True, help="the videos' features")
     submit.add_argument(
         "--template", type=Path, required=True, help="the challenge's own file of frames"
     )
-    submit.add_argument("--out", type=Path, required=True, help="the file to be written")
+    submit.add_argument("--out", type=Path, required=True, help="the file to be written, a new one")
     submit.set_defaults(run=_submit)
 
 
@@ -257,8 +260,8 @@ def _import(options: argparse.Namespace) -> int:
 def _submit(options: argparse.Namespace) -> int:
     from iaca.submission import submit
 
-    rows = submit(options.folder, options.store, options.template, options.out)
-    print(f"{options.out}: {rows} rows")
+    made = submit(options.folder, options.store, options.template, options.out)
+    print(f"{options.out}: {made.report()}")
     return 0
 
 

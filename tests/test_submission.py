@@ -1,6 +1,7 @@
-"""Submission files: the template's order and nothing but its videos and frames."""
+"""Submission files: the template's order, its videos, and a value for each of its frames."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from iaca.evaluation import predict
 from iaca.files import DataError
 from iaca.protocol import Protocol
 from iaca.runs import Run, execute_run, open_run
-from iaca.submission import Frames, submit, write_submission
+from iaca.submission import Frames, Submission, submit, write_submission
 
 # Videos and frames in no order that a sort would give.
 ORDER = [("b_left", 2), ("b_left", 1), ("12-30-1280x720", 1), ("b_left", 3), ("12-30-1280x720", 2)]
@@ -47,7 +48,9 @@ def write_template(
 
 def test_rows_are_in_the_templates_order(tmp_path: Path) -> None:
     out = tmp_path / "made" / "submission.txt"
-    assert write_submission(out, write_template(tmp_path), predictions()) == 5
+    made = write_submission(out, write_template(tmp_path), predictions())
+    assert made == Submission(5, {}, {}, {})
+    assert made.report() == "5 rows"
     assert out.read_text(encoding="utf-8") == (
         "image_location,valence,arousal\n"
         "b_left/00002.jpg,0.52000,0.33333\n"
@@ -74,13 +77,12 @@ def with_a_video(given: dict[str, Frames]) -> None:
     given["zebra"] = given["b_left"]
 
 
-def without_a_frame(given: dict[str, Frames]) -> None:
-    values, at = given["b_left"]
-    given["b_left"] = Frames(values[1:], at[1:])
+def of_later_frames(given: dict[str, Frames]) -> None:
+    given["b_left"] = Frames(torch.zeros(3, 2), torch.arange(10, 13))
 
 
-def with_frames(given: dict[str, Frames]) -> None:
-    given["b_left"] = Frames(torch.zeros(12, 2), torch.arange(12))
+def without_frames(given: dict[str, Frames]) -> None:
+    given["b_left"] = Frames(torch.zeros(0, 2), torch.arange(0))
 
 
 def with_a_frame_twice(given: dict[str, Frames]) -> None:
@@ -100,8 +102,8 @@ def with_three_targets(given: dict[str, Frames]) -> None:
     [
         (without_a_video, r"template.csv: videos: 1 without a prediction \(b_left\)"),
         (with_a_video, r"template.csv: videos: 1 not in it \(zebra\)"),
-        (without_a_frame, r"video 'b_left', frames: 1 without a prediction \(3\)"),
-        (with_frames, r"video 'b_left', frames: 9 not in it \(4, 5, 6, 7, 8, ...\)"),
+        (of_later_frames, r"video 'b_left', frames: 2 without a prediction \(1, 2\); .* 9 frames"),
+        (without_frames, r"'b_left': shape \(0, 2\), expected finite values, .* of some frames"),
         (with_a_frame_twice, "'b_left': a frame is predicted twice"),
         (with_nan, r"'b_left': shape \(3, 2\), expected finite values"),
         (with_three_targets, r"'b_left': shape \(3, 3\), expected finite values"),
@@ -125,6 +127,9 @@ def test_what_is_missing_or_too_much_is_named(
         ("image_location\nb/1.jpg\nb-2.jpg\n", "line 3: found 'b-2.jpg', expected <video>/"),
         ("image_location\nb/1.png\n", "line 2: found 'b/1.png', expected <video>/<frame>.jpg"),
         ("image_location\nb/one.jpg\n", "line 2: found 'b/one.jpg'"),
+        ("image_location\nb/00000.jpg\n", "line 2: found 'b/00000.jpg', .* counted from 1"),
+        (f"image_location\nb/{10**20}.jpg\n", "line 2: found 'b/100000000000000000000.jpg'"),
+        ("image_location\n", "template.csv: no frames"),
         ("image_location\n\n", "line 2: found '', expected"),
         ("image_location\n../1.jpg\n", r"line 2: video '\.\.': expected letters"),
         ("image_location\nb/1.jpg\nb/00001.jpg\n", "line 3: b/00001.jpg is there already"),
@@ -139,6 +144,116 @@ def test_a_template_that_is_none_is_named(tmp_path: Path, text: str, message: st
         write_submission(tmp_path / "out.txt", tmp_path / "none.csv", predictions())
 
 
+def test_a_pipe_is_no_template(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe: not a regular file"):
+        write_submission(tmp_path / "out.txt", tmp_path / "pipe", predictions())
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    template = write_template(tmp_path)
+    before = template.read_bytes()
+    with pytest.raises(DataError, match=r"template\.csv: exists already"):
+        write_submission(template, template, predictions())
+    assert template.read_bytes() == before
+
+
+# ---- Frames that have no row of their own -----------------------------------------------------
+
+
+def rows_at(at: Iterable[int]) -> dict[str, Frames]:
+    """Of one video: valence of the n-th row is n hundredths, arousal 0."""
+    frames = torch.tensor(list(at))
+    values = torch.stack([torch.arange(len(frames)) / 100, torch.zeros(len(frames))], dim=1)
+    return {"v": Frames(values, frames)}
+
+
+def fill(folder: Path, at: Iterable[int], frames: Iterable[int]) -> tuple[list[int], Submission]:
+    """Which row each frame of a template, counted from 1, is given, and what is told of it."""
+    out = folder / "filled.txt"
+    template = write_template(folder, [("v", frame) for frame in frames])
+    made = write_submission(out, template, rows_at(at))
+    lines = [line.split(",") for line in out.read_text().splitlines()[1:]]
+    assert made.rows == len(lines)
+    assert {arousal for _, _, arousal in lines} == {"0.00000"}
+    return [round(100 * float(valence)) for _, valence, _ in lines], made
+
+
+def test_a_template_of_one_frame_more_repeats_the_last(tmp_path: Path) -> None:
+    given, made = fill(tmp_path, range(100), range(1, 102))
+    assert given == [*range(100), 99]
+    assert made == Submission(101, {}, {"v": 1}, {})
+    assert made.report() == (
+        "101 rows\nframes beyond the store's rows, with the nearest value before, or the first: 1; "
+        "videos: 1 (v)"
+    )
+
+
+def test_a_template_of_one_frame_less_drops_the_last(tmp_path: Path) -> None:
+    given, made = fill(tmp_path, range(100), range(1, 100))
+    assert given == list(range(99))
+    assert made == Submission(99, {}, {}, {"v": 1})
+    assert made.report() == (
+        "99 rows\nframes predicted but not in the template, dropped: 1; videos: 1 (v)"
+    )
+
+
+def test_a_template_may_be_eight_frames_longer_and_no_more(tmp_path: Path) -> None:
+    given, made = fill(tmp_path, range(100), range(1, 109))
+    assert given == [*range(100), *[99] * 8]
+    assert made == Submission(108, {}, {"v": 8}, {})
+    for longest, count, named in ((109, 1, "109"), (200, 92, "109, 110, 111, 112, 113, ...")):
+        template = write_template(tmp_path, [("v", frame) for frame in range(1, longest + 1)])
+        with pytest.raises(DataError) as error:
+            write_submission(tmp_path / "out.txt", template, rows_at(range(100)))
+        assert f"video 'v', frames: {count} without a prediction ({named}); " in str(error.value)
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_a_row_every_eighth_frame_stands_for_the_frames_after_it(tmp_path: Path) -> None:
+    """Rows end at the frames 8, 16 and 24, counted from 1 as the template does."""
+    at = (7, 15, 23)
+    expected = [0] * 7 + [0] * 8 + [1] * 8 + [2] * 8  # frames 1-7, 8-15, 16-23, 24-31
+    given, made = fill(tmp_path / "same", at, range(1, 32))
+    assert given == expected
+    assert made == Submission(31, {"v": 31 - 3}, {}, {})
+    assert made.report() == (
+        "31 rows\nframes between rows of the store, with the nearest value before, or the first: "
+        "28; videos: 1 (v)"
+    )
+    given, made = fill(tmp_path / "longer", at, range(39, 0, -1))
+    assert given == [*[2] * 8, *reversed(expected)]
+    assert made == Submission(39, {"v": 28}, {"v": 8}, {})
+    given, made = fill(tmp_path / "shorter", at, range(1, 23))
+    assert given == expected[:22]
+    assert made == Submission(22, {"v": 20}, {}, {"v": 1})
+    with pytest.raises(DataError, match=r"frames: 1 without a prediction \(40\)"):
+        fill(tmp_path / "far", at, range(1, 41))
+
+
+def test_frames_before_the_first_row_have_its_value(tmp_path: Path) -> None:
+    given, made = fill(tmp_path / "near", range(5, 20), range(1, 21))
+    assert given == [0] * 5 + list(range(15))
+    assert made == Submission(20, {}, {"v": 5}, {})
+    with pytest.raises(DataError, match=r"frames: 2 without a prediction \(1, 2\)"):
+        fill(tmp_path / "far", range(10, 20), range(1, 21))
+
+
+def test_a_gap_between_rows_is_filled_only_if_it_is_short(tmp_path: Path) -> None:
+    given, made = fill(tmp_path / "short", [*range(10), *range(18, 30)], range(1, 31))
+    assert given == [*range(10), *[9] * 8, *range(10, 22)]
+    assert made == Submission(30, {}, {"v": 8}, {})
+    with pytest.raises(DataError, match=r"frames: 1 without a prediction \(19\)"):
+        fill(tmp_path / "long", [*range(10), *range(19, 30)], range(1, 31))
+
+
+def test_the_single_row_of_a_short_video_stands_for_all_of_it(tmp_path: Path) -> None:
+    """A video of 20 frames has one row at stride 32, at its last frame."""
+    given, made = fill(tmp_path, [19], range(1, 21))
+    assert given == [0] * 20
+    assert made == Submission(20, {"v": 19}, {}, {})
+
+
 # ---- From a run ------------------------------------------------------------------------------
 
 
@@ -151,8 +266,8 @@ def smoothing_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return execute_run(replace(config, training=training, protocol=protocol), folder / "out", "cpu")
 
 
-def unlabelled_store(folder: Path, run: Run) -> RecordingStore:
-    """The run's own recordings under other names, without their labels."""
+def unlabelled_store(folder: Path, run: Run, stride: int = 1) -> RecordingStore:
+    """The run's own recordings under other names, without labels, a row every some frames."""
     store, split = open_data(run.config.data, run.folder.parents[1] / "data")
     copies = [
         Recording(
@@ -161,7 +276,7 @@ def unlabelled_store(folder: Path, run: Run) -> RecordingStore:
             store[old].audio,
             store[old].visual,
             torch.full_like(store[old].labels, torch.nan),
-            store[old].end_frame,
+            stride * (store[old].end_frame + 1) - 1,
         )
         for name, old in zip(("b_left", "a"), (split.report[0], split.train[0]), strict=True)
     ]
@@ -186,8 +301,41 @@ def test_a_run_predicts_a_templates_videos(
     assert [float(valence) for valence, _ in written] == pytest.approx(smoothed, abs=1e-5)
     assert [float(arousal) for _, arousal in written] == pytest.approx(said[:, 1], abs=1e-5)
 
+    before = out.read_bytes()
+    assert main(["submit", str(tmp_path / "none"), *arguments[1:]]) == 2
+    assert "out.txt: exists already" in capsys.readouterr().err  # said before anything is read
+    assert out.read_bytes() == before
+    arguments[-1] = str(tmp_path / "other.txt")
     assert main(["submit", str(tmp_path / "none"), *arguments[1:]]) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+def test_a_run_predicts_each_frame_of_a_store_with_a_row_every_eighth(
+    smoothing_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The template has two frames more than the video has whole clips, and leaves one row out."""
+    store = unlabelled_store(tmp_path, smoothing_run, stride=8)
+    rows = store.entries["b_left"].rows
+    frames = [frame for frame in range(1, 8 * rows + 3) if frame != 16]
+    template = write_template(tmp_path, [("b_left", frame) for frame in frames])
+    out = tmp_path / "out.txt"
+    arguments = [str(smoothing_run.folder), "--store", str(store.path)]
+    assert main(["submit", *arguments, "--template", str(template), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.rsplit("; ", 1)[0].rsplit(" ", 1)[1] for line in printed[1:]] == [
+        str(7 * rows + 2),
+        "1",
+    ]
+    assert printed[0] == f"{out}: {8 * rows + 1} rows"
+    assert printed[1].startswith("frames between rows") and "dropped: 1" in printed[2]
+
+    # The 4 frames of smoothing are less than a row here: predictions are only clipped.
+    said = predict(smoothing_run.model(store), store, ["b_left"]).predictions["b_left"]
+    expected = [said.clamp(-1.0, 1.0)[max(frame // 8 - 1, 0)].tolist() for frame in frames]
+    written = [line.split(",") for line in out.read_text().splitlines()[1:]]
+    assert [place for place, _, _ in written] == [f"b_left/{frame:05d}.jpg" for frame in frames]
+    values = torch.tensor([[float(value) for value in line[1:]] for line in written])
+    torch.testing.assert_close(values, torch.tensor(expected), atol=1e-5, rtol=0)
 
 
 def test_what_does_not_fit_together_is_said(smoothing_run: Run, tmp_path: Path) -> None:

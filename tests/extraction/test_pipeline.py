@@ -216,7 +216,7 @@ def test_train_evaluate_and_submit_end_to_end(
     template = tmp_path / "template.txt"
     lines = [f"6/{frame:05d}.jpg,0,0" for frame in range(40, 0, -1)]
     template.write_text("\n".join(["image_location,valence,arousal", *lines]), encoding="utf-8")
-    assert submit(run.folder, store.path, template, tmp_path / "submission.txt") == 40
+    assert submit(run.folder, store.path, template, tmp_path / "submission.txt").rows == 40
     written = (tmp_path / "submission.txt").read_text().splitlines()
     said = predict(run.model(store), store, ["6"]).predictions["6"]
     assert written[1].startswith("6/00040.jpg,")
