@@ -3,6 +3,25 @@
 `STRICT` is what every number of the book is made with unless it says otherwise. `RELEASED` is what
 the baselines' released code does (JCA, RJCA and DCA share it). Each switch can be set by itself, so
 that what a practice is worth can be measured by itself.
+
+What `RELEASED` does not copy, because it lies in the data, the model or `TrainingConfig`:
+
+- The order of windows. There they move on by one frame 32 times, and then by 481. Unshuffled
+  windows here go through a recording by our hop.
+- Clips that are labelled in part. There a window counts if each clip has one labelled frame, and a
+  clip's label is that of its last labelled frame, up to 31 frames before its end; in validation,
+  too. Here the label is that of the last frame, or invalid, and one invalid row rules a whole
+  window out.
+- DCA's three checkpoints: the best epoch for valence, for arousal, and for both. Here there is one
+  epoch for all targets. Chapter 8 measures what an epoch for each is worth.
+- The optimiser. There: no clipping of gradients, Adam without weight decay (DCA: AdamW with 1e-5),
+  64 windows a batch, 50 epochs (DCA: 100), a rate of 1e-4 before the jump (DCA: 3e-4), 16 bits in
+  training. Here all of it is `TrainingConfig`'s. Only the rate has a constant, `RELEASED_RATE`,
+  which ``iaca sweep`` takes where a protocol lets the rate jump.
+- Ten training videos that are left out by name (not in DCA).
+- Features. There the frozen backbones run in every epoch, on images with other colours each time,
+  at 16 bits in training, and on spectrograms padded to the longest of a batch. Here features are
+  made once, without any of it.
 """
 
 from dataclasses import dataclass, fields
@@ -17,6 +36,7 @@ Padding = Literal["nearest", "zero"]
 
 LAST_EPOCH_BEFORE_JUMP = 5  # from 0; the released condition is `epoch > 5`
 RATE_AFTER_JUMP = 1e-3  # whatever the configuration says
+RELEASED_RATE = 1e-4  # before the jump: the `lr` of JCA's `config_file.json`; DCA's says 3e-4
 DECAY = 0.8  # of the rate after the jump, every second epoch
 
 
@@ -37,13 +57,16 @@ class Protocol:
             value, or ``zero``. Invalid rows take part in the average only as ``zero_pairs``.
         clip: whether predictions are clipped to the labels' range, before they are smoothed.
         min_max: whether predictions and labels are each scaled to [0, 1] by their own smallest and
-            largest value before they are scored, as the released CA does; it is in no other code.
+            largest value before they are scored, as the released CA does, and no other code. CA
+            then also moves predictions to the mean of the labels, which is not done here.
         whole_windows: whether a training window must be labelled at every row, and lie on the grid
             of starts. Otherwise one valid label will do, and one more window ends with each
             recording.
         shuffle: whether training windows are drawn in random order, or in the order of the store.
         learning_rate: ``constant``, or ``jump``: the configuration's up to epoch 5, counted from
             0, then 0.001 whatever the configuration says, and 0.8 times that every second epoch.
+            It is a rise only if less is configured: `RELEASED_RATE`, not `TrainingConfig`'s
+            default, from which it is a fall.
         loss: moments of the loss's CCC, ``biased`` as in the score, or ``unbiased``, see
             `iaca.metrics.unbiased_ccc_loss`.
         selection: the role on whose score the best epoch is chosen, ``select`` or, as released,

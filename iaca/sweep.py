@@ -15,7 +15,7 @@ from iaca.experiments import ARMS, Profile, at_share, folds_of, get_profile, tra
 from iaca.files import DataError, write_text
 from iaca.grid import RayOptions, execute_runs
 from iaca.models.regressor import ModelConfig
-from iaca.protocol import PROTOCOLS, Protocol
+from iaca.protocol import PROTOCOLS, RELEASED_RATE, Protocol
 from iaca.runs import RunConfig, RunError, describe, find_run
 from iaca.sweep_table import ARM_NAMES, as_read, render, table
 from iaca.training import Device, TrainingConfig
@@ -33,6 +33,7 @@ _OWN_OPTION = {
     "model.attention": "--attention",
 }
 _ARM_KEYS = ("model.fusion", "model.gate_init")
+_RATE = "training.learning_rate"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ def sweep(
         output_dir = output_dir / "private"
     request = replace(request, manifest=manifests)
     configs = list(dict.fromkeys(grid_of(request, output_dir)))
+    if not _rate_is_given(request) and any(_jumps(config.protocol) for config in configs):
+        report(
+            f"learning rate: {RELEASED_RATE:g}, as released, in runs whose protocol lets it jump; "
+            f"another with --set {_RATE}=NUMBER"
+        )
     if dry_run:
         missing = [c for c in configs if find_run(c, output_dir, device, reuse_stale) is None]
         for config in missing:
@@ -93,6 +99,14 @@ def sweep(
     return 1 if failed else 0
 
 
+def _jumps(protocol: Protocol) -> bool:
+    return protocol.learning_rate == "jump"
+
+
+def _rate_is_given(request: Request) -> bool:
+    return any(text.partition("=")[0] == _RATE for text in request.set)
+
+
 def _absolute(manifest: str) -> str:
     is_file = Path(manifest).suffix in {".yaml", ".yml"}
     return str(Path(manifest).resolve()) if is_file else manifest
@@ -102,6 +116,8 @@ def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
     """All runs of a grid: every combination of data, model, training and seed.
 
     Combinations that differ in nothing that is read are one: plain models at two temperatures.
+    Where a protocol lets the learning rate jump, and no rate is asked for, it is `RELEASED_RATE`
+    up to the jump: from the book's own rate the jump would be a fall.
 
     Raises:
         DataError: see `sweep`.
@@ -149,11 +165,14 @@ def _runs_at(
     sets = [DataConfig(name, **chosen["data"]) for name in request.manifest or ["synthetic"]]
     if request.share is not None:
         sets = [at_share(data, share) for data in sets for share in request.share]
+    options = chosen["training"]
+    jumping = {"learning_rate": RELEASED_RATE, **options}
     return [
         RunConfig(fold, *as_read(model, training), seed, protocol)
         for data in sets
-        for training in [replace(training_on(profile, data), **chosen["training"])]
         for protocol in _protocols(request.protocol, chosen["protocol"])
+        for asked in [jumping if _jumps(protocol) else options]
+        for training in [replace(training_on(profile, data), **asked)]
         for fold, model, seed in product(folds_of(profile, data, output_dir), models, profile.seeds)
     ]
 

@@ -92,6 +92,50 @@ def test_a_grid_over_protocols_and_their_switches(tmp_path: Path) -> None:
     assert {c.protocol for c in grid_of(Request("smoke"), tmp_path)} == {STRICT}
 
 
+def rates(request: Request, output_dir: Path) -> dict[str, set[float]]:
+    """Which rates are configured under a constant rate, and under one that jumps."""
+    found: dict[str, set[float]] = {"constant": set(), "jump": set()}
+    for config in grid_of(request, output_dir):
+        found[config.protocol.learning_rate].add(config.training.learning_rate)
+    return found
+
+
+def test_a_rate_that_jumps_starts_at_the_released_one(tmp_path: Path) -> None:
+    """0.0001 rises tenfold at epoch 6; the book's 0.002 would fall to a half."""
+    both = Request("smoke", protocol=["strict", "released"])
+    assert rates(both, tmp_path) == {"constant": {0.002}, "jump": {0.0001}}
+    (run,) = grid_of(Request("smoke", arm=["plain"], protocol=["released"]), tmp_path)
+    used = [run.protocol.rate(epoch, run.training.learning_rate) for epoch in (5, 6)]
+    assert used == pytest.approx([1e-4, 1e-3])
+    switched = Request("smoke", set=["protocol.learning_rate=constant,jump"])
+    assert rates(switched, tmp_path) == {"constant": {0.002}, "jump": {0.0001}}
+    undone = replace(both, protocol=["released"], set=["protocol.learning_rate=constant"])
+    assert rates(undone, tmp_path) == {"constant": {0.002}, "jump": set()}
+    given = replace(both, set=["training.learning_rate=0.002,0.003"])
+    assert rates(given, tmp_path) == {"constant": {0.002, 0.003}, "jump": {0.002, 0.003}}
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--protocol", "released"], True),
+        (["--set", "protocol.learning_rate=constant,jump"], True),
+        (["--protocol", "released", "--set", "training.learning_rate=0.002"], False),
+        (["--protocol", "released", "--set", "protocol.learning_rate=constant"], False),
+        (["--protocol", "strict"], False),
+    ],
+)
+def test_the_released_rate_is_said(
+    extra: list[str], said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["sweep", *SMALL, "--arm", "plain", "--output-dir", str(tmp_path), "--dry-run"]
+    assert main([*arguments, *extra]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.startswith("learning rate: 0.0001, as released") for line in lines].count(
+        True
+    ) == (1 if said else 0)
+
+
 def test_a_sweep_makes_the_books_runs_not_their_twins(mirror: Path, tmp_path: Path) -> None:
     quick = get_profile("quick")
     dial = grid_of(Request("quick", attention=["rjca"], share=list(quick.shares)), tmp_path)
