@@ -4,9 +4,11 @@ Three models share one program: JCA, RJCA and DCA, the sibling of IACA that has 
 of gates. They read the frozen backbones' outputs as they are: 512 audio features, and 512 channels
 at 7 x 7 positions for vision, flattened to 25088. Tensors are ``(B, L, d)``.
 
-Their joint attention is not the papers' (`iaca.models.attention` has that). It correlates
-features, not clips; it is applied once, or in DCA twice with separate weights, and never
-recursively; and it has no softmax. Its linear layers over the clips fix L.
+Their joint attention is not the papers' (`iaca.models.attention` has that). As in JCA's equations,
+features are correlated and not clips, and there is no softmax. But the values are multiplied with
+the map itself, through one more tanh, and what comes of it is added to them; and it is applied
+once, or in DCA twice with separate weights, never recursively. Its linear layers over the clips
+fix L. The models are here to be studied and timed; no run of the book trains them.
 """
 
 import math
