@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,20 @@ def check_name(name: str, what: str = "name") -> str:
             f"{what} {name!r}: expected letters, digits, '.', '_' and '-' only, no leading dot"
         )
     return name
+
+
+def check_regular(path: Path | str) -> None:
+    """Raise `DataError` unless the path is a regular file with something in it, say no device."""
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        raise DataError(f"{path}: no such file ({error.strerror})") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"{path}: not a regular file")
+    if found.st_size == 0:
+        raise DataError(f"{path}: empty")
+    if not os.access(path, os.R_OK):
+        raise DataError(f"{path}: may not be read")
 
 
 def sha256_of(path: Path) -> str:

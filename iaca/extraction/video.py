@@ -5,8 +5,6 @@ quickly. Files are opened as Python files and with a list of container formats: 
 can make the decoder open another one, or an address.
 """
 
-import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +16,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from iaca.files import DataError
+from iaca.files import DataError, check_regular
 
 SIDE = 112  # pixels, what the visual backbones were trained on
 SAMPLE_RATE = 44_100  # Hz
@@ -58,20 +56,6 @@ class Chunk(NamedTuple):
     frames: np.ndarray
     present: np.ndarray
     times: np.ndarray
-
-
-def check_regular(path: Path | str) -> None:
-    """Raise `DataError` unless the path is a regular file with something in it, say no device."""
-    try:
-        found = Path(path).stat()
-    except OSError as error:
-        raise DataError(f"{path}: no such file ({error.strerror})") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise DataError(f"{path}: not a regular file")
-    if found.st_size == 0:
-        raise DataError(f"{path}: empty")
-    if not os.access(path, os.R_OK):
-        raise DataError(f"{path}: may not be read")
 
 
 def read_timeline(
