@@ -7,14 +7,15 @@ a video; `iaca.extraction` does.
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from iaca.data.schema import Counts
-from iaca.files import DataError, check_name
+from iaca.data.searching import files_below, folders_below, is_stray
+from iaca.files import DataError, check_name, check_regular
 
 HEADER = ("valence", "arousal")
 INVALID = -5.0  # in either column: the frame has no valid label
@@ -31,6 +32,7 @@ class Source(NamedTuple):
 
     ``crops`` is a folder of face crops; without one the video's own pictures are used.
     ``annotation`` is missing for recordings whose labels are not public, or that have none.
+    ``problem`` says why it cannot be extracted, where its name or its place alone forbids it.
     """
 
     name: str
@@ -39,50 +41,67 @@ class Source(NamedTuple):
     crops: Path | None = None
     annotation: Path | None = None
     split: str | None = None
+    problem: str | None = None
 
 
 class Folder(NamedTuple):
-    """What stands in a folder of Aff-Wild2, with the number of videos (not subjects) a part."""
+    """What stands in a folder of Aff-Wild2.
+
+    Attributes:
+        sources: the recordings to extract, and those with a problem; an unsafe name is quoted.
+        videos: how many videos (not subjects) stand in each official part.
+        left_out: why each recording that must not be trained on is not extracted.
+    """
 
     sources: tuple[Source, ...]
     videos: Counts
+    left_out: Mapping[str, str]
+
+
+class _Listed(NamedTuple):
+    """A recording as the official parts (with a role), or the test list (without), name it."""
+
+    name: str
+    annotation: Path | None
+    role: str | None
+    where: str
+    problem: str | None = None
 
 
 def scan_folder(root: Path | str, test_list: Path | str | None = None) -> Folder:
     """Find the recordings of Aff-Wild2 and count the videos of its official parts.
 
     The subjects' identities are not published. ``subject`` is therefore the video: the two people
-    of one video share its sound, so they must not stand on two sides of a split.
+    of one video share its sound, so they must not stand on two sides of a split. Where the official
+    parts put them there, the recording of the training part is left out.
+
+    Links to files and folders are followed, each folder once. Names that begin with a dot, and what
+    archivers add, are passed over.
 
     Args:
         root: holds ``annotations/``, ``cropped_aligned/`` and ``videos/``. The official folders
             ``Train_Set`` and ``Validation_Set`` stand in ``annotations/``, or in its folder whose
-            name begins with ``VA``.
+            name begins with ``VA``. Videos and folders of crops may stand in any folders below.
         test_list: a text file, a name ``<video>[_left|_right]`` a line: recordings without labels
             and without a role.
 
     Raises:
-        DataError: a folder that is missing or empty; a name that is unsafe or in two parts.
+        DataError: a part that is missing or empty; a test list that cannot be used. What is wrong
+            with single recordings is their ``problem``: an unsafe name, one in two parts, a video
+            or a folder of crops in two places.
     """
     root = Path(root)
     annotations = _annotations_folder(root / "annotations")
     videos = _videos_by_stem(root / "videos")
-    found: dict[str, Source] = {}
-    for part, role in _ROLES.items():
-        files = sorted((annotations / part).glob("*.txt"))
-        if not files:
-            raise DataError(f"{annotations / part}: no annotation files, expected <video>.txt")
-        for file in files:
-            name = check_name(file.stem, f"{annotations / part}: annotation file")
-            if name in found:
-                raise DataError(f"{file}: also in {found[name].annotation}, expected one part")
-            found[name] = _source(root, videos, name, file, role)
-    for number, name in _names(test_list):
-        if name in found:
-            raise DataError(f"{test_list}, line {number}: {name!r} stands elsewhere already")
-        found[name] = _source(root, videos, name, None, None)
-    sources = tuple(found[name] for name in sorted(found))
-    return Folder(sources, _count_videos(sources))
+    listed, again = _listed(annotations, test_list)
+    entries = [*listed.values(), *again]
+    left_out = {
+        name: text for name, text in _left_out(entries).items() if listed[name].problem is None
+    }
+    crops = _crops_by_name(root / "cropped_aligned", listed)
+    names = sorted(listed.keys() - left_out.keys())
+    sources = tuple(_source(root, videos, crops, listed[name]) for name in names)
+    return Folder(sources, _count_videos(entries), left_out)
 
 
 def video_of(name: str) -> str:
@@ -108,20 +127,21 @@ def count_warnings(found: Counts, expected: Counts) -> list[str]:
 def read_annotations(file: Path | str) -> np.ndarray:
     """Read valence and arousal of every frame, ``(N, 2)`` float32 in [-1, 1], NaN where invalid.
 
-    A frame with -5 in either column has no valid label in both.
+    A frame with -5 in either column has no valid label in both. A byte order mark and blank lines
+    at the end are passed over.
 
     Raises:
-        DataError: naming the file and the 1-based line: another header, another number of
-            columns, a value that is no number or is outside [-1, 1] and not -5, no frames.
+        DataError: no regular file of UTF-8 text; naming also the 1-based line: another header,
+            another number of columns, a value that is no number or is outside [-1, 1] and not -5,
+            no frames.
     """
     file = Path(file)
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error})") from error
+    lines = _read_lines(file)
+    while lines and not lines[-1].strip():
+        lines.pop()
     header = tuple(cell.strip().lower() for cell in lines[0].split(",")) if lines else ()
     if header != HEADER:
-        found = lines[0] if lines else "an empty file"
+        found = lines[0] if lines else "blank lines alone"
         raise DataError(f"{file}, line 1: found {found!r}, expected {','.join(HEADER)!r}")
     rows = [_label(file, number, line) for number, line in enumerate(lines[1:], start=2)]
     if not rows:
@@ -193,41 +213,112 @@ def _annotations_folder(annotations: Path) -> Path:
     return found[0]
 
 
+def _listed(
+    annotations: Path, test_list: Path | str | None
+) -> tuple[dict[str, _Listed], list[_Listed]]:
+    """Every recording by name, and what has a name that stands in another part already."""
+    listed: dict[str, _Listed] = {}
+    again: list[_Listed] = []
+    for entry in (entry for part in _ROLES for entry in _annotated(annotations, part)):
+        first = listed.setdefault(entry.name, entry)
+        if first is not entry:
+            problem = f"{entry.annotation}: also in {first.where}, expected one part"
+            listed[entry.name] = first._replace(problem=problem)
+            again.append(entry)
+    for number, name in _names(test_list):
+        if name in listed:
+            raise DataError(f"{test_list}, line {number}: {name!r} stands elsewhere already")
+        listed[name] = _Listed(name, None, None, str(test_list))
+    return listed, again
+
+
+def _annotated(annotations: Path, part: str) -> list[_Listed]:
+    folder = annotations / part
+    files = [file for file in sorted(folder.glob("*.txt")) if not is_stray(file.name)]
+    if not files:
+        raise DataError(f"{folder}: no annotation files, expected <video>.txt")
+    return [_annotation(file, _ROLES[part]) for file in files]
+
+
+def _annotation(file: Path, role: str) -> _Listed:
+    where = str(file.parent)
+    try:
+        name = check_name(file.stem, f"{where}: annotation file")
+    except DataError as error:
+        quoted = ascii(file.stem)[:100]  # can be printed, and is short enough for a file's name
+        return _Listed(quoted, file, role, where, str(error))
+    return _Listed(name, file, role, where)
+
+
+def _left_out(entries: Iterable[_Listed]) -> dict[str, str]:
+    """Recordings to train on whose video, and so its sound, is held out in another part."""
+    entries = tuple(entries)
+    held_out = {video_of(entry.name): entry for entry in entries if entry.role != "train"}
+    return {
+        entry.name: f"{entry.annotation}: not extracted, since it must not be trained on: "
+        f"{held_out[video].name!r} in {held_out[video].where} is of the same video"
+        for entry in entries
+        if entry.role == "train" and (video := video_of(entry.name)) in held_out
+    }
+
+
 def _videos_by_stem(folder: Path) -> dict[str, list[Path]]:
-    """Videos by name without suffix; the real distribution spreads them over batch folders."""
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder, expected the videos there")
-    videos: dict[str, list[Path]] = {}
-    for file in sorted(folder.rglob("*")):
-        if file.suffix.lower() in VIDEO_SUFFIXES:
-            videos.setdefault(file.stem, []).append(file)
-    return videos
+    videos = (file for file in files_below(folder) if file.suffix.lower() in VIDEO_SUFFIXES)
+    return _grouped((file.stem, file) for file in videos)
+
+
+def _crops_by_name(folder: Path, wanted: Collection[str]) -> dict[str, list[Path]]:
+    return _grouped((found.name, found) for found in folders_below(folder, wanted, _CROP))
+
+
+def _grouped(named: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
+    """Paths by name, in order. One that is reached in two ways, through links, counts once."""
+    groups: dict[str, dict[str, Path]] = {}
+    for name, path in sorted(named):
+        groups.setdefault(name, {}).setdefault(os.path.realpath(path), path)
+    return {name: list(paths.values()) for name, paths in groups.items()}
 
 
 def _source(
     root: Path,
     videos: Mapping[str, Sequence[Path]],
-    name: str,
-    annotation: Path | None,
-    role: str | None,
+    crops: Mapping[str, Sequence[Path]],
+    listed: _Listed,
 ) -> Source:
+    name, problem = listed.name, listed.problem
     stem = video_of(name)
-    files = videos.get(stem, ())
-    if len(files) > 1:
-        raise DataError(f"{files[1]}: also at {files[0]}, expected one video of that name")
-    video = files[0] if files else root / "videos" / f"{stem}.mp4"  # reported when it is opened
-    return Source(name, stem, video, root / "cropped_aligned" / name, annotation, role)
+    found, faces = videos.get(stem, ()), crops.get(name, ())
+    for what, places in (("video", found), ("folder of crops", faces)):
+        if len(places) > 1 and problem is None:
+            problem = f"{places[1]}: also at {places[0]}, expected one {what} of that name"
+    return Source(
+        name,
+        stem,
+        # What is missing is reported when it is opened.
+        found[0] if found else root / "videos" / f"{stem}.mp4",
+        faces[0] if faces else root / "cropped_aligned" / name,
+        listed.annotation,
+        listed.role,
+        problem,
+    )
+
+
+def _read_lines(file: Path) -> list[str]:
+    """A text file's lines; a byte order mark, which some editors write, is taken off."""
+    check_regular(file)  # reading from a pipe would wait for ever
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from error
 
 
 def _names(test_list: Path | str | None) -> Iterable[tuple[int, str]]:
     if test_list is None:
         return
-    try:
-        lines = Path(test_list).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{test_list}: cannot be read ({error})") from error
     seen: set[str] = set()
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_read_lines(Path(test_list)), start=1):
         name = line.strip()
         if not name:
             continue
@@ -238,10 +329,10 @@ def _names(test_list: Path | str | None) -> Iterable[tuple[int, str]]:
         yield number, name
 
 
-def _count_videos(sources: Iterable[Source]) -> Counts:
+def _count_videos(entries: Iterable[_Listed]) -> Counts:
     videos: dict[str | None, set[str]] = {"train": set(), "report": set(), None: set()}
-    for source in sources:
-        videos[source.split].add(source.subject)
+    for entry in entries:
+        videos[entry.role].add(video_of(entry.name))
     return Counts(
         train=len(videos["train"]), validation=len(videos["report"]), test=len(videos[None])
     )

@@ -1,15 +1,15 @@
 """``iaca data extract``: what it prints, and where it puts what is private."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from iaca.data.affwild2 import Source, count_warnings, scan_folder
+from iaca.data.affwild2 import Folder, Source, count_warnings, scan_folder
 from iaca.data.manifest import load_manifest
 from iaca.data.schema import OfficialSplit
 from iaca.extraction.backbones import VisualName
-from iaca.extraction.pipeline import ExtractionConfig, extract, plain_videos
-from iaca.files import DataError
+from iaca.extraction.pipeline import Extraction, ExtractionConfig, extract, plain_videos
+from iaca.files import DataError, write_json
 from iaca.paths import BUILD, ROOT
 
 MANIFEST = "affwild2"
@@ -37,14 +37,18 @@ def run_extraction(
     Raises:
         DataError: options that do not fit together, or what `extract` raises.
     """
+    found: Folder | None = None
+    sources: Sequence[Source]
+    notes: dict[str, str] = {}
     config = ExtractionConfig(backbone, _pair(weights), stride, map, allow_silent)
     if folder is not None:
         out = out or BUILD / PRIVATE / "data" / MANIFEST
-        sources, notes = _affwild2(folder, test_list, out)
+        found, notes = _affwild2(folder, test_list, out)
+        sources = found.sources
     else:
         if videos is None or out is None or test_list is not None:
             raise DataError("--videos: expected --out beside it, and no --test-list")
-        sources, notes = plain_videos(videos), {}
+        sources = plain_videos(videos)
     result = extract(
         sources,
         out,
@@ -56,6 +60,8 @@ def run_extraction(
         progress=sys.stderr.isatty(),
         notes=notes,
     )
+    if found is not None:
+        result = _with_left_out(result, found.left_out)
     print(result.report())
     if result.store is not None:
         print(f"{result.store.path}: {sum(e.rows for e in result.store.entries.values())} rows")
@@ -75,9 +81,16 @@ def _pair(weights: Sequence[str]) -> tuple[str, str]:
     return weights[0], weights[1]
 
 
-def _affwild2(
-    folder: Path, test_list: Path | None, out: Path
-) -> tuple[tuple[Source, ...], dict[str, str]]:
+def _with_left_out(result: Extraction, left_out: Mapping[str, str]) -> Extraction:
+    """Report recordings that nobody may train on, which are no failures."""
+    problems = {**result.problems, **{name: (text,) for name, text in left_out.items()}}
+    if result.store is not None and left_out:
+        report = {"failed": result.failed, "problems": problems}
+        write_json(result.store.path / "report.json", report)
+    return result._replace(problems=problems)
+
+
+def _affwild2(folder: Path, test_list: Path | None, out: Path) -> tuple[Folder, dict[str, str]]:
     inside = ROOT in out.resolve().parents
     if inside and BUILD.resolve() / PRIVATE not in out.resolve().parents:
         raise DataError(f"--out {out}: gated data belong below {BUILD / PRIVATE}")
@@ -91,4 +104,7 @@ def _affwild2(
     if isinstance(manifest.split, OfficialSplit):
         for warning in count_warnings(counts, manifest.split.expected):
             print(f"iaca: warning: {warning}", file=sys.stderr)
-    return found.sources, {"notice": " ".join(manifest.notices)}
+    known = {source.name: source.problem for source in found.sources if source.problem}
+    for name, text in sorted({**known, **found.left_out}.items()):
+        print(f"iaca: warning: {name}: {text}", file=sys.stderr)  # before hours of work
+    return found, {"notice": " ".join(manifest.notices)}

@@ -163,7 +163,11 @@ def extract(
         source={**_source_notes(config, backbones, sources), **(notes or {})},
     )
     with growing_store(out, {**info.source, "clip_spacing": spacing}) as store:
-        pending = [source for source in sources if not store.is_done(source.name, _inputs(source))]
+        pending = [
+            source
+            for source in sources
+            if source.problem is not None or not store.is_done(source.name, _inputs(source))
+        ]
         if store.is_finished and not pending:
             return Extraction(RecordingStore(out), (), {}, store.problems())
         store.open_for_more()
@@ -215,6 +219,8 @@ class _Job:
         bar.end(source)
 
     def _make(self, source: Source, bar: "_Bar") -> None:
+        if source.problem is not None:
+            raise DataError(source.problem)
         annotations = None if source.annotation is None else read_annotations(source.annotation)
         crops = None if source.crops is None else list_crops(source.crops)
         inputs = _inputs(source)

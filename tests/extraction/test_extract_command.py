@@ -1,5 +1,6 @@
 """The command `iaca data extract`: what it prints, where it writes, and its exit status."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,9 @@ pytest.importorskip("av", reason="the extra 'media' is not installed")
 from media import stand_ins, tone, write_miniature, write_video
 
 from iaca.cli import main
+from iaca.data.manifest import load_manifest
 from iaca.data.recordings import RecordingStore
+from iaca.data.splits import make_split
 from iaca.extraction import command, pipeline
 
 
@@ -57,6 +60,40 @@ def test_a_failed_recording_is_status_1(
     assert main([*arguments, "--out", out]) == 1
     assert "failed: 4: " in capsys.readouterr().out
     assert len(RecordingStore(out)) == 5  # without a list, no test recordings
+
+
+def test_what_the_layout_forbids_is_reported_and_the_rest_is_made(
+    miniature: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """A stray file, an unsafe name, a video in two folders, and a video on two sides."""
+    monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
+    root = Path(shutil.copytree(miniature, tmp_path / "copy"))
+    training, validation = (root / "annotations" / part for part in ("Train_Set", "Validation_Set"))
+    (training / "._3.txt").write_bytes(b"\0")
+    shutil.copy(training / "3.txt", training / "3 copy.txt")
+    (training / "2_right.txt").rename(validation / "2_right.txt")
+    (root / "videos" / "more").mkdir()
+    shutil.copy(root / "videos" / "4.mov", root / "videos" / "more" / "4.mov")
+    out = tmp_path / "store"
+    arguments = ["data", "extract", str(root), "--weights", "random", "--stride", "32"]
+    assert main([*arguments, "--out", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert "4 recordings in the store, 4 made now; 2 failed, 1 with problems" in printed.out
+    for line in ("failed: '3 copy': ", "failed: 4: ", "problem: 2_left: "):
+        assert f"\n{line}" in printed.out
+    for name in ("'3 copy'", "4", "2_left"):
+        assert f"\niaca: warning: {name}: " in printed.err
+    report = json.loads((out / "report.json").read_text())
+    assert list(report["failed"]) == ["'3 copy'", "4"]
+    assert list(report["problems"]) == ["2_left"]
+    store = RecordingStore(out)
+    assert list(store.entries) == ["1-30-1280x720", "2_right", "3", "5"]
+    split = load_manifest("affwild2").split
+    assert split is not None
+    assert make_split(split, store).report == ("2_right", "5")
 
 
 def test_gated_data_are_not_written_into_the_project(

@@ -320,6 +320,19 @@ def test_crops_that_cannot_be_read_are_passed_over_and_reported(copy: Path, tmp_
     assert greys(result.store, "3", 7) == pytest.approx(crop_greys(2, shown), abs=1.5)
 
 
+def test_a_problem_known_beforehand_is_a_failure_even_if_it_was_made_before(
+    miniature: Path, tmp_path: Path
+):
+    sources = [s for s in scan_folder(miniature).sources if s.name in ("2_left", "3")]
+    config = ExtractionConfig(stride=32)
+    first = pipeline.extract(sources, tmp_path / "store", config)
+    assert first.store is not None and list(first.store.entries) == ["2_left", "3"]
+    sources[1] = sources[1]._replace(problem="3.mov: also elsewhere")
+    again = pipeline.extract(sources, tmp_path / "store", config)
+    assert again.failed == {"3": "3.mov: also elsewhere"}
+    assert again.store is not None and list(again.store.entries) == ["2_left"]
+
+
 def test_nothing_that_can_be_done_leaves_no_store(tmp_path: Path):
     videos = tmp_path / "videos"
     write_video(videos / "a.mp4", 5)
