@@ -1,11 +1,16 @@
 """A notebook's parameters are checked before anything is computed."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from toys import toy_info, toy_recording
 
 from iaca import notebook
+from iaca.data.recordings import RecordingStore
+from iaca.data.writing import write_store
 from iaca.files import DataError
 
 
@@ -38,6 +43,31 @@ def test_gated_data_are_kept_apart(tmp_path: Path) -> None:
     assert found.gated and found.output_dir == tmp_path / "private"
     again = notebook.settings("smoke", "affwild2", output_dir=tmp_path / "private")
     assert again.output_dir == tmp_path / "private"
+
+
+def stored(folder: Path, source: dict[str, Any]) -> RecordingStore:
+    return write_store(folder, [toy_recording()], replace(toy_info(), source=source))
+
+
+def test_pages_of_most_data_need_no_remark(tmp_path: Path) -> None:
+    assert notebook.remarks(notebook.settings("smoke"), stored(tmp_path / "store", {})) == ""
+    assert notebook.remarks(notebook.settings("smoke", "hri_enjoyment"), None) == ""
+
+
+def test_pages_of_aff_wild2_say_what_is_missing_and_who_a_subject_is(tmp_path: Path) -> None:
+    settings = notebook.settings("smoke", "affwild2")
+    whole = notebook.remarks(settings, stored(tmp_path / "whole", {"wanted": {"report": 72}}))
+    assert "Do not publish" in whole and "intervals are over videos" in whole
+    assert "missing" not in whole and "random" not in whole
+    source = {
+        "wanted": {"train": 351, "report": 76},
+        "not_extracted": {"report": ["a", "b_left"]},
+        "random_weights": "yes",
+    }
+    found = notebook.remarks(settings, stored(tmp_path / "store", source))
+    assert "2 of the 76 recordings of `report` are missing" in found
+    assert "random weights" in found
+    assert "`train`" not in found and "b_left" not in found  # a page names nobody
 
 
 def test_a_manifest_may_be_a_path(tmp_path: Path) -> None:
