@@ -7,7 +7,6 @@ from a file, or, only when asked for by name, at random; the store says which.
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -29,6 +28,7 @@ MEAN = (0.43216, 0.394666, 0.37645)  # of Kinetics-400, by channel
 DEVIATION = (0.22803, 0.22145, 0.216989)
 RANDOM, PRETRAINED = "random", "pretrained"
 RANDOM_SEED = 0
+ROLES = ("visual", "audio")
 _SCHEMAS: list[torch.library.Library] = []  # alive as long as torchvision needs them
 
 
@@ -121,25 +121,39 @@ def build_backbones(
             ``random``, or a file of torchvision's names and shapes, ``.safetensors``, ``.pt`` or
             ``.pth``. ImageNet's first layer takes three channels; their sum takes one.
         spatial_map: keep the visual backbone's 7 x 7 map.
-        device: where to compute.
+        device: where to compute; ``auto`` takes a GPU if torch sees one.
 
     Raises:
-        DataError: weights that cannot be had or do not fit, with the file and the names.
+        DataError: weights that cannot be had or do not fit, with the file and the names; a GPU
+            that is not there.
     """
+    device = _device(device)
     if visual not in get_args(VisualName):
         raise DataError(f"backbone {visual!r}: expected one of {', '.join(get_args(VisualName))}")
+    source = {"visual_backbone": visual, "audio_backbone": "resnet18"}
+    states = []
+    for role, given in zip(ROLES, weights, strict=True):
+        state, source[f"{role}_weights"] = _weights(source[f"{role}_backbone"], given)
+        states.append(state)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
         networks = VisualBackbone(visual, spatial_map), AudioBackbone()
-    source = {"visual_backbone": visual, "audio_backbone": "resnet18"}
     trunks = (networks[0].trunk, networks[1].trunk)
-    for role, trunk, given in zip(("visual", "audio"), trunks, weights, strict=True):
-        state, source[f"{role}_weights"] = _weights(source[f"{role}_backbone"], given)
+    for role, trunk, state, given in zip(ROLES, trunks, states, weights, strict=True):
         if state is not None:
             _load(trunk, state, f"{role} weights {given}")
     for network in networks:
         network.requires_grad_(False).eval().to(device)
     return Backbones(*networks, source)
+
+
+def _device(asked: torch.device | str) -> torch.device:
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(asked)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DataError(f"device {str(asked)!r}: torch sees no GPU")
+    return device
 
 
 def torchvision() -> ModuleType:
@@ -198,14 +212,23 @@ def _from_file(path: Path) -> tuple[Mapping[str, Tensor], str]:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)
         elif path.suffix in {".pt", ".pth"}:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = _unpickled(path)
         else:
             raise DataError(f"{path}: expected a file that ends in .safetensors, .pt or .pth")
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except (SafetensorError, OSError) as error:
         raise DataError(f"{path}: holds no weights that can be loaded safely ({error})") from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+    named = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
+    if not named or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataError(f"{path}: expected tensors by torchvision's names, found something else")
     return state, f"{path.name}, sha256 {sha256_of(path)}"
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # bytes that are no weights raise KeyError, IndexError, and others
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DataError(f"{path}: holds no weights that can be loaded safely ({what})") from error
 
 
 def _load(trunk: nn.Module, state: Mapping[str, Tensor], what: str) -> None:

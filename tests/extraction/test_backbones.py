@@ -1,8 +1,11 @@
 """The real architectures: shapes, the map, where weights come from, and files that are refused."""
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -10,7 +13,6 @@ from safetensors.torch import save_file
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 pytest.importorskip("librosa", reason="the extra 'media' is not installed")
 
-from iaca.extraction import backbones as module
 from iaca.extraction.audio import CLIP_SAMPLES
 from iaca.extraction.backbones import Backbones, build_backbones, torchvision
 from iaca.files import DataError
@@ -169,6 +171,90 @@ def test_an_unknown_backbone_is_refused():
         build_backbones("r50", RANDOM)  # type: ignore[arg-type]
 
 
-def test_torchvision_is_imported_once_and_works():
-    assert torchvision() is torchvision()
-    assert len(module._SCHEMAS) <= 1
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"valence,arousal\n" * 20,
+        b"weights of my own",
+        bytes(range(256)) * 4,
+        np.random.default_rng(0).bytes(1000),
+        np.random.default_rng(1).bytes(1000),
+        pickle.dumps({"conv1.weight": [1.0, 2.0]}, protocol=2),
+        pickle.dumps({1: 2}, protocol=2),
+    ],
+)
+def test_bytes_that_are_no_weights_are_refused_by_name(tmp_path: Path, content: bytes, suffix: str):
+    (tmp_path / f"own{suffix}").write_bytes(content)
+    with pytest.raises(DataError, match=rf"own\{suffix}: .*(loaded safely|expected tensors)") as e:
+        build_backbones("r3d_18", (str(tmp_path / f"own{suffix}"), "random"))
+    assert "\n" not in str(e.value)
+
+
+def test_tensors_without_names_are_refused(tmp_path: Path):
+    torch.save({0: torch.zeros(1)}, tmp_path / "own.pt")
+    with pytest.raises(DataError, match=r"own\.pt: expected tensors by torchvision's names"):
+        build_backbones("r3d_18", (str(tmp_path / "own.pt"), "random"))
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device in ("cuda", "cuda:1", torch.device("cuda")):
+        with pytest.raises(DataError, match=r"device 'cuda(:1)?': torch sees no GPU"):
+            build_backbones("r3d_18", RANDOM, device=device)
+    assert build_backbones("r3d_18", RANDOM, device="auto").device.type == "cpu"
+
+
+def run(code: str, path: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run Python afresh: here torchvision has been imported already."""
+    folders = [*([] if path is None else [str(path)]), *sys.path]
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys\nsys.path[:] = {folders}\n{code}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+LOADED = """
+from iaca.extraction import backbones
+found = backbones.torchvision()
+import torchvision
+assert found is torchvision is backbones.torchvision()
+print(len(backbones._SCHEMAS), sorted(vars(found.models.video))[-1])
+"""
+
+
+def test_the_installed_torchvision_is_imported_with_help_only_if_it_needs_it():
+    bare = run("import torchvision")
+    loaded = run(
+        LOADED + "import torch\nprint(found.models.resnet18()(torch.zeros(1, 3, 64, 64)).shape)"
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert "torch.Size([1, 1000])" in loaded.stdout
+    assert loaded.stdout.split()[0] == str(int(bare.returncode != 0))
+    if bare.returncode:
+        assert "operator torchvision::nms does not exist" in bare.stderr
+
+
+def test_a_torchvision_that_lacks_its_operators_is_imported_all_the_same(tmp_path: Path):
+    """A package that asks for the operators as torchvision does, on any machine."""
+    package = tmp_path / "torchvision"
+    (package / "models" / "video").mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "import torch\n"
+        "from torchvision import early, models\n"
+        "@torch.library.register_fake('torchvision::nms')\n"
+        "def nms(dets, scores, iou_threshold):\n    return scores\n"
+        "@torch.library.register_fake('torchvision::qnms')\n"
+        "def qnms(dets, scores, iou_threshold):\n    return scores\n"
+    )
+    (package / "early.py").touch()  # is imported twice: what a failed import leaves is dropped
+    (package / "models" / "__init__.py").touch()
+    (package / "models" / "video" / "__init__.py").write_text("zz_ours = 1\n")
+    bare = run("import torchvision", tmp_path)
+    assert bare.returncode != 0 and "torchvision::nms does not exist" in bare.stderr
+    loaded = run(LOADED, tmp_path)
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout.split() == ["1", "zz_ours"]
