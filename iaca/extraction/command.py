@@ -8,7 +8,8 @@ from iaca.data.affwild2 import Folder, Source, count_warnings, scan_folder
 from iaca.data.manifest import load_manifest
 from iaca.data.schema import OfficialSplit
 from iaca.extraction.backbones import VisualName
-from iaca.extraction.pipeline import Extraction, ExtractionConfig, extract, plain_videos
+from iaca.extraction.inputs import plain_videos
+from iaca.extraction.pipeline import Extraction, ExtractionConfig, extract
 from iaca.files import DataError, write_json
 from iaca.paths import BUILD, ROOT
 
@@ -58,6 +59,7 @@ def run_extraction(
         device=device,
         timeout=timeout,
         progress=sys.stderr.isatty(),
+        notify=_say,
         notes=notes,
     )
     if found is not None:
@@ -68,6 +70,10 @@ def run_extraction(
     for notice in notes.values():
         print(notice)
     return 1 if result.failed else 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # a batch job's log is read while it runs
 
 
 def _pair(weights: Sequence[str]) -> tuple[str, str]:

@@ -191,7 +191,7 @@ class _Link:
                 case "error":
                     raise DataError(message["text"])
                 case "fault":
-                    raise OSError(message["text"])
+                    raise OSError(message["number"], message["text"])
                 case "problem":
                     self.problems.append(message["text"])
                 case "timeline" | "chunk":
@@ -234,7 +234,7 @@ def serve(pipe: int, video: str, sound: str, crops: list[list[Any]] | None, thre
     except BrokenPipeError:
         return  # nobody listens any more: the parent has given up, or is gone
     except OSError as error:
-        send("fault", text=str(error))
+        send("fault", number=error.errno, text=error.strerror or str(error))
 
 
 def _decode(

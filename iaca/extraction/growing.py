@@ -4,7 +4,7 @@ While it grows, ``.<name>.growing/`` beside the store's place holds::
 
     settings.json                    what the features depend on; another choice is refused
     recordings/<name>.safetensors    whole, or absent
-    done/<name>.json                 its entry in the index, and the input files it was made from
+    done/<name>.json                 its entry in the index, and what it was made from
 
 The last step writes the index and renames the folder. ``settings.json`` and ``done/`` stay in the
 finished store, so that recordings that failed can be added later.
@@ -53,16 +53,19 @@ class GrowingStore:
         if self.is_finished:
             self.folder = self.folder.rename(growing)
             (growing / "index.json").unlink(missing_ok=True)
+        write_json(self.folder / "settings.json", self.settings)  # first: nothing is without
         for name in ("recordings", "done"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / "settings.json", self.settings)
+            (self.folder / name).mkdir(exist_ok=True)
+        shutil.rmtree(self.folder / "scratch", ignore_errors=True)  # what a kill has left
+        for file in self.folder.rglob(".*.partial"):
+            file.unlink()
 
-    def is_done(self, name: str, inputs: Sequence[Path]) -> bool:
-        """Whether a recording is there and was made from these files as they are now."""
+    def made_from(self, name: str) -> Any:
+        """What a recording was made from, see :meth:`add`; ``None`` if it is not there."""
         file = self._done(name)
         if not file.is_file() or not self.file(name).is_file():
-            return False
-        return read_json(file)["inputs"] == fingerprint(inputs)
+            return None
+        return read_json(file)["inputs"]
 
     def file(self, name: str) -> Path:
         """Where a recording's arrays are."""
@@ -70,7 +73,7 @@ class GrowingStore:
 
     def scratch(self, name: str) -> Path:
         """A folder for what is needed while a recording is being made; emptied at the next try."""
-        folder = self.folder / "scratch" / name
+        folder = self._scratch(name)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
@@ -80,8 +83,9 @@ class GrowingStore:
         name: str,
         made: Path,
         entry: Mapping[str, Any],
-        inputs: Sequence[Path],
+        inputs: Mapping[str, Any],
         problems: Sequence[str] = (),
+        silent: bool = False,
     ) -> None:
         """Take a finished file in.
 
@@ -89,33 +93,35 @@ class GrowingStore:
             name: the recording's.
             made: its arrays.
             entry: the fields of its `Entry` without the checksum.
-            inputs: the files it was made from.
-            problems: what was passed over in them.
+            inputs: what it was made from, as JSON: :meth:`made_from` gives it again.
+            problems: what was passed over in it.
+            silent: its video has no sound, and silence was taken.
         """
         complete = Entry(**entry, sha256=sha256_of(made))
+        self._done(name).unlink(missing_ok=True)  # it does not describe the new file
         made.replace(self.file(name))
-        write_json(
-            self._done(name),
-            {
-                "entry": asdict(complete),
-                "inputs": fingerprint(inputs),
-                "problems": list(problems),
-            },
-        )
+        facts = {"inputs": dict(inputs), "problems": list(problems), "silent": silent}
+        write_json(self._done(name), {"entry": asdict(complete), **facts})
+        shutil.rmtree(self._scratch(name), ignore_errors=True)
 
     def discard(self, name: str) -> None:
-        """Forget a recording, made from files that have changed since."""
+        """Forget a recording: its files have changed, and cannot be used any more."""
         for file in (self._done(name), self.file(name)):
             file.unlink(missing_ok=True)
+        shutil.rmtree(self._scratch(name), ignore_errors=True)
+
+    def done(self) -> dict[str, Any]:
+        """What is known of each recording that is there: ``entry``, ``problems``, ``silent``."""
+        return {file.stem: read_json(file) for file in sorted(self.folder.glob("done/*.json"))}
 
     def problems(self) -> dict[str, tuple[str, ...]]:
         """What was passed over, by recording, where anything was."""
-        found = {name: tuple(done["problems"]) for name, done in self._all_done().items()}
+        found = {name: tuple(done["problems"]) for name, done in self.done().items()}
         return {name: texts for name, texts in found.items() if texts}
 
     def finish(self, info: StoreInfo, nulls: tuple[Tensor, Tensor]) -> RecordingStore | None:
         """Write the index, rename the folder, and open the store; ``None`` without recordings."""
-        entries = {name: done["entry"] for name, done in self._all_done().items()}
+        entries = {name: done["entry"] for name, done in self.done().items()}
         if not entries:
             return None
         shutil.rmtree(self.folder / "scratch", ignore_errors=True)
@@ -127,8 +133,8 @@ class GrowingStore:
     def _done(self, name: str) -> Path:
         return self.folder / "done" / f"{name}.json"
 
-    def _all_done(self) -> dict[str, Any]:
-        return {file.stem: read_json(file) for file in sorted(self.folder.glob("done/*.json"))}
+    def _scratch(self, name: str) -> Path:
+        return self.folder / "scratch" / name
 
 
 @contextmanager
@@ -151,27 +157,19 @@ def growing_store(path: Path, settings: Mapping[str, Any]) -> Iterator[GrowingSt
     with lock:
         settings = json.loads(json.dumps(settings))  # as it will be read
         for there in (path, folder):
-            if there.exists():
-                _check_settings(there, settings)
-        yield GrowingStore(path if path.exists() else folder, path, settings)
+            if (there / "settings.json").exists():
+                _check_settings(there / "settings.json", settings)
+            elif there == path and path.exists() and any(path.iterdir()):
+                raise DataError(f"{path}: exists already, and is no store made by extraction")
+        finished = (path / "settings.json").exists()  # an empty folder may stand in its place
+        yield GrowingStore(path if finished else folder, path, settings)
 
 
 def _growing(path: Path) -> Path:
     return path.with_name(f".{path.name}.growing")
 
 
-def fingerprint(inputs: Sequence[Path]) -> dict[str, list[int]]:
-    """Size and time of change of each file: another one is another input."""
-    found = {file.name: file.stat() for file in inputs if file.exists()}
-    return {name: [status.st_size, status.st_mtime_ns] for name, status in sorted(found.items())}
-
-
-def _check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    file = folder / "settings.json"
-    if not file.exists():
-        if any(folder.iterdir()):
-            raise DataError(f"{folder}: exists already, and is no store made by extraction")
-        return
+def _check_settings(file: Path, settings: Mapping[str, Any]) -> None:
     found = read_json(file)
     for key in sorted({*found, *settings}):
         if found.get(key) != settings.get(key):

@@ -6,21 +6,19 @@ own that share the backbones. A recording that fails is reported, and the others
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from iaca.data.affwild2 import (
     HEADER,
     HIGH,
     LOW,
-    VIDEO_SUFFIXES,
     Source,
     check_length,
     labels_at,
@@ -40,12 +38,17 @@ from iaca.extraction.backbones import (
 )
 from iaca.extraction.clips import CLIP_FRAMES, SLOT, check_stride
 from iaca.extraction.decoding import TIMEOUT, Decoded, decode
+from iaca.extraction.faults import clear_faults
 from iaca.extraction.growing import GrowingStore, RowWriter, growing_store
+from iaca.extraction.inputs import fingerprint
+from iaca.extraction.progress import Progress, announcement
 from iaca.extraction.streaming import Clips, iterate_clips
 from iaca.extraction.video import CHUNK, SAMPLE_RATE
-from iaca.files import DataError, check_name, write_json
+from iaca.files import DataError, write_json
 
 FACE_CROPS, MIDDLE_SQUARE = "face crops", "middle square of each picture"
+TEST = "test"  # part of the recordings without a role, beside some that have one
+NO_PART = "no part"  # where none has a role
 MAX_LISTED = 3  # problems of one recording that are kept word by word
 
 
@@ -96,28 +99,6 @@ class Extraction(NamedTuple):
         return "\n".join(lines)
 
 
-def plain_videos(folder: Path | str) -> tuple[Source, ...]:
-    """The videos directly in a folder, each a recording and a subject of its own.
-
-    Raises:
-        DataError: no such folder, no videos in it, a name that is unsafe or occurs twice.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    sources: dict[str, Source] = {}
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in VIDEO_SUFFIXES:
-            continue
-        name = check_name(file.stem, f"{folder}: video")
-        if name in sources:
-            raise DataError(f"{file}: also {sources[name].video.name}, expected distinct names")
-        sources[name] = Source(name, name, file)
-    if not sources:
-        raise DataError(f"{folder}: no videos, expected {', '.join(VIDEO_SUFFIXES)}")
-    return tuple(sources.values())
-
-
 def extract(
     sources: Sequence[Source],
     out: Path,
@@ -128,9 +109,14 @@ def extract(
     device: str = "auto",
     timeout: float = TIMEOUT,
     progress: bool = False,
+    notify: Callable[[str], None] | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> Extraction:
     """Make a recording store of media files, or go on making it after an interruption.
+
+    The store's source says, beside what the features are: ``wanted``, the number of recordings by
+    part; ``not_extracted``, the names of those that could not be made, by part; and
+    ``silent_recordings``, how many have no sound.
 
     Args:
         sources: what to extract; already made recordings are kept, unless a file has changed.
@@ -141,47 +127,58 @@ def extract(
         device: ``auto``, ``cpu`` or ``cuda``.
         timeout: seconds without a sign of life after which a decoder is given up.
         progress: show a bar with the time left.
+        notify: takes a line before it begins, which says what is made again because its files
+            have changed, and without a bar a line for each recording.
         notes: texts by key that the store's source holds too.
 
     Raises:
-        DataError: weights or options that do not fit; a store with other settings at ``out``.
-            What is wrong with single recordings is reported in the result.
+        DataError: weights or options that do not fit; a store with other settings at ``out``; a
+            full disk; too little memory on the GPU. What is wrong with single recordings is
+            reported in the result.
     """
     config = config or ExtractionConfig()
     spacing = check_stride(config.stride)
     if batch_size < 1 or workers < 1:
         raise DataError(f"batch_size {batch_size}, workers {workers}: expected at least 1")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    backbones = build_backbones(config.backbone, config.weights, config.spatial_map, device)
+    with clear_faults(out, batch_size):
+        backbones = build_backbones(config.backbone, config.weights, config.spatial_map, device)
     info = StoreInfo(
         audio_dim=WIDTH,
         visual_dim=MAP_WIDTH if config.spatial_map else WIDTH,
         labels=HEADER,
         label_range=(LOW, HIGH),
         clip_spacing=spacing,
-        source={**_source_notes(config, backbones, sources), **(notes or {})},
+        source=_source_notes(config, backbones, sources),
     )
-    with growing_store(out, {**info.source, "clip_spacing": spacing}) as store:
+    settings = {**info.source, "clip_spacing": spacing}
+    with clear_faults(out, batch_size), growing_store(out, settings) as store:
+        there = {source.name: store.made_from(source.name) for source in sources}
         pending = [
             source
             for source in sources
-            if source.problem is not None or not store.is_done(source.name, _inputs(source))
+            if source.problem is not None
+            or there[source.name] is None
+            or there[source.name] != fingerprint(source)
         ]
         if store.is_finished and not pending:
             return Extraction(RecordingStore(out), (), {}, store.problems())
+        if notify is not None:
+            changed = [s.name for s in pending if there[s.name] is not None and not s.problem]
+            notify(announcement(len(sources), len(pending), changed))
         store.open_for_more()
         # On a CPU the networks have the cores; beside a GPU they are for decoding.
-        threads = 1 if device == "cpu" else max(1, (os.cpu_count() or 1) // workers)
-        job = _Job(store, backbones, config, batch_size, timeout, threads)
-        bar = _Bar(sources, pending, progress)
+        on_cpu = backbones.device.type == "cpu"
+        threads = 1 if on_cpu else max(1, (os.cpu_count() or 1) // workers)
+        lines = Progress(sources, pending, progress, None if progress else notify)
+        job = _Job(store, backbones, config, batch_size, timeout, threads, lines)
         try:
-            _run(job, pending, workers, bar)
+            _run(job, pending, workers)
         finally:
-            bar.close()
+            lines.close()
         problems = store.problems()
         write_json(store.folder / "report.json", {"failed": job.failed, "problems": problems})
-        finished = store.finish(info, backbones.null_features())
+        told = {**info.source, **_outcome(store, sources), **(notes or {})}
+        finished = store.finish(replace(info, source=told), backbones.null_features())
     made = tuple(source.name for source in pending if source.name not in job.failed)
     return Extraction(finished, made, job.failed, problems)
 
@@ -197,6 +194,7 @@ class _Job:
         batch_size: int,
         timeout: float,
         threads: int,
+        progress: Progress,
     ) -> None:
         self.store = store
         self.backbones = backbones
@@ -204,26 +202,30 @@ class _Job:
         self.batch_size = batch_size
         self.timeout = timeout
         self.threads = threads
+        self.progress = progress
         self.stopping = threading.Event()
         self.failed: dict[str, str] = {}
 
-    def make(self, source: Source, bar: "_Bar") -> None:
+    def make(self, source: Source) -> None:
         """Make one recording; what is wrong with its files is noted."""
         if self.stopping.is_set():
             return
+        self.progress.begin(source)
         try:
-            self._make(source, bar)
+            rows = self._make(source)
         except DataError as error:
             self.failed[source.name] = str(error)
             self.store.discard(source.name)
-        bar.end(source)
+            self.progress.failed(source, str(error))
+        else:
+            self.progress.made(source, rows)
 
-    def _make(self, source: Source, bar: "_Bar") -> None:
+    def _make(self, source: Source) -> int:
         if source.problem is not None:
             raise DataError(source.problem)
+        inputs = fingerprint(source)  # first: what changes while it is read is another input
         annotations = None if source.annotation is None else read_annotations(source.annotation)
         crops = None if source.crops is None else list_crops(source.crops)
-        inputs = _inputs(source)
         scratch = self.store.scratch(source.name)
         sound = scratch / "sound.f32"
         ahead = 1 + self.batch_size * self.config.stride // CHUNK  # the next batch's frames
@@ -234,7 +236,7 @@ class _Job:
             if not (decoded.timeline.has_audio or self.config.allow_silent):
                 raise DataError(f"{source.video}: no audio stream")
             writer = RowWriter(scratch, source.name)
-            ends = self._rows(source, decoded, sound, writer, bar)
+            ends = self._rows(source, decoded, sound, writer)
         labels = labels_at(
             np.empty((0, len(HEADER)), dtype=np.float32) if annotations is None else annotations,
             ends,
@@ -246,11 +248,12 @@ class _Job:
             "split": source.split,
         }
         problems = _problems(source, decoded, crops or {})
-        self.store.add(source.name, writer.finish(labels, ends), entry, inputs, problems)
+        made = writer.finish(labels, ends)
+        silent = not decoded.timeline.has_audio
+        self.store.add(source.name, made, entry, inputs, problems, silent)
+        return len(ends)
 
-    def _rows(
-        self, source: Source, decoded: Decoded, sound: Path, writer: RowWriter, bar: "_Bar"
-    ) -> np.ndarray:
+    def _rows(self, source: Source, decoded: Decoded, sound: Path, writer: RowWriter) -> np.ndarray:
         track = AudioTrack(sound, decoded.timeline.audio_start)
         batches = iterate_clips(
             decoded.chunks, self.config.stride, self.batch_size, self.backbones.device
@@ -265,7 +268,7 @@ class _Job:
             if previous is not None:
                 writer.append(audio=previous[0], visual=previous[1])
             ends.append(clips.ends)
-            bar.advance(source, (int(clips.ends[-1]) + 1) / len(decoded.timeline.times))
+            self.progress.advance(source, (int(clips.ends[-1]) + 1) / len(decoded.timeline.times))
         if computed is None:
             raise DataError(f"{source.video}: no frames")
         writer.append(audio=computed[0], visual=computed[1])
@@ -285,10 +288,10 @@ def features(
     return backbones.audio(samples), backbones.visual(clips.frames)
 
 
-def _run(job: _Job, pending: Sequence[Source], workers: int, bar: "_Bar") -> None:
+def _run(job: _Job, pending: Sequence[Source], workers: int) -> None:
     """Make recordings in threads; the first unexpected error, or Ctrl-C, stops them all."""
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(job.make, source, bar) for source in pending]
+        futures = [pool.submit(job.make, source) for source in pending]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         finally:
@@ -312,11 +315,6 @@ def _problems(source: Source, decoded: Decoded, crops: Mapping[int, Path]) -> li
     return texts
 
 
-def _inputs(source: Source) -> list[Path]:
-    files = (source.video, source.annotation, source.crops)
-    return [file for file in files if file is not None]
-
-
 def _source_notes(
     config: ExtractionConfig, backbones: Backbones, sources: Sequence[Source]
 ) -> dict[str, Any]:
@@ -328,54 +326,28 @@ def _source_notes(
         "sound": f"{CLIP_SAMPLES} samples at {SAMPLE_RATE} Hz up to the clip's last frame",
         "visual_features": "7 x 7 map" if config.spatial_map else "average over the 7 x 7 map",
     }
-    if config.allow_silent:
-        notes["silent_videos"] = "taken as silence"
     if RANDOM in config.weights:
         notes["random_weights"] = "yes: for tests only"
     return notes
 
 
-class _Bar:
-    """Progress over all recordings, by the size of what describes them best, and the time left."""
-
-    def __init__(self, sources: Sequence[Source], pending: Sequence[Source], show: bool) -> None:
-        self.weights = _weights(sources)
-        total = sum(self.weights.values())
-        done = total - sum(self.weights[source.name] for source in pending)
-        self.reached = {source.name: 0.0 for source in pending}
-        self.lock = threading.Lock()
-        self.bar = tqdm(
-            total=total,
-            initial=done,
-            disable=not show,
-            bar_format="{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left",
-        )
-
-    def advance(self, source: Source, share: float) -> None:
-        """Note how much of a recording is done, from 0 to 1."""
-        with self.lock:
-            step = max(0.0, share - self.reached[source.name])
-            self.reached[source.name] += step
-            self.bar.set_description(source.name, refresh=False)
-            self.bar.update(step * self.weights[source.name])
-
-    def end(self, source: Source) -> None:
-        """Note that a recording is done, or has failed."""
-        self.advance(source, 1.0)
-
-    def close(self) -> None:
-        """Leave the bar as it is."""
-        self.bar.close()
-
-
-def _weights(sources: Sequence[Source]) -> dict[str, int]:
-    """How long each recording takes, in proportion: a line of annotation is a frame.
-
-    Where not all are annotated, the videos' sizes have to do.
-    """
-    described = all(source.annotation is not None for source in sources)
-    files = {source.name: source.annotation if described else source.video for source in sources}
-    return {
-        name: 1 + (file.stat().st_size if file is not None and file.is_file() else 0)
-        for name, file in files.items()
-    }
+def _outcome(store: GrowingStore, sources: Sequence[Source]) -> dict[str, Any]:
+    """What the store's source says of recordings that are not in it, and of silent ones."""
+    done = store.done()
+    roles = {name: facts["entry"]["split"] for name, facts in done.items()}
+    roles |= {source.name: source.split for source in sources}
+    rest = TEST if any(roles.values()) else NO_PART
+    wanted: dict[str, int] = {}
+    absent: dict[str, list[str]] = {}
+    for name, role in sorted(roles.items()):
+        part = role or rest
+        wanted[part] = wanted.get(part, 0) + 1
+        if name not in done:
+            absent.setdefault(part, []).append(name)
+    silent = sum(facts.get("silent", False) for facts in done.values())
+    notes: dict[str, Any] = {"wanted": wanted}
+    if absent:
+        notes["not_extracted"] = absent
+    if silent:
+        notes["silent_recordings"] = silent
+    return notes

@@ -1,5 +1,6 @@
 """Decoding: times, sound and pictures of files made here, and files that are no videos."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -135,6 +136,18 @@ def test_a_file_cannot_make_the_decoder_open_another(tmp_path: Path):
         failing(tmp_path / name, rf"{name}: cannot be decoded")
 
 
+def remux(source: Path, target: Path, options: dict[str, str]) -> None:
+    """Write the same packets again, with other options of the container."""
+    import av
+
+    with av.open(str(source)) as read, av.open(str(target), "w", options=options) as written:
+        streams = {s.index: written.add_stream_from_template(s) for s in read.streams}
+        for packet in read.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                written.mux(packet)
+
+
 def test_a_truncated_video_is_an_error(tmp_path: Path):
     whole = write_video(tmp_path / "v.mkv", 100, 25, tone(4.0)).read_bytes()
     (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2])
@@ -142,6 +155,14 @@ def test_a_truncated_video_is_an_error(tmp_path: Path):
     whole = write_video(tmp_path / "v.mp4", 100, 25, tone(4.0), codecs=("mpeg4", "aac"))
     (tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     failing(tmp_path / "cut.mp4", r"cut\.mp4: cannot be decoded, truncated")  # no index
+    head_first = tmp_path / "head_first.mp4"
+    remux(whole, head_first, {"movflags": "faststart"})
+    data = head_first.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert len(read_timeline(head_first, tmp_path / "sound").times) == 100
+    for share in (0.3, 0.6, 0.9, 0.99):  # its index is whole, and promises what is not there
+        (tmp_path / "cut.mp4").write_bytes(data[: round(share * len(data))])
+        failing(tmp_path / "cut.mp4", r"cut\.mp4: truncated")
     whole = write_video(tmp_path / "v.avi", 100, 25, tone(4.0)).read_bytes()
     (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
     failing(tmp_path / "cut.avi", r"cut\.avi: truncated")
@@ -247,3 +268,4 @@ def test_a_disk_that_is_full_is_not_the_videos_fault(tmp_path: Path):
     with pytest.raises(OSError, match="No space left") as raised, decode(path, full):
         pass
     assert not isinstance(raised.value, DataError)
+    assert raised.value.errno == errno.ENOSPC  # it is told by number, across the pipe too

@@ -44,6 +44,27 @@ def test_aff_wild2_goes_below_private_with_its_notice(
     assert "Do not publish" in store.info.source["notice"]
     assert store.info.source["random_weights"].startswith("yes")
     assert str(miniature) not in str(store.info)
+    # There is no terminal here: a line a recording, as a batch job's log has them.
+    assert "7 of 7 recordings to make\n1 of 7: " in printed.err
+    assert printed.err.count(" rows in ") == 7
+
+
+def test_silence_can_be_allowed_after_the_fact(
+    miniature: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
+    root = Path(shutil.copytree(miniature, tmp_path / "copy"))
+    write_video(root / "videos" / "3.mov", 20)
+    out = str(tmp_path / "store")
+    arguments = ["data", "extract", str(root), "--weights", "random", "--stride", "32"]
+    assert main([*arguments, "--out", out]) == 1
+    assert "3.mov: no audio stream" in capsys.readouterr().out
+    assert main([*arguments, "--out", out, "--allow-silent"]) == 0
+    assert "6 recordings in the store, 1 made now; 0 failed" in capsys.readouterr().out
+    assert RecordingStore(out).info.source["silent_recordings"] == 1
 
 
 def test_a_failed_recording_is_status_1(
@@ -91,9 +112,32 @@ def test_what_the_layout_forbids_is_reported_and_the_rest_is_made(
     assert list(report["problems"]) == ["2_left"]
     store = RecordingStore(out)
     assert list(store.entries) == ["1-30-1280x720", "2_right", "3", "5"]
+    assert store.info.source["not_extracted"] == {"train": ["'3 copy'"], "report": ["4"]}
     split = load_manifest("affwild2").split
     assert split is not None
     assert make_split(split, store).report == ("2_right", "5")
+
+
+def test_what_the_machine_lacks_is_one_line_and_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    write_video(tmp_path / "videos" / "a.mkv", 5, 25, tone(0.2))
+    arguments = ["data", "extract", "--videos", str(tmp_path / "videos"), "--weights", "random"]
+    arguments += ["--out", str(tmp_path / "store")]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main([*arguments, "--device", "cuda"]) == 2
+    assert capsys.readouterr().err == "iaca: device 'cuda': torch sees no GPU\n"
+
+    def exhausted(*_):
+        raise torch.OutOfMemoryError("Tried to allocate 20 GiB\nand so on")
+
+    monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
+    monkeypatch.setattr(pipeline, "features", exhausted)
+    assert main([*arguments, "--batch-size", "7"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "1 of 1 recordings to make"
+    assert "7 clips a forward: choose a smaller --batch-size" in said[1]
+    assert len(said) == 2
 
 
 def test_gated_data_are_not_written_into_the_project(
@@ -153,3 +197,22 @@ def test_plain_videos_through_the_real_networks(
     null_audio, null_visual = store.null_features
     assert not torch.allclose(a.audio[0], null_audio, atol=1e-2)
     assert not torch.allclose(a.visual[0], null_visual, atol=1e-2)
+
+
+def test_maps_of_plain_videos_through_the_real_networks(tmp_path: Path):
+    """Pooled features are the means of the maps."""
+    write_video(tmp_path / "videos" / "a.mkv", 40, 25, tone(1.6))
+    command_line = ["data", "extract", "--videos", str(tmp_path / "videos"), "--stride", "32"]
+    stores = []
+    for name, options in (("pooled", []), ("maps", ["--map"])):
+        out = ["--weights", "random", "--out", str(tmp_path / name)]
+        assert main([*command_line, *out, *options]) == 0
+        stores.append(RecordingStore(tmp_path / name))
+    pooled, maps = stores
+    maps.verify()
+    assert maps.info.visual_dim == 25_088
+    means = maps["a"].visual.float().view(1, 512, 49).mean(dim=2)
+    torch.testing.assert_close(means, pooled["a"].visual.float(), rtol=2e-3, atol=2e-3)
+    null = maps.null_features[1].float().view(512, 49).mean(dim=1)
+    torch.testing.assert_close(null, pooled.null_features[1].float(), rtol=2e-3, atol=2e-3)
+    assert torch.equal(maps["a"].audio, pooled["a"].audio)

@@ -1,5 +1,7 @@
-"""A recording put together on disk is what safetensors itself would have written."""
+"""Recordings put together on disk are what safetensors would have written; kills lose nothing."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from iaca.extraction.growing import RowWriter
+from iaca.data.recordings import RecordingStore, StoreInfo
+from iaca.extraction.growing import RowWriter, growing_store
 from iaca.files import DataError
 
 
@@ -43,3 +46,105 @@ def test_features_that_float16_cannot_hold_name_the_row(tmp_path: Path, value: f
     bad[1, 1] = value
     with pytest.raises(DataError, match=r"recording 'one', row 4: visual features are not finite"):
         writer.append(audio=torch.zeros(3, 2), visual=bad)
+
+
+def test_an_empty_folder_in_the_stores_place_is_taken(tmp_path: Path):
+    (tmp_path / "store").mkdir()
+    with growing_store(tmp_path / "store", {"features": "of tests"}) as store:
+        store.open_for_more()
+    assert [*(tmp_path / "store").iterdir()] == []
+    grown = grow(tmp_path / "store", {"a": 1})
+    assert grown is not None and list(grown) == ["a"]
+
+
+# --- a kill at any point -------------------------------------------------------------------
+
+INFO = StoreInfo(3, 5, ("valence", "arousal"), (-1.0, 1.0))
+
+
+def grow(path: Path, wanted: dict[str, int]) -> RecordingStore | None:
+    """Make the recordings that are not there, or were made from another number."""
+    with growing_store(path, {"features": "of tests"}) as store:
+        pending = [name for name in wanted if store.made_from(name) != {"number": wanted[name]}]
+        if store.is_finished and not pending:
+            return RecordingStore(path)
+        store.open_for_more()
+        for name in pending:
+            writer = RowWriter(store.scratch(name), name)
+            value = float(wanted[name])
+            writer.append(audio=torch.full((4, 3), value), visual=torch.full((4, 5), -value))
+            made = writer.finish(np.zeros((4, 2), dtype=np.float32), np.arange(4))
+            entry = {"subject": name, "rows": 4, "frame_rate": 25.0, "split": None}
+            store.add(name, made, entry, {"number": wanted[name]})
+        return store.finish(INFO, (torch.zeros(3), torch.zeros(5)))
+
+
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from test_growing import grow
+
+folder, wanted = Path(sys.argv[1]), eval(sys.argv[2])
+CHANGES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"}
+
+
+def die_before(last):
+    seen = 0
+
+    def look(event, arguments):
+        nonlocal seen
+        if event in CHANGES and (event != "open" or arguments[1] in ("w", "wb", "ab")):
+            seen += 1
+            if seen == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(look)
+
+
+for last in range(1, 200):
+    place = folder / f"{last:03d}"
+    shutil.copytree(folder / "begun", place)
+    child = os.fork()
+    if child == 0:
+        die_before(last)
+        grow(place / "store", wanted)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+"""
+
+
+@pytest.mark.parametrize("before", [{}, {"a": 1}, {"a": 2, "b": 2}, {"a": 1, "b": 2, "c": 3}])
+def test_a_kill_before_any_change_on_the_disk_loses_nothing(tmp_path: Path, before: dict[str, int]):
+    """From nothing, or with a finished store at hand that is opened for more."""
+    after = {"a": 1, "b": 2, "d": 4}
+    (tmp_path / "begun").mkdir()
+    if before:
+        grow(tmp_path / "begun" / "store", before)
+    expected = grow(tmp_path / "expected", {**before, **after})
+    assert expected is not None
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    environment = {"PYTHONPATH": ":".join([*sys.path, str(Path(__file__).parent)])}
+    subprocess.run(
+        [sys.executable, str(script), str(tmp_path), repr(after)], env=environment, check=True
+    )
+    places = sorted(tmp_path.glob("[0-9]*"))
+    assert len(places) > 20
+    found = set()
+    for place in places:
+        there = (place / "store").exists()
+        if there:
+            store = RecordingStore(place / "store")
+            store.verify()
+            assert set(store) in (set(before), set(expected))
+        found.add((there, (place / ".store.growing").exists()))
+        store = grow(place / "store", after)
+        assert store is not None
+        store.verify()
+        assert store.key == expected.key
+        assert not (place / ".store.growing").exists()
+        left = {file.name for file in (place / "store").iterdir()}
+        assert left == {"recordings", "done", "settings.json", "index.json", "null.safetensors"}
+        assert len([*(place / "store" / "done").iterdir()]) == len(store)
+    assert {(False, True), (True, False)} <= found, "killed on the way, and at the end"

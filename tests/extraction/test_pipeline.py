@@ -1,6 +1,8 @@
 """From media to a store, with backbones whose features can be told from the media by hand."""
 
+import errno
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from safetensors import SafetensorError
 
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
@@ -33,7 +36,9 @@ from iaca.data.recordings import RecordingStore
 from iaca.evaluation import predict, score
 from iaca.extraction import pipeline
 from iaca.extraction.audio import CLIP_SAMPLES
-from iaca.extraction.pipeline import Extraction, ExtractionConfig, plain_videos
+from iaca.extraction.growing import RowWriter
+from iaca.extraction.inputs import plain_videos
+from iaca.extraction.pipeline import Extraction, ExtractionConfig
 from iaca.files import DataError
 from iaca.models.regressor import ModelConfig
 from iaca.runs import RunConfig, execute_run
@@ -60,13 +65,19 @@ def copy(miniature: Path, tmp_path: Path) -> Path:
 
 
 def extract(
-    root: Path, out: Path, stride: int = 8, only: str | None = None, **options
+    root: Path,
+    out: Path,
+    stride: int = 8,
+    only: str | None = None,
+    allow_silent: bool = False,
+    **options,
 ) -> Extraction:
     """Extract a miniature, or of it only the recordings named: each starts a decoder."""
     sources = scan_folder(root, root / "test.txt").sources
     if only is not None:
         sources = tuple(source for source in sources if source.name in only.split())
-    return pipeline.extract(sources, out, ExtractionConfig(stride=stride), **options)
+    config = ExtractionConfig(stride=stride, allow_silent=allow_silent)
+    return pipeline.extract(sources, out, config, **options)
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +193,20 @@ def test_rows_of_a_wide_stride_are_among_those_of_every_frame(
     assert short is not None
     assert short["3"].end_frame.tolist() == [19]  # 20 frames: one clip all the same
     assert short["4"].end_frame.tolist() == [31, 63]
+
+
+def test_maps_are_stored_whole(miniature: Path, extracted: RecordingStore, tmp_path: Path):
+    (source,) = (s for s in scan_folder(miniature).sources if s.name == "3")
+    config = ExtractionConfig(stride=8, spatial_map=True)
+    store = pipeline.extract([source], tmp_path / "store", config).store
+    assert store is not None
+    assert (store.info.audio_dim, store.info.visual_dim) == (512, 512 * 49)
+    assert store.info.source["visual_features"] == "7 x 7 map"
+    assert store["3"].visual.shape == (2, 512 * 49)
+    assert torch.equal(store["3"].visual[:, :512], extracted["3"].visual)
+    assert store.null_features[1].shape == (512 * 49,)
+    with pytest.raises(DataError, match="key 'visual_features': was made with '7 x 7 map'"):
+        extract(miniature, tmp_path / "store", only="3")
 
 
 def test_batches_and_workers_change_nothing(
@@ -352,6 +377,53 @@ def test_silent_videos_are_taken_where_allowed(tmp_path: Path):
     assert "a.mp4: no audio stream, taken as silence" in result.problems["a"][0]
 
 
+def test_silence_can_be_allowed_and_a_notice_reworded_once_a_store_is_there(
+    copy: Path, tmp_path: Path
+):
+    take_sound_away(copy)
+    first = extract(copy, tmp_path / "store", only="3 4", notes={"notice": "Keep it."})
+    assert first.store is not None and list(first.store) == ["4"]
+    assert "silent_recordings" not in first.store.info.source
+    again = {"only": "3 4", "notes": {"notice": "Keep it to yourself."}}
+    result = extract(copy, tmp_path / "store", allow_silent=True, **again)
+    assert result.made == ("3",)
+    assert result.store is not None
+    assert result.store.info.source["silent_recordings"] == 1
+    assert result.store.info.source["notice"] == "Keep it to yourself."
+    assert torch.equal(result.store["3"].audio[0], result.store.null_features[0])
+    last = extract(copy, tmp_path / "store", only="3 4")  # what is there stays
+    assert last.store is not None
+    assert (last.made, last.store.key) == ((), result.store.key)
+
+
+def test_the_store_says_which_recordings_of_each_part_it_lacks(
+    copy: Path, tmp_path: Path, extracted: RecordingStore
+):
+    parts = [p.part for film in MINIATURE.values() for p in film.people.values()]
+    wanted = {
+        "train": parts.count("Train_Set"),
+        "report": parts.count("Validation_Set"),
+        "test": parts.count("Test_Set"),
+    }
+    assert extracted.info.source["wanted"] == wanted
+    assert "not_extracted" not in extracted.info.source
+    remove_video(copy)
+    whole = {name: (copy / "videos" / f"{name}.mov").read_bytes() for name in "246"}
+    for name in whole:
+        (copy / "videos" / f"{name}.mov").write_text("no video")
+    store = extract(copy, tmp_path / "store", stride=32).store
+    assert store is not None
+    assert store.info.source["wanted"] == wanted
+    absent = {"train": ["2_left", "2_right", "3"], "report": ["4"], "test": ["6"]}
+    assert store.info.source["not_extracted"] == absent
+    for name, content in whole.items():
+        (copy / "videos" / f"{name}.mov").write_bytes(content)
+    mended = extract(copy, tmp_path / "store", stride=32).store
+    assert mended is not None
+    assert mended.info.source["not_extracted"] == {"train": ["3"]}
+    assert mended.key != store.key
+
+
 def test_plain_videos_are_seen_in_their_middle(tmp_path: Path):
     videos = tmp_path / "videos"
     write_video(videos / "a.mkv", 70, 25, tone(2.8))
@@ -454,6 +526,84 @@ def test_a_mended_file_is_added_and_a_changed_one_made_again(copy: Path, tmp_pat
     assert "4" not in result.store
 
 
+def test_a_crop_mended_in_place_is_noticed(copy: Path, tmp_path: Path):
+    crop = copy / "cropped_aligned" / "3" / "00001.jpg"
+    whole = crop.read_bytes()
+    crop.write_bytes(b"no picture")
+    folder = crop.parent.stat()
+    first = extract(copy, tmp_path / "store", only="3 4")
+    assert first.store is not None and "00001.jpg: unreadable" in first.problems["3"][0]
+    assert greys(first.store, "3", 7)[0] == pytest.approx(crop_greys(2, [1])[0], abs=1.5)
+    crop.write_bytes(whole)
+    assert crop.parent.stat().st_mtime_ns == folder.st_mtime_ns
+    said: list[str] = []
+    result = extract(copy, tmp_path / "store", only="3 4", notify=said.append)
+    assert said[0] == (
+        "1 of 2 recordings to make, 1 of them again because their files have changed: 3"
+    )
+    assert (result.made, result.problems) == (("3",), {})
+    assert result.store is not None
+    assert greys(result.store, "3", 7)[0] == pytest.approx(crop_greys(2, [0])[0], abs=1.5)
+
+
+def test_a_moved_data_set_is_the_same_and_new_times_of_crops_are_announced(
+    miniature: Path, tmp_path: Path
+):
+    extract(miniature, tmp_path / "store", stride=32, only="2_left 3 4 5")
+    moved = Path(shutil.copytree(miniature, tmp_path / "moved"))
+    for file in (*moved.rglob("*.mov"), *moved.rglob("*.txt")):
+        file.touch()
+    again = extract(moved, tmp_path / "store", stride=32, only="2_left 3 4 5")
+    assert again.made == ()
+    for file in moved.rglob("*.jpg"):
+        file.touch()
+    said: list[str] = []
+
+    class Enough(Exception):  # noqa: N818 (no error: it was announced in time)
+        pass
+
+    def stop(line: str) -> None:
+        said.append(line)
+        raise Enough
+
+    with pytest.raises(Enough):
+        extract(moved, tmp_path / "store", stride=32, only="2_left 3 4 5", notify=stop)
+    assert said == [
+        "4 of 4 recordings to make, 4 of them again because their files have changed: "
+        "2_left, 3, 4, ..."
+    ]
+    assert len(RecordingStore(tmp_path / "store")) == 4  # nothing was touched yet
+
+
+def test_without_a_bar_each_recording_has_its_line(copy: Path, tmp_path: Path):
+    truncate_video(copy)
+    growing = tmp_path / ".store.growing"
+    said: list[str] = []
+
+    def note(line: str) -> None:
+        said.append(line)
+        if len(said) > 1:  # what a recording needed while it was made is gone
+            assert [*(growing / "scratch").iterdir()] == []
+
+    extract(copy, tmp_path / "store", only="2_left 3 4", notify=note)
+    assert said[0] == "3 of 3 recordings to make"
+    took = r"\d+ rows in \d+\.\d s"
+    assert re.fullmatch(rf"1 of 3: 2_left: {took}; 0:00:\d\d left", said[1])
+    assert re.fullmatch(r"2 of 3: 3: failed: .*3\.mov: .*truncated.*; 0:00:\d\d left", said[2])
+    assert re.fullmatch(rf"3 of 3: 4: {took}", said[3])
+    assert "2_left: 10 rows" in said[1] and "4: 8 rows" in said[3]
+    assert len(said) == 4
+
+
+def test_a_bar_takes_the_place_of_the_lines(
+    miniature: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    said: list[str] = []
+    extract(miniature, tmp_path / "store", only="3", notify=said.append, progress=True)
+    assert said == ["1 of 1 recordings to make"]
+    assert "100% |" in capsys.readouterr().err
+
+
 def test_other_settings_and_other_stores_are_refused(miniature: Path, tmp_path: Path):
     extract(miniature, tmp_path / "store", stride=32, only="3")
     with pytest.raises(DataError, match=r"settings\.json: key 'clip': was made with .*every 32'"):
@@ -473,25 +623,69 @@ def test_two_at_once_are_refused(miniature: Path, tmp_path: Path):
         extract(miniature, tmp_path / "store")
 
 
+NOTHING_LOST = "the same command goes on, what is done is kept"
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "text"),
+    [
+        (RuntimeError("what is this"), RuntimeError, "^what is this$"),
+        (PermissionError(errno.EACCES, "denied"), PermissionError, "denied"),
+        (
+            torch.OutOfMemoryError("Tried to allocate\n20 GiB"),
+            DataError,
+            rf"^the GPU has .* 32 clips .* smaller --batch-size, .*; {NOTHING_LOST}$",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            DataError,
+            rf"store: the disk is full: free some of it; {NOTHING_LOST}$",
+        ),
+    ],
+)
+@pytest.mark.parametrize("place", ["backbones", "writer"])
 def test_an_unexpected_error_stops_all_and_keeps_what_is_done(
+    miniature: Path, tmp_path: Path, place: str, error: Exception, raised: type, text: str
+):
+    compute, append = pipeline.features, RowWriter.append
+
+    def features(backbones, track, clips):
+        if place == "backbones" and track.file.parent.name == "3":
+            raise error
+        return compute(backbones, track, clips)
+
+    def write(self, **features):
+        if place == "writer" and self.name == "3":
+            raise error
+        append(self, **features)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "features", features)
+        patch.setattr(RowWriter, "append", write)
+        with pytest.raises(raised, match=text):
+            extract(miniature, tmp_path / "store", stride=32, only="2_left 3 4")
+    assert not (tmp_path / "store").exists()
+    result = extract(miniature, tmp_path / "store", stride=32, only="2_left 3 4")
+    assert result.store is not None
+    assert result.made == ("3", "4")
+    assert len(result.store) == 3
+
+
+def test_a_disk_that_fills_up_at_the_last_step_says_so(
     miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    whole = pipeline.features
+    """The null features are written by safetensors, whose error is none of the system's."""
 
-    def failing(backbones, track, clips):
-        if track.file.parent.name == "3":
-            raise RuntimeError("out of memory")
-        return whole(backbones, track, clips)
+    def full(*_):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(pipeline, "features", failing)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        extract(miniature, tmp_path / "store")
-    assert not (tmp_path / "store").exists()
-    monkeypatch.setattr(pipeline, "features", whole)
-    result = extract(miniature, tmp_path / "store")
-    assert result.store is not None
-    assert len(result.store) == 7
-    assert len(result.made) < 7
+    with monkeypatch.context() as patch:
+        patch.setattr("iaca.data.writing.save_file", full)
+        with pytest.raises(DataError, match="store: the disk is full"):
+            extract(miniature, tmp_path / "store", only="3")
+    result = extract(miniature, tmp_path / "store", only="3")
+    assert result.made == ()
+    assert result.store is not None and list(result.store) == ["3"]
 
 
 def test_real_talking_faces(mirror: Path, tmp_path: Path):
