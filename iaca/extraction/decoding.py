@@ -4,6 +4,7 @@ The child is a fresh Python that imports no torch and not the caller's script. W
 JSON and raw bytes, nothing that could run code here.
 """
 
+import errno
 import json
 import queue
 import subprocess
@@ -29,6 +30,7 @@ from iaca.extraction.video import (
 )
 from iaca.files import DataError
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the machine's fault, not a file's
 TIMEOUT = 60.0  # seconds without a sign of life from the child
 _CHILD = """
 import json, sys
@@ -234,7 +236,11 @@ def serve(pipe: int, video: str, sound: str, crops: list[list[Any]] | None, thre
     except BrokenPipeError:
         return  # nobody listens any more: the parent has given up, or is gone
     except OSError as error:
-        send("fault", number=error.errno, text=error.strerror or str(error))
+        text = error.strerror or str(error)
+        if error.errno in DISK_FULL:  # no fault of this video's
+            send("fault", number=error.errno, text=text)
+        else:
+            send("error", text=f"{video}: {text}")
 
 
 def _decode(

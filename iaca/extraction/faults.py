@@ -1,6 +1,5 @@
 """What the machine lacks, in one line that says what to do: disk, or memory of the GPU."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +7,9 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
+from iaca.extraction.decoding import DISK_FULL
 from iaca.files import DataError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _GO_ON = "the same command goes on, what is done is kept"
 
 
@@ -37,5 +36,5 @@ def clear_faults(out: Path, batch_size: int) -> Iterator[None]:
 
 def _is_full(error: OSError | SafetensorError) -> bool:
     if isinstance(error, OSError):
-        return error.errno in _FULL
-    return any(f"(os error {number})" in str(error) for number in _FULL)
+        return error.errno in DISK_FULL
+    return any(f"(os error {number})" in str(error) for number in DISK_FULL)

@@ -12,6 +12,7 @@ finished store, so that recordings that failed can be added later.
 
 import json
 import os
+import secrets
 import shutil
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +42,9 @@ class GrowingStore:
         self.folder = folder
         self.path = path
         self.settings = settings
+        # A killed extraction's decoder may outlive it for a moment: it must not write over the
+        # sound that is being decoded anew.
+        self.attempt = secrets.token_hex(4)
 
     @property
     def is_finished(self) -> bool:
@@ -134,7 +138,7 @@ class GrowingStore:
         return self.folder / "done" / f"{name}.json"
 
     def _scratch(self, name: str) -> Path:
-        return self.folder / "scratch" / name
+        return self.folder / "scratch" / self.attempt / name
 
 
 @contextmanager

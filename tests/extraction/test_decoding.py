@@ -1,7 +1,9 @@
 """Decoding: times, sound and pictures of files made here, and files that are no videos."""
 
 import errno
+import json
 import os
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -269,3 +271,16 @@ def test_a_disk_that_is_full_is_not_the_videos_fault(tmp_path: Path):
         pass
     assert not isinstance(raised.value, DataError)
     assert raised.value.errno == errno.ENOSPC  # it is told by number, across the pipe too
+
+
+def test_a_disk_that_cannot_read_a_video_fails_that_video(monkeypatch: pytest.MonkeyPatch):
+    def unreadable(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(decoding, "read_timeline", unreadable)
+    receiver, sender = Pipe(duplex=False)
+    with receiver:
+        decoding.serve(os.dup(sender.fileno()), "v.mkv", "sound", None, 1)
+        sender.close()
+        message = json.loads(receiver.recv_bytes())
+    assert message == {"kind": "error", "text": "v.mkv: Input/output error"}

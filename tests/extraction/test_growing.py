@@ -57,6 +57,21 @@ def test_an_empty_folder_in_the_stores_place_is_taken(tmp_path: Path):
     assert grown is not None and list(grown) == ["a"]
 
 
+def test_what_a_killed_extractions_decoder_still_writes_reaches_nobody(tmp_path: Path):
+    """It outlives its parent for a moment, and may open its file only then."""
+    path, settings = tmp_path / "store", {"features": "of tests"}
+    with growing_store(path, settings) as killed:
+        killed.open_for_more()
+        late = killed.scratch("one") / "sound"
+    with growing_store(path, settings) as store:
+        store.open_for_more()
+        mine = store.scratch("one") / "sound"
+        mine.write_bytes(b"mine")
+        with pytest.raises(FileNotFoundError):
+            late.write_bytes(b"late")
+        assert mine.read_bytes() == b"mine"
+
+
 # --- a kill at any point -------------------------------------------------------------------
 
 INFO = StoreInfo(3, 5, ("valence", "arousal"), (-1.0, 1.0))

@@ -583,7 +583,7 @@ def test_without_a_bar_each_recording_has_its_line(copy: Path, tmp_path: Path):
     def note(line: str) -> None:
         said.append(line)
         if len(said) > 1:  # what a recording needed while it was made is gone
-            assert [*(growing / "scratch").iterdir()] == []
+            assert [path for path in (growing / "scratch").rglob("*") if path.is_file()] == []
 
     extract(copy, tmp_path / "store", only="2_left 3 4", notify=note)
     assert said[0] == "3 of 3 recordings to make"
