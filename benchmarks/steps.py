@@ -24,7 +24,7 @@ from iaca.metrics import ccc_loss
 from iaca.models.regressor import AffectRegressor, AttentionName, FusionName, ModelConfig
 from iaca.training import TrainingConfig, adamw
 
-BATCH, LENGTH, DIM, TARGETS = 64, 16, 512, 2
+LENGTH, DIM, TARGETS = 16, 512, 2
 ATTENTIONS: tuple[AttentionName, ...] = ("ca", "tca", "jca", "rjca")
 FUSIONS: tuple[FusionName, ...] = ("plain", "iaca")  # the first is what the others are held against
 WARM_UP = 5  # turns
@@ -44,14 +44,14 @@ class Arm:
     seconds: list[float] = field(default_factory=list)
 
 
-def make_step(config: ModelConfig, device: str) -> Step:
+def make_step(config: ModelConfig, device: str, batch: int) -> Step:
     """A whole training step on random data: forward, loss, backward, clipping, AdamW."""
     generator = torch.Generator().manual_seed(0)
     audio, visual = (
-        torch.randn(BATCH, LENGTH, config.dim, generator=generator).to(device) for _ in range(2)
+        torch.randn(batch, LENGTH, config.dim, generator=generator).to(device) for _ in range(2)
     )
-    labels = torch.rand(BATCH, LENGTH, TARGETS, generator=generator).to(device)
-    mask = torch.ones(BATCH, LENGTH, dtype=torch.bool, device=device)
+    labels = torch.rand(batch, LENGTH, TARGETS, generator=generator).to(device)
+    mask = torch.ones(batch, LENGTH, dtype=torch.bool, device=device)
     torch.manual_seed(0)
     model = AffectRegressor(config, config.dim, config.dim, TARGETS).to(device)
     training = TrainingConfig()
@@ -113,13 +113,13 @@ def measure(arms: Sequence[Arm], product: Step, turns: int, device: str) -> list
     return product_seconds
 
 
-def make_arms(attentions: Sequence[AttentionName], device: str) -> list[Arm]:
+def make_arms(attentions: Sequence[AttentionName], device: str, batch: int) -> list[Arm]:
     """The fusions of each attention, at the size of the benchmark."""
     arms = []
     for attention in attentions:
         for fusion in FUSIONS:
             config = ModelConfig(attention=attention, fusion=fusion, dim=DIM, window=LENGTH)
-            step = make_step(config, device)
+            step = make_step(config, device, batch)
             arms.append(Arm(attention, fusion, step, count_operations(step)))
     return arms
 
@@ -165,16 +165,17 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores}))
     parser.add_argument("--attention", nargs="+", default=ATTENTIONS, choices=ATTENTIONS)
+    parser.add_argument("--batch", type=int, default=64, help="windows a step")
     parser.add_argument("--turns", type=int, default=50)
     parser.add_argument("--device", default="cpu", choices=[*SQUARE])
     parser.add_argument("--profile", action="store_true", help="also time every operator")
     options = parser.parse_args()
 
     print(f"{machine(options.device)}\n")
-    print(f"(B, L, d) = ({BATCH}, {LENGTH}, {DIM}), float32, {options.turns} turns\n")
+    print(f"(B, L, d) = ({options.batch}, {LENGTH}, {DIM}), float32, {options.turns} turns\n")
     rows, rates_line = [], []
     product, product_operations = make_product(options.device)
-    arms = make_arms(options.attention, options.device)
+    arms = make_arms(options.attention, options.device, options.batch)
     for threads in options.threads:
         torch.set_num_threads(threads)
         fresh = [replace(arm, seconds=[]) for arm in arms]

@@ -55,7 +55,8 @@ def execute_runs(
     Args:
         configs: the runs; repeated ones are made once.
         output_dir: holds ``runs/`` and ``data/``.
-        jobs: how many at a time; by default as many as there are cores, or as Ray finds room for.
+        jobs: how many at a time; by default as many as there are cores, on a GPU one, on a cluster
+            as many as Ray finds room for.
         device: of every run; ``auto`` takes GPUs if there are any.
         report: given one line a finished run, with the time left.
         worker: what is done with a run; tests put their own here.
@@ -70,7 +71,9 @@ def execute_runs(
     if isinstance(engine, RayOptions):
         with open_ray(engine, jobs) as cluster:
             return _fill(wanted, output_dir, device, report, worker, cluster, reuse_stale)
-    pool = Processes(jobs or os.cpu_count() or 1)
+    if jobs is None:
+        jobs = 1 if device_type(device) == "cuda" else os.cpu_count() or 1
+    pool = Processes(jobs)
     return _fill(wanted, output_dir, device, report, worker, pool, reuse_stale)
 
 

@@ -6,7 +6,7 @@ that what a practice is worth can be measured by itself.
 
 What `RELEASED` does not copy, because it lies in the data, the model or `TrainingConfig`:
 
-- The order of windows. There they move on by one frame 32 times, and then by 481. Unshuffled
+- The order of windows. There they move on by one frame 31 times, and then by 481. Unshuffled
   windows here go through a recording by our hop.
 - Clips that are labelled in part. There a window counts if each clip has one labelled frame, and a
   clip's label is that of its last labelled frame, up to 31 frames before its end; in validation,

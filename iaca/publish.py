@@ -83,7 +83,7 @@ def build(
     output_dir: Path = BUILD,
     root: Path = ROOT,
     pages: Sequence[Page] = PAGES,
-    jobs: int = 2,
+    jobs: int | None = None,
     manifest: str | None = None,
     seeds: Sequence[int] | None = None,
     device: "Device" = "auto",
@@ -96,7 +96,8 @@ def build(
         output_dir: where everything is written.
         root: folder with ``_config.yml``, ``_toc.yml``, ``book/`` and ``notebooks/``.
         pages: the chapters, as in the table of contents.
-        jobs: how many notebooks, and runs, are computed at a time.
+        jobs: how many notebooks, and runs, are computed at a time; by default as many as there are
+            cores, but on a GPU one run.
         manifest: data set for the chapters that do not choose their own.
         seeds: instead of the profile's own.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -128,7 +129,7 @@ def build(
         return index
 
     _compute_runs(profile, output_dir, jobs, device, manifest, seeds)
-    failures = execute_all(tasks, code, jobs=jobs, force=force)
+    failures = execute_all(tasks, code, jobs=jobs or os.cpu_count() or 1, force=force)
     if failures:
         raise BuildError(_report(failures, executed))
     provenance = Provenance(
@@ -194,7 +195,7 @@ def _is_built(output_dir: Path, sources: str) -> bool:
 def _compute_runs(
     profile: str,
     output_dir: Path,
-    jobs: int,
+    jobs: int | None,
     device: "Device",
     manifest: str | None,
     seeds: Sequence[int] | None,
@@ -318,7 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     built = commands.add_parser("build", help="compute, execute and render what changed")
     built.add_argument("--profile", choices=PROFILES, default="quick")
-    built.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at a time")
+    built.add_argument("--jobs", type=int, help="notebooks, and runs, at a time")
     built.add_argument("--manifest", help="data set instead of the bundled benchmark")
     built.add_argument("--seeds", type=int, nargs="+", help="instead of the profile's own")
     built.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -15,7 +15,7 @@ from iaca.files import DataError
 from iaca.protocol import STRICT, Protocol
 
 WINDOW_LENGTH = 16  # clips, the paper's baselines' L
-ROWS_AT_ONCE = 4096  # of a recording, for statistics: 16 MB in float64 at 512 features
+VALUES_AT_ONCE = 2**21  # of a recording, for statistics: 16 MB in float64
 
 
 class Window(NamedTuple):
@@ -159,7 +159,8 @@ def _statistics(store: RecordingStore, names: Sequence[str], modality: str) -> S
 
     def parts() -> Iterator[Tensor]:
         for name in names:
-            for part in getattr(store[name], modality).split(ROWS_AT_ONCE):
+            features: Tensor = getattr(store[name], modality)
+            for part in features.split(max(1, VALUES_AT_ONCE // features.shape[1])):
                 yield part.double()
 
     mean = torch.stack([part.sum(dim=0) for part in parts()]).sum(dim=0) / rows

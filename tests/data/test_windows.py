@@ -159,11 +159,11 @@ def shifted_store(path: Path) -> RecordingStore:
     return write_store(path, recordings, toy_info(), dtype=torch.float32)
 
 
-@pytest.mark.parametrize("at_once", [windows.ROWS_AT_ONCE, 13])
+@pytest.mark.parametrize("at_once", [windows.VALUES_AT_ONCE, 60])
 def test_statistics_are_numpys_over_the_named_rows(
     at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(windows, "VALUES_AT_ONCE", at_once)
     store = shifted_store(tmp_path / "store")
     for names in (["r0", "r1"], ["r0", "r1", "r2"]):
         for found, modality in zip(
