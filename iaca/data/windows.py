@@ -157,15 +157,20 @@ def feature_statistics(
 def _statistics(store: RecordingStore, names: Sequence[str], modality: str) -> Statistics:
     rows = sum(store.entries[name].rows for name in names)
 
+    width: int = getattr(store.info, f"{modality}_dim")
+    # One place for all parts. Made anew for each, they would lie apart, with what opening a
+    # recording keeps in memory between them, and their room could not be used again.
+    place = torch.empty(max(1, VALUES_AT_ONCE // width), width, dtype=torch.float64)
+
     def parts() -> Iterator[Tensor]:
         for name in names:
-            features: Tensor = getattr(store[name], modality)
-            for part in features.split(max(1, VALUES_AT_ONCE // features.shape[1])):
-                yield part.double()
+            for part in getattr(store[name], modality).split(len(place)):
+                yield place[: len(part)].copy_(part)
 
-    mean = torch.stack([part.sum(dim=0) for part in parts()]).sum(dim=0) / rows
-    squares = torch.stack([(part - mean).square().sum(dim=0) for part in parts()])
-    deviation = (squares.sum(dim=0) / rows).sqrt()
+    zero = torch.zeros(width, dtype=torch.float64)
+    mean = sum((part.sum(dim=0) for part in parts()), zero) / rows
+    squares = sum((part.sub_(mean).square_().sum(dim=0) for part in parts()), zero)
+    deviation = (squares / rows).sqrt()
     # Rounding leaves a constant column with a deviation of a few ulp of its mean: call that 0.
     deviation[deviation <= 1e-9 * mean.abs()] = 0.0
     return Statistics(mean.float(), deviation.float())
