@@ -261,6 +261,7 @@ def _submit(options: argparse.Namespace) -> int:
     from iaca.submission import submit
 
     made = submit(options.folder, options.store, options.template, options.out)
+    _warn(made.warnings)
     print(f"{options.out}: {made.report()}")
     return 0
 
@@ -283,10 +284,14 @@ def _predict(options: argparse.Namespace) -> int:
         options.device,
         progress=sys.stderr.isatty(),
     )
-    for warning in result.warnings:
-        print(f"iaca: warning: {warning}", file=sys.stderr)
+    _warn(result.warnings)
     print(f"{result.folder}: {len(result.table)} clips, trace.csv and trace.png")
     return 0
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        print(f"iaca: warning: {warning}", file=sys.stderr)
 
 
 @contextmanager

@@ -8,13 +8,12 @@ import pandas as pd
 from torch import Tensor
 
 from iaca.data.affwild2 import Source
-from iaca.data.loading import open_store
-from iaca.data.manifest import load_manifest
 from iaca.data.recordings import RecordingStore
 from iaca.evaluation import post_process, predict
 from iaca.extraction.backbones import PRETRAINED, RANDOM
 from iaca.extraction.clips import SLOT
-from iaca.extraction.pipeline import FACE_CROPS, ExtractionConfig, extract
+from iaca.extraction.pipeline import ExtractionConfig, extract
+from iaca.features import MADE_OF, check_same_features, doubts, trained_store
 from iaca.files import DataError, check_name, write_text
 from iaca.runs import Run, open_run
 
@@ -23,7 +22,6 @@ GATE_COLUMNS = {
     "visual": ("visual_self", "visual_cross"),
     "audio_visual": ("audio", "visual", "joint"),
 }
-_COMPARED = ("visual_backbone", "visual_weights", "audio_weights", "visual_features", "clip")
 
 
 class Prediction(NamedTuple):
@@ -67,8 +65,7 @@ def predict_video(
             of its features, or a video that cannot be used.
     """
     run = open_run(run_folder)
-    output = Path(run_folder).resolve().parent.parent
-    trained = open_store(run.config.data, load_manifest(run.config.data.manifest), output / "data")
+    trained = trained_store(run)
     config = _extraction_config(trained, weights)
     name = check_name(video.stem, "video")
     with tempfile.TemporaryDirectory() as scratch:
@@ -82,19 +79,20 @@ def predict_video(
         if result.store is None:
             raise DataError(result.failed[name])
         store = result.store
-        _check_same_features(trained, store)
+        check_same_features(trained, store)
         table = _table(run, store, name)
-    folder = out or output / "predictions" / name
+        warnings = (*result.problems.get(name, ()), *doubts(run, trained, store))
+    folder = out or run.folder.resolve().parent.parent / "predictions" / name
     write_text(folder / "trace.csv", table.to_csv(index=False))
     _draw(table, trained, name, folder / "trace.png")
-    return Prediction(table, _warnings(trained, store, result.problems.get(name, ())), folder)
+    return Prediction(table, warnings, folder)
 
 
 def _extraction_config(
     trained: RecordingStore, weights: tuple[str, str] | None
 ) -> ExtractionConfig:
     source = trained.info.source
-    if not all(key in source for key in _COMPARED):
+    if not all(key in source for key in MADE_OF):
         raise DataError(
             f"{trained.path}: its features were not made by `iaca data extract`; they cannot be "
             "made of a video"
@@ -117,25 +115,6 @@ def _named(origin: str) -> str:
     if "_Weights." in origin:
         return PRETRAINED
     raise DataError(f"weights {origin}: name the file with --weights VISUAL AUDIO")
-
-
-def _check_same_features(trained: RecordingStore, store: RecordingStore) -> None:
-    for key in _COMPARED:
-        found, expected = store.info.source[key], trained.info.source[key]
-        if found != expected:
-            raise DataError(f"{key}: found {found!r}, the run was trained on {expected!r}")
-
-
-def _warnings(
-    trained: RecordingStore, store: RecordingStore, problems: tuple[str, ...]
-) -> tuple[str, ...]:
-    texts = list(problems)
-    before, now = (each.info.source.get("pictures") for each in (trained, store))
-    if before == FACE_CROPS and now != FACE_CROPS:
-        texts.append(f"the run was trained on {before}; of this video it sees the {now}")
-    if "random_weights" in trained.info.source:
-        texts.append("the backbones' weights are random: these numbers mean nothing")
-    return tuple(texts)
 
 
 def _table(run: Run, store: RecordingStore, name: str) -> pd.DataFrame:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from iaca.data.recordings import RecordingStore
 from iaca.evaluation import post_process, predict
-from iaca.files import DataError, check_name, write_text
+from iaca.features import check_same_features, doubts, trained_store
+from iaca.files import DataError, check_name, check_regular, write_text
 from iaca.runs import open_run
 
 SUBMISSION_HEADER = ("image_location", "valence", "arousal")
@@ -44,15 +45,17 @@ class Submission(NamedTuple):
             or the last.
         beyond: video -> its frames that lie further from their row, up to ``MAX_BEYOND`` more.
         dropped: video -> its predicted frames that the template does not list.
+        warnings: why the numbers may mean less than they seem to.
     """
 
     rows: int
     held: dict[str, int]
     beyond: dict[str, int]
     dropped: dict[str, int]
+    warnings: tuple[str, ...] = ()
 
     def report(self) -> str:
-        """All of it in lines for people to read."""
+        """What was counted, in lines for people to read."""
         lines = [f"{self.rows} rows"]
         for text, counts in (
             ("between rows of the store, with the nearest value before, or the first", self.held),
@@ -72,26 +75,33 @@ def submit(run: Path, store: Path, template: Path, out: Path) -> Submission:
     each frame of the template is given one. Labels are not read: the challenge's test set has none.
 
     Args:
-        run: folder of a finished run.
+        run: folder of a finished run, ``<output folder>/runs/<key>``; the store it was trained on
+            must be in its place, since it says what the features are.
         store: folder of a recording store with a recording for each video.
         template: see :func:`write_submission`.
         out: the file to be written, which must not exist.
 
     Raises:
         DataError: if the run, the store or the template cannot be read, if they do not fit one
-            another, or as :func:`write_submission`.
+            another, if the features are not made as those that the run was trained on, or as
+            :func:`write_submission`. What can be told before predicting is.
     """
     _check_new(out)  # before the work, and again where it is written
     opened, recordings = open_run(run), RecordingStore(store)
+    trained = trained_store(opened)
     info, protocol = recordings.info, opened.config.protocol
     targets = SUBMISSION_HEADER[1:]
     if not set(targets) <= set(info.labels):
         raise DataError(f"{store}: labels {info.labels}, expected {' and '.join(targets)}")
     columns = [info.labels.index(target) for target in targets]
-    videos = list(dict.fromkeys(video for video, _ in _template(template)))
+    check_same_features(trained, recordings)
+    listed = _by_video(_template(template))
+    videos = list(listed)
     missing = [video for video in videos if video not in recordings]
     if missing:
         raise DataError(f"{store}: {len(missing)} videos of {template} missing ({_some(missing)})")
+    warnings = tuple(doubts(opened, trained, recordings))
+    _check_near(template, listed, {video: recordings[video].end_frame for video in videos})
     try:
         model = opened.model(recordings)
     except (RuntimeError, OSError, SafetensorError) as error:
@@ -102,7 +112,7 @@ def submit(run: Path, store: Path, template: Path, out: Path) -> Submission:
         at = recordings[video].end_frame
         values = post_process(said[video], at, info, protocol)
         predictions[video] = Frames(values[:, columns], at)
-    return write_submission(out, template, predictions)
+    return write_submission(out, template, predictions)._replace(warnings=warnings)
 
 
 def write_submission(path: Path, template: Path, predictions: Mapping[str, Frames]) -> Submission:
@@ -124,30 +134,23 @@ def write_submission(path: Path, template: Path, predictions: Mapping[str, Frame
 
     Raises:
         DataError: a path that exists; or naming the template's line that has not this form, or is
-            there twice; the videos that are missing or too much; the frames that no row is near
-            enough to; or the video whose predictions are not finite, have another shape or name a
-            frame twice.
+            there twice; the videos that are missing or too much; the videos with frames that no
+            row is near enough to; or the video whose predictions are not finite, have another
+            shape or name a frame twice.
     """
     _check_new(path)
     wanted = _template(template)
-    frames: dict[str, list[int]] = {}
-    for video, frame in wanted:
-        frames.setdefault(video, []).append(frame)
+    frames = _by_video(wanted)
     _compare(f"{template}: videos", frames, predictions)
+    ordered = {video: _ordered(video, predictions[video]) for video in frames}
+    _check_near(template, frames, {video: at for video, (_, at) in ordered.items()})
     made = Submission(len(wanted), {}, {}, {})
     said = {}
     for video, listed in frames.items():
-        values, at = _ordered(video, predictions[video])
+        values, at = ordered[video]
         asked = torch.tensor(listed) - 1
         row, distance = _row_before(asked, at)
         spacing = _spacing(at)
-        limit = spacing + MAX_BEYOND
-        far = asked[distance >= limit]
-        if len(far):
-            raise DataError(
-                f"{template}: video {video!r}, frames: {len(far)} without a prediction "
-                f"({_some((far + 1).tolist())}); expected one less than {limit} frames away"
-            )
         said[video] = iter(values[row].tolist())  # in the template's order
         _count(made.held, video, (distance > 0) & (distance < spacing))
         _count(made.beyond, video, distance >= spacing)
@@ -163,6 +166,42 @@ def write_submission(path: Path, template: Path, predictions: Mapping[str, Frame
 def _check_new(path: Path) -> None:
     if path.exists():
         raise DataError(f"{path}: exists already; a submission is never overwritten")
+
+
+def _by_video(wanted: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+    """Video -> its frames, both in the template's order."""
+    frames: dict[str, list[int]] = {}
+    for video, frame in wanted:
+        frames.setdefault(video, []).append(frame)
+    return frames
+
+
+def _check_near(
+    template: Path, listed: Mapping[str, list[int]], rows: Mapping[str, Tensor]
+) -> None:
+    """Raise, naming the videos, unless each listed frame has a row near enough.
+
+    Args:
+        template: the file, for the message.
+        listed: video -> frames, counted from 1.
+        rows: video -> the frames ``(T,)`` of its rows, counted from 0, increasing.
+    """
+    bad = []
+    for video, frames in listed.items():
+        asked, at = torch.tensor(frames) - 1, rows[video]
+        limit = _spacing(at) + MAX_BEYOND
+        far = asked[_row_before(asked, at)[1] >= limit]
+        if len(far):
+            bad.append(
+                f"{video!r}, frames: {len(far)} ({_some((far + 1).tolist())}), expected one less "
+                f"than {limit} frames away"
+            )
+    if bad:
+        more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        raise DataError(
+            f"{template}: videos with frames without a prediction: {len(bad)}: "
+            f"{'; '.join(bad[:NAMED])}{more}"
+        )
 
 
 def _ordered(video: str, predictions: Frames) -> Frames:
@@ -197,10 +236,10 @@ def _count(counts: dict[str, int], video: str, which: Tensor) -> None:
 
 def _template(template: Path) -> list[tuple[str, int]]:
     """Video and frame, counted from 1, of every line."""
-    if template.exists() and not template.is_file():  # a pipe would be waited for
-        raise DataError(f"{template}: not a regular file")
+    check_regular(template)  # reading from a pipe would wait for ever
     try:
-        lines = list(csv.reader(template.read_text(encoding="utf-8").splitlines()))
+        # Spreadsheets begin a file with a byte order mark.
+        lines = list(csv.reader(template.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{template}: cannot be read ({error})") from error
     if not lines or lines[0][:1] != [SUBMISSION_HEADER[0]]:

@@ -84,7 +84,7 @@ def test_a_plain_video_by_the_command(run: Run, tmp_path: Path, capsys: pytest.C
     assert main(["predict", str(video), "--run", str(run.folder), "--out", str(out)]) == 0
     printed = capsys.readouterr()
     assert f"{out}: 6 clips" in printed.out
-    assert "trained on face crops; of this video it sees the middle square" in printed.err
+    assert "trained on face crops; here it sees the middle square" in printed.err
     assert len(pd.read_csv(out / "trace.csv")) == 6
 
 

@@ -1,15 +1,19 @@
 """Submission files: the template's order, its videos, and a value for each of its frames."""
 
+import json
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 from scipy.ndimage import uniform_filter1d
 from toys import tiny_run, toy_info, toy_recording
 
+from iaca import submission
 from iaca.cli import main
 from iaca.data.loading import open_data
 from iaca.data.recordings import Recording, RecordingStore
@@ -102,7 +106,7 @@ def with_three_targets(given: dict[str, Frames]) -> None:
     [
         (without_a_video, r"template.csv: videos: 1 without a prediction \(b_left\)"),
         (with_a_video, r"template.csv: videos: 1 not in it \(zebra\)"),
-        (of_later_frames, r"video 'b_left', frames: 2 without a prediction \(1, 2\); .* 9 frames"),
+        (of_later_frames, r"prediction: 1: 'b_left', frames: 2 \(1, 2\), .* 9 frames"),
         (without_frames, r"'b_left': shape \(0, 2\), expected finite values, .* of some frames"),
         (with_a_frame_twice, "'b_left': a frame is predicted twice"),
         (with_nan, r"'b_left': shape \(3, 2\), expected finite values"),
@@ -122,7 +126,8 @@ def test_what_is_missing_or_too_much_is_named(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "template.csv, line 1: found an empty file, expected image_location,valence"),
+        ("", "template.csv: empty"),
+        ("\ufeff", "template.csv, line 1: found an empty file, expected image_location,valence"),
         ("video,frame\n", r"line 1: found \['video', 'frame'\], expected image_location"),
         ("image_location\nb/1.jpg\nb-2.jpg\n", "line 3: found 'b-2.jpg', expected <video>/"),
         ("image_location\nb/1.png\n", "line 2: found 'b/1.png', expected <video>/<frame>.jpg"),
@@ -140,8 +145,22 @@ def test_a_template_that_is_none_is_named(tmp_path: Path, text: str, message: st
     template.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
         write_submission(tmp_path / "out.txt", template, predictions())
-    with pytest.raises(DataError, match=r"none\.csv: cannot be read"):
+    with pytest.raises(DataError, match=r"none\.csv: no such file"):
         write_submission(tmp_path / "out.txt", tmp_path / "none.csv", predictions())
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    template = write_template(tmp_path)
+    template.write_bytes(b"\xef\xbb\xbf" + template.read_bytes())
+    assert write_submission(tmp_path / "out.txt", template, predictions()).rows == len(ORDER)
+    assert (tmp_path / "out.txt").read_bytes().startswith(b"image_location")
+
+
+def test_a_template_of_another_encoding_is_refused(tmp_path: Path) -> None:
+    template = tmp_path / "template.csv"
+    template.write_text("image_location\nb/1.jpg\n", encoding="utf-16")
+    with pytest.raises(DataError, match=r"template\.csv: cannot be read"):
+        write_submission(tmp_path / "out.txt", template, predictions())
 
 
 def test_a_pipe_is_no_template(tmp_path: Path) -> None:
@@ -206,8 +225,20 @@ def test_a_template_may_be_eight_frames_longer_and_no_more(tmp_path: Path) -> No
         template = write_template(tmp_path, [("v", frame) for frame in range(1, longest + 1)])
         with pytest.raises(DataError) as error:
             write_submission(tmp_path / "out.txt", template, rows_at(range(100)))
-        assert f"video 'v', frames: {count} without a prediction ({named}); " in str(error.value)
+        assert f"prediction: 1: 'v', frames: {count} ({named}), expected" in str(error.value)
     assert not (tmp_path / "out.txt").exists()
+
+
+def test_all_videos_with_frames_too_far_away_are_named(tmp_path: Path) -> None:
+    names = [f"v{number}" for number in range(7)]
+    given = {name: rows_at(range(2))["v"] for name in names}
+    template = write_template(tmp_path, [(name, 10 + number) for number, name in enumerate(names)])
+    with pytest.raises(DataError) as error:  # v0 is asked for frame 10, which is near enough
+        write_submission(tmp_path / "out.txt", template, given)
+    said = str(error.value)
+    assert "videos with frames without a prediction: 6: 'v1', frames: 1 (11), expected" in said
+    assert "'v5', frames: 1 (15)" in said and said.endswith("; and 1 more")
+    assert "v0" not in said and "v6" not in said
 
 
 def test_a_row_every_eighth_frame_stands_for_the_frames_after_it(tmp_path: Path) -> None:
@@ -227,7 +258,7 @@ def test_a_row_every_eighth_frame_stands_for_the_frames_after_it(tmp_path: Path)
     given, made = fill(tmp_path / "shorter", at, range(1, 23))
     assert given == expected[:22]
     assert made == Submission(22, {"v": 20}, {}, {"v": 1})
-    with pytest.raises(DataError, match=r"frames: 1 without a prediction \(40\)"):
+    with pytest.raises(DataError, match=r"frames: 1 \(40\)"):
         fill(tmp_path / "far", at, range(1, 41))
 
 
@@ -235,7 +266,7 @@ def test_frames_before_the_first_row_have_its_value(tmp_path: Path) -> None:
     given, made = fill(tmp_path / "near", range(5, 20), range(1, 21))
     assert given == [0] * 5 + list(range(15))
     assert made == Submission(20, {}, {"v": 5}, {})
-    with pytest.raises(DataError, match=r"frames: 2 without a prediction \(1, 2\)"):
+    with pytest.raises(DataError, match=r"frames: 2 \(1, 2\)"):
         fill(tmp_path / "far", range(10, 20), range(1, 21))
 
 
@@ -243,7 +274,7 @@ def test_a_gap_between_rows_is_filled_only_if_it_is_short(tmp_path: Path) -> Non
     given, made = fill(tmp_path / "short", [*range(10), *range(18, 30)], range(1, 31))
     assert given == [*range(10), *[9] * 8, *range(10, 22)]
     assert made == Submission(30, {}, {"v": 8}, {})
-    with pytest.raises(DataError, match=r"frames: 1 without a prediction \(19\)"):
+    with pytest.raises(DataError, match=r"frames: 1 \(19\)"):
         fill(tmp_path / "long", [*range(10), *range(19, 30)], range(1, 31))
 
 
@@ -353,6 +384,136 @@ def test_what_does_not_fit_together_is_said(smoothing_run: Run, tmp_path: Path) 
     with pytest.raises(DataError, match="expected valence and arousal"):
         submit(smoothing_run.folder, other.path, template, out)
     assert not out.exists()
+
+
+def test_frames_are_compared_with_the_store_before_predicting(
+    smoothing_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = unlabelled_store(tmp_path, smoothing_run)
+    rows = store.entries["b_left"].rows
+    template = write_template(tmp_path, [("b_left", rows + 9), ("a", 1), ("a", rows + 10)])
+    monkeypatch.setattr(submission, "predict", lambda *_: pytest.fail("predicted in vain"))
+    with pytest.raises(DataError) as error:
+        submit(smoothing_run.folder, store.path, template, tmp_path / "out.txt")
+    assert f"prediction: 2: 'b_left', frames: 1 ({rows + 9})" in str(error.value)
+    assert f"; 'a', frames: 1 ({rows + 10})" in str(error.value)
+
+
+# What `iaca data extract` writes of the features that it made.
+EXTRACTED = {
+    "visual_backbone": "r3d_18",
+    "visual_weights": "R3D_18_Weights.KINETICS400_V1",
+    "audio_backbone": "resnet18",
+    "audio_weights": "ResNet18_Weights.IMAGENET1K_V1",
+    "pictures": "face crops",
+    "clip": "8 of 32 frames, a row every 8",
+    "visual_features": "average over the 7 x 7 map",
+}
+
+
+class Extracted(NamedTuple):
+    """A run, and a store of the same dimensions to predict."""
+
+    run: Path
+    store: Path
+    own: Path  # the store that the run was trained on
+
+    def submit(self) -> Submission:
+        folder = self.store.parent
+        return submit(
+            self.run, self.store, write_template(folder, [("b_left", 1)]), folder / "out.txt"
+        )
+
+
+def note(store: Path, **source: str) -> str:
+    """Say other things of how a store's features were made; gives the store's new key."""
+    file = store / "index.json"
+    index = json.loads(file.read_text())
+    index["info"]["source"] |= source
+    file.write_text(json.dumps(index))
+    return RecordingStore(store).key
+
+
+@pytest.fixture
+def extracted(smoothing_run: Run, tmp_path: Path) -> Extracted:
+    """A copy of the run in which all features seem to be made by `iaca data extract`."""
+    store = unlabelled_store(tmp_path, smoothing_run).path
+    output = tmp_path / "copy"
+    shutil.copytree(smoothing_run.folder.parents[1], output)
+    run = output / "runs" / smoothing_run.folder.name
+    (own,) = (output / "data").iterdir()
+    note(store, **EXTRACTED)
+    identity = json.loads((run / "config.json").read_text())
+    identity["data"] = note(own, **EXTRACTED)
+    (run / "config.json").write_text(json.dumps(identity))
+    return Extracted(run, store, own)
+
+
+def test_features_made_alike_are_predicted_without_a_warning(extracted: Extracted) -> None:
+    assert extracted.submit().warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "other"),
+    [
+        ("visual_backbone", "r2plus1d_18"),
+        ("visual_weights", "random, seed 0"),
+        ("audio_weights", "mine.pt, sha256 0"),
+        ("visual_features", "7 x 7 map"),
+        ("clip", "8 of 32 frames, a row every 4"),
+    ],
+)
+def test_features_made_in_another_way_are_refused(
+    extracted: Extracted, key: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submission, "predict", lambda *_: pytest.fail("predicted in vain"))
+    note(extracted.store, **{key: other})
+    with pytest.raises(DataError) as error:
+        extracted.submit()
+    assert f"{key}: found {other!r}, the run was trained on {EXTRACTED[key]!r}" in str(error.value)
+    assert not (extracted.store.parent / "out.txt").exists()
+
+
+def test_extracted_features_are_refused_to_a_run_on_others(
+    smoothing_run: Run, extracted: Extracted
+) -> None:
+    with pytest.raises(DataError, match="found 'r3d_18', the run was trained on 'not recorded'"):
+        extracted._replace(run=smoothing_run.folder).submit()
+
+
+def test_what_makes_numbers_doubtful_is_said(
+    extracted: Extracted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note(extracted.store, pictures="middle square of each picture")
+    for store in (extracted.store, extracted.own):
+        note(store, random_weights="yes: for tests only")
+    arguments = [str(extracted.run), "--store", str(extracted.store)]
+    template = write_template(extracted.store.parent, [("b_left", 1)])
+    out = extracted.store.parent / "out.txt"
+    assert main(["submit", *arguments, "--template", str(template), "--out", str(out)]) == 0
+    changed, pictures, random = capsys.readouterr().err.splitlines()
+    assert f"warning: {extracted.own} has changed since the run was trained" in changed
+    assert "trained on face crops; here it sees the middle square" in pictures
+    assert "weights are random: these numbers mean nothing" in random
+
+
+def test_features_of_unknown_making_are_predicted_with_a_warning(
+    smoothing_run: Run, tmp_path: Path
+) -> None:
+    store = unlabelled_store(tmp_path, smoothing_run).path
+    (own,) = (smoothing_run.folder.parents[1] / "data").iterdir()
+    unknown = Extracted(smoothing_run.folder, store, own).submit().warnings
+    assert len(unknown) == 1 and "nothing says that the features are made as" in unknown[0]
+
+
+def test_a_run_whose_own_data_are_gone_is_refused(smoothing_run: Run, extracted: Extracted) -> None:
+    """As of gated data, which cannot be made again here."""
+    file = extracted.run / "config.json"
+    identity = json.loads(file.read_text())
+    identity["config"]["data"] |= {"manifest": "affwild2"}
+    file.write_text(json.dumps(identity))
+    with pytest.raises(DataError, match=r"the data that it was trained on: affwild2: .* missing"):
+        extracted.submit()
 
 
 def test_a_run_is_opened_by_its_folder(smoothing_run: Run, tmp_path: Path) -> None:
