@@ -11,6 +11,7 @@ pytest.importorskip("av", reason="the extra 'media' is not installed")
 
 from media import FOR_TRAINING, stand_ins, write_miniature
 
+from iaca import execution
 from iaca.cli import main
 from iaca.data.recordings import RecordingStore
 from iaca.execution import Page, execute, make_tasks
@@ -23,6 +24,7 @@ RECORDED = [
     for side, person in film.people.items()
     if person.part != "Test_Set"
 ]
+WIDGET = "widget-view+json"
 Execute = Callable[[str], list[nbformat.NotebookNode]]
 
 
@@ -39,7 +41,13 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run_chapter(build: Path, tmp_path: Path) -> Execute:
+def run_chapter(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Execute:
+    """Execute a chapter; its cells as they ran, with the widgets that a page does not keep.
+
+    What a widget shows of one person would be seen in JupyterLab all the same.
+    """
+    monkeypatch.setattr(execution, "cleaned", lambda notebook: notebook)
+
     def run(name: str) -> list[nbformat.NotebookNode]:
         page = Page("miniature", name, {"manifest": "affwild2"})
         (task,) = make_tasks([page], NOTEBOOKS, tmp_path, "smoke", build, {})
@@ -61,13 +69,21 @@ def outputs(cells: list[nbformat.NotebookNode], kind: str) -> list[str]:
     ]
 
 
+def explorers(cells: list[nbformat.NotebookNode]) -> list[str]:
+    """How the widgets that are shown would be printed, but for bars of progress."""
+    shown = [output.get("data", {}) for cell in cells for output in cell.get("outputs", ())]
+    printed = [data["text/plain"] for data in shown if any(k.endswith(WIDGET) for k in data)]
+    return [text for text in printed if "%|" not in text]
+
+
 def check_private(cells: list[nbformat.NotebookNode], build: Path) -> str:
-    """All that a page of gated data must keep to; gives what the page says."""
+    """All that a chapter on gated data must keep to, in JupyterLab too; gives what it says."""
     said = "\n".join(outputs(cells, "text/markdown"))
     assert "Do not publish this page" in said
     told = "\n".join([said, *outputs(cells, "text/plain"), *outputs(cells, "text/html")])
     for name in RECORDED:  # of single people, not even the name
         assert not re.search(rf"[Rr]ecording `?{re.escape(name)}\b|`{re.escape(name)}`", told)
+    assert not explorers(cells)  # each shows one recording at a time
     assert [*build.iterdir()] == [build / "private"]
     return said
 
