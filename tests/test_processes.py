@@ -31,8 +31,11 @@ if __name__ == "__main__":
 
 
 def alive(pid: int) -> bool:
-    state = Path(f"/proc/{pid}/stat")
-    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # reaped before it was opened, or since
+        return False
+    return state.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -52,6 +55,7 @@ def test_a_worker_ends_with_its_killed_parent(number: signal.Signals, tmp_path: 
     assert alive(worker)
     parent.send_signal(number)
     parent.wait()
+    until = time.monotonic() + 60  # however long the start took
     while alive(worker):
         assert time.monotonic() < until, "the worker computes on for nobody"
         time.sleep(0.02)

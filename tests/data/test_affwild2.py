@@ -124,7 +124,7 @@ for read in (read_annotations, lambda file: scan_folder(Path(sys.argv[1]) / "roo
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     ).stdout
     assert printed == 2 * f"{tmp_path}/a.txt: not a regular file\n"
