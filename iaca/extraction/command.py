@@ -9,8 +9,8 @@ from iaca.data.manifest import load_manifest
 from iaca.data.schema import OfficialSplit
 from iaca.extraction.backbones import VisualName
 from iaca.extraction.inputs import plain_videos
-from iaca.extraction.pipeline import Extraction, ExtractionConfig, extract
-from iaca.files import DataError, write_json
+from iaca.extraction.pipeline import ExtractionConfig, extract
+from iaca.files import DataError
 from iaca.paths import BUILD, ROOT
 
 MANIFEST = "affwild2"
@@ -38,14 +38,14 @@ def run_extraction(
     Raises:
         DataError: options that do not fit together, or what `extract` raises.
     """
-    found: Folder | None = None
     sources: Sequence[Source]
     notes: dict[str, str] = {}
+    left_out: Mapping[str, str] = {}
     config = ExtractionConfig(backbone, _pair(weights), stride, map, allow_silent)
     if folder is not None:
         out = out or BUILD / PRIVATE / "data" / MANIFEST
         found, notes = _affwild2(folder, test_list, out)
-        sources = found.sources
+        sources, left_out = found.sources, found.left_out
     else:
         if videos is None or out is None or test_list is not None:
             raise DataError("--videos: expected --out beside it, and no --test-list")
@@ -61,9 +61,8 @@ def run_extraction(
         progress=sys.stderr.isatty(),
         notify=_say,
         notes=notes,
+        left_out=left_out,
     )
-    if found is not None:
-        result = _with_left_out(result, found.left_out)
     print(result.report())
     if result.store is not None:
         print(f"{result.store.path}: {sum(e.rows for e in result.store.entries.values())} rows")
@@ -85,15 +84,6 @@ def _pair(weights: Sequence[str]) -> tuple[str, str]:
             "audio backbone, or one word for both"
         )
     return weights[0], weights[1]
-
-
-def _with_left_out(result: Extraction, left_out: Mapping[str, str]) -> Extraction:
-    """Report recordings that nobody may train on, which are no failures."""
-    problems = {**result.problems, **{name: (text,) for name, text in left_out.items()}}
-    if result.store is not None and left_out:
-        report = {"failed": result.failed, "problems": problems}
-        write_json(result.store.path / "report.json", report)
-    return result._replace(problems=problems)
 
 
 def _affwild2(folder: Path, test_list: Path | None, out: Path) -> tuple[Folder, dict[str, str]]:

@@ -5,9 +5,10 @@ While it grows, ``.<name>.growing/`` beside the store's place holds::
     settings.json                    what the features depend on; another choice is refused
     recordings/<name>.safetensors    whole, or absent
     done/<name>.json                 its entry in the index, and what it was made from
+    aside/<name>.json                the same of one that the index must not name now
 
-The last step writes the index and renames the folder. ``settings.json`` and ``done/`` stay in the
-finished store, so that recordings that failed can be added later.
+The last step writes the index and renames the folder. The others stay in the finished store, so
+that recordings that failed can be added later, and one that was set aside can be taken back.
 """
 
 import json
@@ -52,24 +53,51 @@ class GrowingStore:
         return self.folder == self.path
 
     def open_for_more(self) -> None:
-        """Make the folder ready to be added to; a finished store is taken from its place."""
-        growing = _growing(self.path)
+        """Make the folder ready to be added to; a finished store is taken from its place.
+
+        Raises:
+            DataError: an empty folder stands in the store's place and cannot be removed.
+        """
         if self.is_finished:
-            self.folder = self.folder.rename(growing)
-            (growing / "index.json").unlink(missing_ok=True)
+            self.folder = self.folder.rename(_growing(self.path))
+            (self.folder / "index.json").unlink(missing_ok=True)
+        else:
+            _clear_place(self.path)
+        # What a kill has left goes before anything is written: it may have filled the disk.
+        shutil.rmtree(self.folder / "scratch", ignore_errors=True)
+        for file in self.folder.rglob(".*.partial"):
+            file.unlink()
         write_json(self.folder / "settings.json", self.settings)  # first: nothing is without
         for name in ("recordings", "done"):
             (self.folder / name).mkdir(exist_ok=True)
-        shutil.rmtree(self.folder / "scratch", ignore_errors=True)  # what a kill has left
-        for file in self.folder.rglob(".*.partial"):
-            file.unlink()
+
+    def facts(self, name: str) -> dict[str, Any] | None:
+        """What :meth:`add` was told of a recording, also of one set aside; ``None`` if absent."""
+        if not self.file(name).is_file():
+            return None
+        return next(
+            (read_json(file) for file in (self._done(name), self._aside(name)) if file.is_file()),
+            None,
+        )
 
     def made_from(self, name: str) -> Any:
         """What a recording was made from, see :meth:`add`; ``None`` if it is not there."""
-        file = self._done(name)
-        if not file.is_file() or not self.file(name).is_file():
-            return None
-        return read_json(file)["inputs"]
+        facts = self.facts(name)
+        return None if facts is None else facts["inputs"]
+
+    def is_aside(self, name: str) -> bool:
+        """Whether a recording is there, but the index does not name it."""
+        return self._aside(name).is_file() and not self._done(name).is_file()
+
+    def set_aside(self, name: str) -> None:
+        """Keep a recording's files, but out of the index; does nothing if it is not in it."""
+        if self._done(name).is_file():
+            self._aside(name).parent.mkdir(exist_ok=True)
+            self._done(name).replace(self._aside(name))
+
+    def take_back(self, name: str) -> None:
+        """Let the index name a recording again that was set aside."""
+        self._aside(name).replace(self._done(name))
 
     def file(self, name: str) -> Path:
         """Where a recording's arrays are."""
@@ -90,8 +118,9 @@ class GrowingStore:
         inputs: Mapping[str, Any],
         problems: Sequence[str] = (),
         silent: bool = False,
+        frames: int | None = None,
     ) -> None:
-        """Take a finished file in.
+        """Take a finished file in, in place of an older one.
 
         Args:
             name: the recording's.
@@ -100,22 +129,27 @@ class GrowingStore:
             inputs: what it was made from, as JSON: :meth:`made_from` gives it again.
             problems: what was passed over in it.
             silent: its video has no sound, and silence was taken.
+            frames: of its video.
         """
         complete = Entry(**entry, sha256=sha256_of(made))
-        self._done(name).unlink(missing_ok=True)  # it does not describe the new file
+        for file in (self._done(name), self._aside(name)):
+            file.unlink(missing_ok=True)  # it does not describe the new file
         made.replace(self.file(name))
-        facts = {"inputs": dict(inputs), "problems": list(problems), "silent": silent}
+        facts = {
+            "inputs": dict(inputs),
+            "problems": list(problems),
+            "silent": silent,
+            "frames": frames,
+        }
         write_json(self._done(name), {"entry": asdict(complete), **facts})
-        shutil.rmtree(self._scratch(name), ignore_errors=True)
+        self.clear(name)
 
-    def discard(self, name: str) -> None:
-        """Forget a recording: its files have changed, and cannot be used any more."""
-        for file in (self._done(name), self.file(name)):
-            file.unlink(missing_ok=True)
+    def clear(self, name: str) -> None:
+        """Remove what was needed while a recording was made."""
         shutil.rmtree(self._scratch(name), ignore_errors=True)
 
     def done(self) -> dict[str, Any]:
-        """What is known of each recording that is there: ``entry``, ``problems``, ``silent``."""
+        """What :meth:`add` was told of each recording that the index is to name."""
         return {file.stem: read_json(file) for file in sorted(self.folder.glob("done/*.json"))}
 
     def problems(self) -> dict[str, tuple[str, ...]]:
@@ -137,6 +171,9 @@ class GrowingStore:
     def _done(self, name: str) -> Path:
         return self.folder / "done" / f"{name}.json"
 
+    def _aside(self, name: str) -> Path:
+        return self.folder / "aside" / f"{name}.json"
+
     def _scratch(self, name: str) -> Path:
         return self.folder / "scratch" / self.attempt / name
 
@@ -146,12 +183,20 @@ def growing_store(path: Path, settings: Mapping[str, Any]) -> Iterator[GrowingSt
     """Begin a store at ``path``, or go on with one that an earlier call left unfinished.
 
     A finished store with the same settings can be taken up again, to add to it. Nothing is
-    written before :meth:`GrowingStore.open_for_more`.
+    written before :meth:`GrowingStore.open_for_more`. Where ``path`` is a link, the store stands
+    where it points to.
 
     Raises:
         DataError: another process is at it; what is there has other settings, or was made by
-            something else.
+            something else; a finished and an unfinished store side by side; a mount point, which
+            no folder can be renamed to.
     """
+    path = Path(os.path.realpath(path))
+    if os.path.ismount(path):
+        raise DataError(
+            f"{path}: is a mount point, and a finished store is renamed into its place: name a "
+            "folder in it"
+        )
     folder = _growing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -166,11 +211,28 @@ def growing_store(path: Path, settings: Mapping[str, Any]) -> Iterator[GrowingSt
             elif there == path and path.exists() and any(path.iterdir()):
                 raise DataError(f"{path}: exists already, and is no store made by extraction")
         finished = (path / "settings.json").exists()  # an empty folder may stand in its place
+        if finished and folder.exists():
+            raise DataError(
+                f"{path}: a finished store, but {folder} holds an unfinished one of the same name: "
+                "move one of the two away, and give the command again"
+            )
         yield GrowingStore(path if finished else folder, path, settings)
 
 
 def _growing(path: Path) -> Path:
     return path.with_name(f".{path.name}.growing")
+
+
+def _clear_place(path: Path) -> None:
+    """Remove an empty folder now: what keeps it in place would also stop the last step."""
+    try:
+        if path.exists():
+            path.rmdir()
+    except OSError as error:
+        raise DataError(
+            f"{path}: the finished store cannot take this folder's place ({error.strerror}): name "
+            "another folder"
+        ) from error
 
 
 def _check_settings(file: Path, settings: Mapping[str, Any]) -> None:

@@ -2,14 +2,17 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from iaca.data.affwild2 import VIDEO_SUFFIXES, Source
-from iaca.files import DataError, check_name, check_regular, sha256_of, short_hash
+from iaca.data.searching import is_stray
+from iaca.files import DataError, check_name, check_regular, sha256_of
 
 BLOCK = 64 * 1024  # bytes
-BLOCKS = 16  # of a video that are looked at, the first and the last among them
+FILES = ("video", "crops", "annotation")  # that a recording can have
+SAMPLES = 16  # blocks of a video, and crops, that are read, the first and the last among them
 
 
 def plain_videos(folder: Path | str) -> tuple[Source, ...]:
@@ -34,20 +37,35 @@ def plain_videos(folder: Path | str) -> tuple[Source, ...]:
     return tuple(sources.values())
 
 
-def fingerprint(source: Source) -> dict[str, Any]:
-    """What a recording is made from, as JSON: where this differs, it must be made again.
+def fingerprint(source: Source) -> dict[str, dict[str, Any]]:
+    """What a recording is made from, as JSON: ``media`` its features, ``labels`` the rest.
 
-    A video is known by its size and by blocks spread over it, an annotation by every byte, so a
-    copied data set is the same one. To read all crops would take too long: they are known by their
-    names, their sizes, and the time at which one of them last changed. What is missing or cannot
-    be read is ``None``.
+    Times do not count, so a data set that was copied, packed or unpacked is the same one. An
+    annotation is known by every byte. A video is known by its size and by blocks spread over it,
+    crops by their names, their sizes, and all bytes of a few spread over them: to read everything
+    would take too long. Not noticed, therefore, is what changes neither the size nor any of these
+    samples: a few bytes within a long video, or a crop that is mended in place, has the size of
+    before, and is none of the few. What is missing, empty or cannot be read is ``None``.
     """
     return {
-        "part": source.split,
-        "video": _content(source.video, whole=False),
-        "annotation": _content(source.annotation, whole=True),
-        "crops": _listing(source.crops),
+        "media": {"video": _content(source.video, whole=False), "crops": _listing(source.crops)},
+        "labels": {"annotation": _content(source.annotation, whole=True), "part": source.split},
     }
+
+
+def unreadable(source: Source, found: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Which of a recording's files are missing, empty or cannot be read now.
+
+    Args:
+        source: the recording.
+        found: its :func:`fingerprint`.
+
+    Returns:
+        of ``video``, ``crops`` and ``annotation`` those that it should have and has not.
+    """
+    due = source._asdict()
+    contents = {**found["media"], **found["labels"]}
+    return tuple(file for file in FILES if due[file] is not None and contents[file] is None)
 
 
 def _content(file: Path | None, whole: bool) -> str | None:
@@ -64,19 +82,28 @@ def _sampled(file: Path) -> str:
     size = file.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with file.open("rb") as opened:
-        for number in range(BLOCKS):
-            opened.seek(max(0, size - BLOCK) * number // (BLOCKS - 1))
+        for number in range(SAMPLES):
+            opened.seek(max(0, size - BLOCK) * number // (SAMPLES - 1))
             digest.update(opened.read(BLOCK))
     return digest.hexdigest()
 
 
-def _listing(folder: Path | None) -> list[Any] | None:
+def _listing(folder: Path | None) -> str | None:
     if folder is None:
         return None
     try:
         with os.scandir(folder) as entries:
-            files = sorted((e.name, e.stat()) for e in entries if e.is_file())
+            files = sorted(
+                (entry.name, entry.stat().st_size)
+                for entry in entries
+                if entry.is_file() and not is_stray(entry.name)
+            )
+        if not files:
+            return None
+        digest = hashlib.sha256("\n".join(f"{name} {size}" for name, size in files).encode())
+        last = len(files) - 1
+        for position in sorted({last * number // (SAMPLES - 1) for number in range(SAMPLES)}):
+            digest.update((folder / files[position][0]).read_bytes())
+        return digest.hexdigest()
     except OSError:
         return None
-    newest = max((status.st_mtime_ns for _, status in files), default=0)
-    return [short_hash("\n".join(f"{name} {status.st_size}" for name, status in files)), newest]

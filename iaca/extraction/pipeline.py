@@ -6,7 +6,7 @@ own that share the backbones. A recording that fails is reported, and the others
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,6 @@ from iaca.data.affwild2 import (
     check_length,
     labels_at,
     list_crops,
-    read_annotations,
 )
 from iaca.data.recordings import RecordingStore, StoreInfo
 from iaca.extraction.audio import CLIP_SAMPLES, AudioTrack
@@ -36,15 +35,17 @@ from iaca.extraction.backbones import (
     VisualName,
     build_backbones,
 )
+from iaca.extraction.changes import ANNOTATION, Inputs, Plan, beside_held_out, may_stay, plan
 from iaca.extraction.clips import CLIP_FRAMES, SLOT, check_stride
 from iaca.extraction.decoding import TIMEOUT, Decoded, decode
 from iaca.extraction.faults import clear_faults
 from iaca.extraction.growing import GrowingStore, RowWriter, growing_store
-from iaca.extraction.inputs import fingerprint
+from iaca.extraction.inputs import FILES, fingerprint, unreadable
 from iaca.extraction.progress import Progress, announcement
+from iaca.extraction.relabelling import read_labels, relabel
 from iaca.extraction.streaming import Clips, iterate_clips
 from iaca.extraction.video import CHUNK, SAMPLE_RATE
-from iaca.files import DataError, write_json
+from iaca.files import DataError, read_json, write_json
 
 FACE_CROPS, MIDDLE_SQUARE = "face crops", "middle square of each picture"
 TEST = "test"  # part of the recordings without a role, beside some that have one
@@ -78,19 +79,23 @@ class Extraction(NamedTuple):
         store: with every recording that could be made; ``None`` if none could.
         made: names of the recordings made now, the others were there.
         failed: what is wrong with each recording that could not be made.
-        problems: what was passed over in recordings that were made.
+        problems: what was passed over in recordings that were made, why others are kept although
+            their files are gone, and why some are left out.
+        relabelled: names of the recordings that were there, and got other labels or another part.
     """
 
     store: RecordingStore | None
     made: tuple[str, ...]
     failed: Mapping[str, str]
     problems: Mapping[str, tuple[str, ...]]
+    relabelled: tuple[str, ...] = ()
 
     def report(self) -> str:
         """All of it in lines for people to read."""
         count = 0 if self.store is None else len(self.store)
+        again = f", {len(self.relabelled)} relabelled" if self.relabelled else ""
         lines = [
-            f"{count} recordings in the store, {len(self.made)} made now; "
+            f"{count} recordings in the store, {len(self.made)} made now{again}; "
             f"{len(self.failed)} failed, {len(self.problems)} with problems"
         ]
         lines += [f"failed: {name}: {text}" for name, text in sorted(self.failed.items())]
@@ -111,15 +116,23 @@ def extract(
     progress: bool = False,
     notify: Callable[[str], None] | None = None,
     notes: Mapping[str, str] | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> Extraction:
     """Make a recording store of media files, or go on making it after an interruption.
+
+    What is there already and whose files have changed is made again; where only the annotation or
+    the part has, it is relabelled. Where a file is missing or cannot be read now, and where a
+    recording is not among the sources any more, what was made is kept and a problem says so. A
+    recording leaves the store if it must not be in it, or if its files have changed, can be read,
+    and are bad; its features stay in the folder, and are taken back once its files are what they
+    were.
 
     The store's source says, beside what the features are: ``wanted``, the number of recordings by
     part; ``not_extracted``, the names of those that could not be made, by part; and
     ``silent_recordings``, how many have no sound.
 
     Args:
-        sources: what to extract; already made recordings are kept, unless a file has changed.
+        sources: what to extract.
         out: the store's folder.
         config: what the features depend on.
         batch_size: clips a forward.
@@ -130,6 +143,7 @@ def extract(
         notify: takes a line before it begins, which says what is made again because its files
             have changed, and without a bar a line for each recording.
         notes: texts by key that the store's source holds too.
+        left_out: why recordings that are not among the sources must not be in the store, by name.
 
     Raises:
         DataError: weights or options that do not fit; a store with other settings at ``out``; a
@@ -152,35 +166,42 @@ def extract(
     )
     settings = {**info.source, "clip_spacing": spacing}
     with clear_faults(out, batch_size), growing_store(out, settings) as store:
-        there = {source.name: store.made_from(source.name) for source in sources}
-        pending = [
-            source
-            for source in sources
-            if source.problem is not None
-            or there[source.name] is None
-            or there[source.name] != fingerprint(source)
-        ]
-        if store.is_finished and not pending:
-            return Extraction(RecordingStore(out), (), {}, store.problems())
+        there = sum(store.made_from(source.name) is not None for source in sources)
+        if notify is not None and there:
+            notify(f"checking {there} recordings for changes")
+        left_out = {**(left_out or {}), **beside_held_out(store, sources, left_out or {})}
+        sources = [source for source in sources if source.name not in left_out]
+        todo = plan(store, sources, left_out)
+        if store.is_finished and todo.is_empty:
+            problems = _all_problems(store, todo, {})
+            _write_report(store, {}, problems)
+            return Extraction(RecordingStore(store.path), (), {}, problems)
+        other_labels = [source.name for source, _ in todo.relabel]
         if notify is not None:
-            changed = [s.name for s in pending if there[s.name] is not None and not s.problem]
-            notify(announcement(len(sources), len(pending), changed))
+            notify(announcement(len(sources), len(todo.make), todo.again, other_labels))
         store.open_for_more()
+        for name in todo.aside:
+            store.set_aside(name)
+        for name in todo.back:
+            store.take_back(name)
         # On a CPU the networks have the cores; beside a GPU they are for decoding.
         on_cpu = backbones.device.type == "cpu"
         threads = 1 if on_cpu else max(1, (os.cpu_count() or 1) // workers)
-        lines = Progress(sources, pending, progress, None if progress else notify)
+        lines = Progress(sources, todo.make, progress, None if progress else notify)
         job = _Job(store, backbones, config, batch_size, timeout, threads, lines)
         try:
-            _run(job, pending, workers)
+            for source, inputs in todo.relabel:
+                job.relabel(source, inputs)
+            _run(job, todo.make, workers)
         finally:
             lines.close()
-        problems = store.problems()
-        write_json(store.folder / "report.json", {"failed": job.failed, "problems": problems})
+        problems = _all_problems(store, todo, job.failed)
+        _write_report(store, job.failed, problems)
         told = {**info.source, **_outcome(store, sources), **(notes or {})}
         finished = store.finish(replace(info, source=told), backbones.null_features())
-    made = tuple(source.name for source in pending if source.name not in job.failed)
-    return Extraction(finished, made, job.failed, problems)
+    made = tuple(source.name for source in todo.make if source.name not in job.failed)
+    relabelled = tuple(name for name in other_labels if name not in job.failed)
+    return Extraction(finished, made, job.failed, problems, relabelled)
 
 
 class _Job:
@@ -214,33 +235,55 @@ class _Job:
         try:
             rows = self._make(source)
         except DataError as error:
-            self.failed[source.name] = str(error)
-            self.store.discard(source.name)
+            self._fail(source, str(error), FILES)
             self.progress.failed(source, str(error))
         else:
             self.progress.made(source, rows)
 
+    def relabel(self, source: Source, inputs: Inputs) -> None:
+        """Give a stored recording other labels; what is wrong with them is noted."""
+        try:
+            relabel(self.store, source, inputs)
+        except DataError as error:
+            self._fail(source, str(error), (ANNOTATION,))
+
+    def _fail(self, source: Source, text: str, needed: Collection[str]) -> None:
+        """Note a failure; what was made from other files leaves the index, and stays on the disk.
+
+        Unless a needed file is gone since the plan was made: that is no word against the features.
+        """
+        self.failed[source.name] = text
+        made = self.store.made_from(source.name)
+        if made is None:
+            return
+        found = fingerprint(source)
+        missing = set(unreadable(source, found)) & set(needed)
+        if source.problem is not None or not may_stay(found, made, missing):
+            self.store.set_aside(source.name)
+
     def _make(self, source: Source) -> int:
         if source.problem is not None:
             raise DataError(source.problem)
+        try:
+            return self._decode(source)
+        finally:
+            self.store.clear(source.name)  # whatever has happened: it may be a full disk
+
+    def _decode(self, source: Source) -> int:
         inputs = fingerprint(source)  # first: what changes while it is read is another input
-        annotations = None if source.annotation is None else read_annotations(source.annotation)
+        annotations = read_labels(source)
         crops = None if source.crops is None else list_crops(source.crops)
         scratch = self.store.scratch(source.name)
         sound = scratch / "sound.f32"
         ahead = 1 + self.batch_size * self.config.stride // CHUNK  # the next batch's frames
         with decode(source.video, sound, crops, self.threads, self.timeout, ahead) as decoded:
             frames = len(decoded.timeline.times)
-            if source.annotation is not None and annotations is not None:
+            if source.annotation is not None:
                 check_length(source.annotation, annotations, frames)
             if not (decoded.timeline.has_audio or self.config.allow_silent):
                 raise DataError(f"{source.video}: no audio stream")
             writer = RowWriter(scratch, source.name)
             ends = self._rows(source, decoded, sound, writer)
-        labels = labels_at(
-            np.empty((0, len(HEADER)), dtype=np.float32) if annotations is None else annotations,
-            ends,
-        )
         entry = {
             "subject": source.subject,
             "rows": len(ends),
@@ -248,9 +291,9 @@ class _Job:
             "split": source.split,
         }
         problems = _problems(source, decoded, crops or {})
-        made = writer.finish(labels, ends)
+        made = writer.finish(labels_at(annotations, ends), ends)
         silent = not decoded.timeline.has_audio
-        self.store.add(source.name, made, entry, inputs, problems, silent)
+        self.store.add(source.name, made, entry, inputs, problems, silent, frames)
         return len(ends)
 
     def _rows(self, source: Source, decoded: Decoded, sound: Path, writer: RowWriter) -> np.ndarray:
@@ -313,6 +356,27 @@ def _problems(source: Source, decoded: Decoded, crops: Mapping[int, Path]) -> li
     if not decoded.timeline.has_audio:
         texts.append(f"{source.video}: no audio stream, taken as silence")
     return texts
+
+
+def _all_problems(
+    store: GrowingStore, todo: Plan, failed: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """What was passed over, and what the plan notes of recordings that have not failed."""
+    problems = store.problems()
+    for name, text in todo.notes.items():
+        if name not in failed:
+            problems[name] = (*problems.get(name, ()), text)
+    return problems
+
+
+def _write_report(
+    store: GrowingStore, failed: Mapping[str, str], problems: Mapping[str, Sequence[str]]
+) -> None:
+    file = store.folder / "report.json"
+    listed = {name: list(texts) for name, texts in problems.items()}
+    report = {"failed": dict(failed), "problems": listed}
+    if not file.is_file() or read_json(file) != report:
+        write_json(file, report)
 
 
 def _source_notes(

@@ -12,19 +12,28 @@ from iaca.data.affwild2 import Source
 MAX_NAMED = 3
 
 
-def announcement(total: int, pending: int, changed: Sequence[str]) -> str:
+def announcement(
+    total: int, pending: int, changed: Sequence[str], relabelled: Sequence[str] = ()
+) -> str:
     """What is to be made, before it is begun: that may take a day.
 
     Args:
         total: recordings asked for.
         pending: of them, those to make.
         changed: of these, those that are there but were made from files that have changed.
+        relabelled: names of recordings that keep their features, and get other labels.
     """
     text = f"{pending} of {total} recordings to make"
-    if not changed:
-        return text
-    names = ", ".join([*changed[:MAX_NAMED], *(["..."] if len(changed) > MAX_NAMED else [])])
-    return f"{text}, {len(changed)} of them again because their files have changed: {names}"
+    if changed:
+        text += f", {len(changed)} of them again because their files have changed: "
+        text += _some(changed)
+    if relabelled:
+        text += f"; {len(relabelled)} get other labels or another part: {_some(relabelled)}"
+    return text
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join([*names[:MAX_NAMED], *(["..."] if len(names) > MAX_NAMED else [])])
 
 
 class Progress:

@@ -83,6 +83,57 @@ def test_a_failed_recording_is_status_1(
     assert len(RecordingStore(out)) == 5  # without a list, no test recordings
 
 
+def test_features_without_their_files_are_a_problem_and_status_0(
+    miniature: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """The crops are removed to free the disk, and then the test list is given; videos move."""
+    monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
+    root = Path(shutil.copytree(miniature, tmp_path / "copy"))
+    arguments = ["data", "extract", str(root), "--weights", "random", "--stride", "32"]
+    arguments += ["--out", str(tmp_path / "store")]
+    assert main(arguments) == 0
+    made = RecordingStore(tmp_path / "store").entries
+    for name in made:
+        shutil.rmtree(root / "cropped_aligned" / name)
+    capsys.readouterr()
+    assert main([*arguments, "--test-list", str(root / "test.txt")]) == 0
+    printed = capsys.readouterr()
+    assert "7 recordings in the store, 1 made now; 0 failed, 6 with problems" in printed.out
+    assert "\nproblem: 3: its crops cannot be found or read any more; its features" in printed.out
+    assert "checking 6 recordings for changes\n1 of 7 recordings to make\n" in printed.err
+    assert made.items() <= RecordingStore(tmp_path / "store").entries.items()
+    for video in (root / "videos").iterdir():
+        video.unlink()
+    assert main(arguments) == 0
+    assert "7 recordings in the store, 0 made now; 0 failed" in capsys.readouterr().out
+
+
+def test_a_recording_held_out_later_leaves_the_store(
+    miniature: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
+    root = Path(shutil.copytree(miniature, tmp_path / "copy"))
+    arguments = ["data", "extract", str(root), "--weights", "random", "--stride", "32"]
+    arguments += ["--out", str(tmp_path / "store")]
+    assert main(arguments) == 0
+    training, validation = (root / "annotations" / part for part in ("Train_Set", "Validation_Set"))
+    (training / "2_right.txt").rename(validation / "2_right.txt")
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert "5 recordings in the store, 0 made now, 1 relabelled" in capsys.readouterr().out
+    store = RecordingStore(tmp_path / "store")
+    assert "2_left" not in store
+    split = load_manifest("affwild2").split
+    assert split is not None
+    assert make_split(split, store).report == ("2_right", "4", "5")
+
+
 def test_what_the_layout_forbids_is_reported_and_the_rest_is_made(
     miniature: Path,
     tmp_path: Path,

@@ -1,7 +1,11 @@
 """Recordings put together on disk are what safetensors would have written; kills lose nothing."""
 
+import errno
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from iaca.data.recordings import RecordingStore, StoreInfo
-from iaca.extraction.growing import RowWriter, growing_store
+from iaca.extraction import growing
+from iaca.extraction.growing import GrowingStore, RowWriter, growing_store
 from iaca.files import DataError
 
 
@@ -52,7 +57,7 @@ def test_an_empty_folder_in_the_stores_place_is_taken(tmp_path: Path):
     (tmp_path / "store").mkdir()
     with growing_store(tmp_path / "store", {"features": "of tests"}) as store:
         store.open_for_more()
-    assert [*(tmp_path / "store").iterdir()] == []
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [".store.growing"]
     grown = grow(tmp_path / "store", {"a": 1})
     assert grown is not None and list(grown) == ["a"]
 
@@ -70,6 +75,102 @@ def test_what_a_killed_extractions_decoder_still_writes_reaches_nobody(tmp_path:
         with pytest.raises(FileNotFoundError):
             late.write_bytes(b"late")
         assert mine.read_bytes() == b"mine"
+
+
+def test_a_link_to_a_folder_stays_and_the_store_stands_where_it_points(tmp_path: Path):
+    """To an empty folder, and then to the store itself; to a place where nothing is yet."""
+    (tmp_path / "large disk" / "there").mkdir(parents=True)
+    (tmp_path / "one").symlink_to(tmp_path / "large disk" / "there")
+    (tmp_path / "other").symlink_to(tmp_path / "large disk" / "elsewhere")
+    for link in (tmp_path / "one", tmp_path / "other"):
+        for wanted in ({"a": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 2}):
+            grown = grow(link, wanted)
+            assert grown is not None and set(grown) == set(wanted)
+        RecordingStore(link).verify()
+        assert link.is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"large disk", "one", "other"}
+
+
+def test_a_mount_point_is_refused_before_any_work(tmp_path: Path):
+    if not os.path.ismount("/proc"):
+        pytest.skip("no mount point that is known")
+    (tmp_path / "link").symlink_to("/proc")
+    for path in (Path("/proc"), tmp_path / "link"):
+        with pytest.raises(DataError, match=r"^/proc: is a mount point, .*: name a folder in it$"):
+            grow(path, {"a": 1})
+
+
+def test_a_folder_that_cannot_give_way_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As one that another is bound to: `ismount` sees no such mount on the same disk."""
+    (tmp_path / "store").mkdir()
+
+    def busy(path: Path) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+
+    monkeypatch.setattr(Path, "rmdir", busy)
+    with growing_store(tmp_path / "store", {}) as store:
+        with pytest.raises(DataError, match=r"store: the finished .* \(Device or resource busy\)"):
+            store.open_for_more()
+        assert not (tmp_path / ".store.growing").exists()
+
+
+def test_a_finished_store_beside_an_unfinished_one_is_refused(tmp_path: Path):
+    grow(tmp_path / "store", {"a": 1})
+    shutil.copytree(tmp_path / "store", tmp_path / ".store.growing")
+    for wanted in ({"a": 1}, {"a": 1, "b": 2}):
+        with pytest.raises(DataError, match=r"store: a finished .* \S+\.store\.growing holds"):
+            grow(tmp_path / "store", wanted)
+    shutil.rmtree(tmp_path / ".store.growing")
+    grown = grow(tmp_path / "store", {"a": 1, "b": 2})
+    assert grown is not None and list(grown) == ["a", "b"]
+
+
+def test_what_a_kill_has_left_is_gone_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It may be what fills the disk."""
+    with growing_store(tmp_path / "store", {}) as killed:
+        killed.open_for_more()
+        left = killed.scratch("one") / "sound"
+        left.write_bytes(b"gigabytes")
+
+    def full(*_) -> None:
+        assert not left.exists()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(growing, "write_json", full)
+    with (
+        growing_store(tmp_path / "store", {}) as store,
+        pytest.raises(OSError, match="No space left"),
+    ):
+        store.open_for_more()
+
+
+def test_what_is_set_aside_is_out_of_the_index_until_it_is_taken_back_or_made_again(
+    tmp_path: Path,
+):
+    whole = grow(tmp_path / "store", {"a": 1, "b": 2})
+    assert whole is not None
+
+    def change(step: Callable[[GrowingStore], None]) -> RecordingStore | None:
+        with growing_store(tmp_path / "store", {"features": "of tests"}) as store:
+            store.open_for_more()
+            step(store)
+            return store.finish(INFO, (torch.zeros(3), torch.zeros(5)))
+
+    fewer = change(lambda store: store.set_aside("b"))
+    assert fewer is not None and list(fewer) == ["a"]
+    with growing_store(tmp_path / "store", {"features": "of tests"}) as store:
+        assert [store.is_aside(name) for name in ("a", "b", "c")] == [False, True, False]
+        assert store.made_from("b") == {"number": 2}
+    back = change(lambda store: store.take_back("b"))
+    assert back is not None and back.key == whole.key
+    change(lambda store: store.set_aside("b"))
+    again = grow(tmp_path / "store", {"a": 1, "b": 3})
+    assert again is not None and again["b"].audio[0, 0] == 3
+    assert [*(tmp_path / "store" / "aside").iterdir()] == []
 
 
 # --- a kill at any point -------------------------------------------------------------------
@@ -126,6 +227,8 @@ for last in range(1, 200):
         os._exit(0)
     if os.waitpid(child, 0)[1] == 0:
         break
+else:
+    sys.exit("killed at every try: it has more changes than were tried")
 """
 
 

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
 from iaca.data.affwild2 import Source
-from iaca.extraction.inputs import BLOCK, fingerprint
+from iaca.extraction.inputs import BLOCK, SAMPLES, fingerprint, unreadable
 
 MEGABYTE = 1 << 20
 
@@ -42,16 +42,23 @@ def flip(file: Path, position: int) -> None:
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_a_copy_is_the_same_unless_its_crops_have_other_times(source: Source, tmp_path: Path):
+def changed(before: dict, after: dict) -> list[str]:
+    """Names of the files, or ``part``, in which two fingerprints differ."""
+    return [
+        f"{group} {key}"
+        for group, contents in before.items()
+        for key in contents
+        if contents[key] != after[group][key]
+    ]
+
+
+def test_a_copy_is_the_same_whatever_its_times_are(source: Source, tmp_path: Path):
     kept = at(Path(shutil.copytree(tmp_path / "data", tmp_path / "kept")))
     assert fingerprint(kept) == fingerprint(source)
-    for file in (kept.video, kept.annotation):
-        assert file is not None
-        os.utime(file, ns=(1, 1))
+    for number, file in enumerate(sorted((tmp_path / "kept").rglob("*"))):
+        os.utime(file, ns=(number, number))
+    (tmp_path / "kept" / "crops" / "._00001.jpg").write_bytes(b"an archiver's")
     assert fingerprint(kept) == fingerprint(source)
-    newer = (tmp_path / "kept" / "crops" / "00003.jpg").stat().st_mtime_ns + 10**9
-    os.utime(tmp_path / "kept" / "crops" / "00003.jpg", ns=(newer, newer))
-    assert fingerprint(kept) != fingerprint(source)
 
 
 @pytest.mark.parametrize("file", ["v.mp4", "v.txt"])
@@ -62,9 +69,7 @@ def test_any_byte_of_a_small_video_or_an_annotation_counts(
     before = fingerprint(source)
     flip(tmp_path / "data" / file, position)
     after = fingerprint(source)
-    assert [key for key in before if before[key] != after[key]] == [
-        "video" if file == "v.mp4" else "annotation"
-    ]
+    assert changed(before, after) == ["media video" if file == "v.mp4" else "labels annotation"]
 
 
 def test_of_a_long_video_size_and_blocks_from_end_to_end_count(source: Source):
@@ -92,15 +97,11 @@ def test_of_a_long_video_size_and_blocks_from_end_to_end_count(source: Source):
 
 def mend(crops: Path) -> None:
     file = crops / "00002.jpg"
-    file.write_bytes(file.read_bytes()[::-1])  # of the same size
-    later = file.stat().st_mtime_ns + 10**9
-    os.utime(file, ns=(later, later))
-
-
-def mend_with_an_old_one(crops: Path) -> None:
-    file = crops / "00002.jpg"
     file.write_bytes(file.read_bytes() + b"more")
-    os.utime(file, ns=(1, 1))
+
+
+def mend_to_the_same_size(crops: Path) -> None:
+    flip(crops / "00002.jpg", 500)  # of few crops each is read
 
 
 def add(crops: Path) -> None:
@@ -115,27 +116,54 @@ def rename(crops: Path) -> None:
     (crops / "00002.jpg").rename(crops / "00007.jpg")
 
 
-@pytest.mark.parametrize("change", [mend, mend_with_an_old_one, add, remove, rename])
+@pytest.mark.parametrize("change", [mend, mend_to_the_same_size, add, remove, rename])
 def test_a_crop_mended_in_place_added_removed_or_renamed_counts(
     source: Source, change: Callable[[Path], None]
 ):
     before = fingerprint(source)
     assert source.crops is not None
-    folder = source.crops.stat()
     change(source.crops)
-    os.utime(source.crops, ns=(folder.st_atime_ns, folder.st_mtime_ns))
-    after = fingerprint(source)
-    assert [key for key in before if before[key] != after[key]] == ["crops"]
+    assert changed(before, fingerprint(source)) == ["media crops"]
 
 
-def test_another_part_is_another_recording(source: Source):
-    assert fingerprint(source) != fingerprint(source._replace(split="report"))
+def test_of_many_crops_all_sizes_and_the_bytes_of_some_from_end_to_end_count(source: Source):
+    assert source.crops is not None
+    crops = [source.crops / f"{number:05d}.jpg" for number in range(1, 101)]
+    for crop in crops:
+        crop.write_bytes(b"a crop")
+    before = fingerprint(source)
+    noticed = []
+    for position, crop in enumerate(crops):
+        crop.write_bytes(b"a CROP")
+        noticed += [position] if fingerprint(source) != before else []
+        crop.write_bytes(b"a longer crop")
+        assert fingerprint(source) != before
+        crop.write_bytes(b"a crop")
+    assert len(noticed) == SAMPLES
+    assert (noticed[0], noticed[-1]) == (0, 99)
+    assert max(np.diff(noticed)) <= 7  # 99 / 15, rounded up
+    assert fingerprint(source) == before
 
 
-def test_what_cannot_be_read_is_nothing(source: Source, tmp_path: Path):
+def test_another_part_is_another_label(source: Source):
+    after = fingerprint(source._replace(split="report"))
+    assert changed(fingerprint(source), after) == ["labels part"]
+
+
+def test_what_cannot_be_read_is_nothing_and_is_named(source: Source, tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.mp4")  # reading from it would never end
-    for video in (tmp_path / "pipe.mp4", tmp_path / "absent.mp4", tmp_path):
-        found = fingerprint(source._replace(video=video))
-        assert found["video"] is None and found["annotation"] is not None
-    found = fingerprint(source._replace(crops=tmp_path / "absent", annotation=None))
-    assert found["crops"] is found["annotation"] is None
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "no crops").mkdir()
+    assert unreadable(source, fingerprint(source)) == ()
+    for video in ("pipe.mp4", "empty.mp4", "absent.mp4", "."):
+        here = source._replace(video=tmp_path / video)
+        found = fingerprint(here)
+        assert found["media"]["video"] is None and found["labels"]["annotation"] is not None
+        assert unreadable(here, found) == ("video",)
+    for crops in ("absent", "no crops", "data/v.txt"):
+        here = source._replace(crops=tmp_path / crops, annotation=None)
+        found = fingerprint(here)
+        assert found["media"]["crops"] is found["labels"]["annotation"] is None
+        assert unreadable(here, found) == ("crops",)  # it should have no annotation
+    here = source._replace(annotation=tmp_path / "absent")
+    assert unreadable(here, fingerprint(here)) == ("annotation",)
