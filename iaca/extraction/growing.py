@@ -33,6 +33,7 @@ from iaca.files import DataError, read_json, sha256_of, sync_folder, write_json
 
 # A decoder that is just being started inherits the lock for a moment, and may outlive its parent.
 PATIENCE = 2.0  # seconds
+_NEW = ".safetensors.new"  # ends the name of a file that is about to take an older one's place
 _TYPES = {"int64": "I64", "float32": "F32", "float16": "F16"}  # safetensors' names
 
 
@@ -70,6 +71,7 @@ class GrowingStore:
         write_json(self.folder / "settings.json", self.settings)  # first: nothing is without
         for name in ("recordings", "done"):
             (self.folder / name).mkdir(exist_ok=True)
+        self._complete_adding()
 
     def facts(self, name: str) -> dict[str, Any] | None:
         """What :meth:`add` was told of a recording, also of one set aside; ``None`` if absent."""
@@ -132,16 +134,17 @@ class GrowingStore:
             frames: of its video.
         """
         complete = Entry(**entry, sha256=sha256_of(made))
-        for file in (self._done(name), self._aside(name)):
-            file.unlink(missing_ok=True)  # it does not describe the new file
-        made.replace(self.file(name))
         facts = {
             "inputs": dict(inputs),
             "problems": list(problems),
             "silent": silent,
             "frames": frames,
         }
+        # Two files cannot be replaced at once: a kill in between is mended by `_complete_adding`.
+        made.replace(self._new(name))
         write_json(self._done(name), {"entry": asdict(complete), **facts})
+        self._new(name).replace(self.file(name))
+        self._aside(name).unlink(missing_ok=True)
         self.clear(name)
 
     def clear(self, name: str) -> None:
@@ -167,6 +170,19 @@ class GrowingStore:
         sync_folder(self.folder)
         self.folder = self.folder.rename(self.path)
         return RecordingStore(self.path)
+
+    def _complete_adding(self) -> None:
+        """Put files in place that a kill has left beside it; drop those that nothing describes."""
+        for new in sorted(self.folder.glob(f"recordings/*{_NEW}")):
+            name = new.name.removesuffix(_NEW)
+            done = self._done(name)
+            if done.is_file() and read_json(done)["entry"]["sha256"] == sha256_of(new):
+                new.replace(self.file(name))
+            else:
+                new.unlink()
+
+    def _new(self, name: str) -> Path:
+        return self.folder / "recordings" / f"{name}{_NEW}"
 
     def _done(self, name: str) -> Path:
         return self.folder / "done" / f"{name}.json"

@@ -16,7 +16,9 @@ from safetensors.torch import load_file, save_file
 from iaca.data.recordings import RecordingStore, StoreInfo
 from iaca.extraction import growing
 from iaca.extraction.growing import GrowingStore, RowWriter, growing_store
-from iaca.files import DataError
+from iaca.files import DataError, sha256_of
+
+SETTINGS = {"features": "of tests"}
 
 
 def test_the_file_is_the_one_that_safetensors_writes(tmp_path: Path):
@@ -55,7 +57,7 @@ def test_features_that_float16_cannot_hold_name_the_row(tmp_path: Path, value: f
 
 def test_an_empty_folder_in_the_stores_place_is_taken(tmp_path: Path):
     (tmp_path / "store").mkdir()
-    with growing_store(tmp_path / "store", {"features": "of tests"}) as store:
+    with growing_store(tmp_path / "store", SETTINGS) as store:
         store.open_for_more()
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [".store.growing"]
     grown = grow(tmp_path / "store", {"a": 1})
@@ -64,7 +66,7 @@ def test_an_empty_folder_in_the_stores_place_is_taken(tmp_path: Path):
 
 def test_what_a_killed_extractions_decoder_still_writes_reaches_nobody(tmp_path: Path):
     """It outlives its parent for a moment, and may open its file only then."""
-    path, settings = tmp_path / "store", {"features": "of tests"}
+    path, settings = tmp_path / "store", SETTINGS
     with growing_store(path, settings) as killed:
         killed.open_for_more()
         late = killed.scratch("one") / "sound"
@@ -155,14 +157,14 @@ def test_what_is_set_aside_is_out_of_the_index_until_it_is_taken_back_or_made_ag
     assert whole is not None
 
     def change(step: Callable[[GrowingStore], None]) -> RecordingStore | None:
-        with growing_store(tmp_path / "store", {"features": "of tests"}) as store:
+        with growing_store(tmp_path / "store", SETTINGS) as store:
             store.open_for_more()
             step(store)
             return store.finish(INFO, (torch.zeros(3), torch.zeros(5)))
 
     fewer = change(lambda store: store.set_aside("b"))
     assert fewer is not None and list(fewer) == ["a"]
-    with growing_store(tmp_path / "store", {"features": "of tests"}) as store:
+    with growing_store(tmp_path / "store", SETTINGS) as store:
         assert [store.is_aside(name) for name in ("a", "b", "c")] == [False, True, False]
         assert store.made_from("b") == {"number": 2}
     back = change(lambda store: store.take_back("b"))
@@ -180,7 +182,7 @@ INFO = StoreInfo(3, 5, ("valence", "arousal"), (-1.0, 1.0))
 
 def grow(path: Path, wanted: dict[str, int]) -> RecordingStore | None:
     """Make the recordings that are not there, or were made from another number."""
-    with growing_store(path, {"features": "of tests"}) as store:
+    with growing_store(path, SETTINGS) as store:
         pending = [name for name in wanted if store.made_from(name) != {"number": wanted[name]}]
         if store.is_finished and not pending:
             return RecordingStore(path)
@@ -257,6 +259,13 @@ def test_a_kill_before_any_change_on_the_disk_loses_nothing(tmp_path: Path, befo
             store.verify()
             assert set(store) in (set(before), set(expected))
         found.add((there, (place / ".store.growing").exists()))
+        with growing_store(place / "store", SETTINGS) as opened:
+            opened.open_for_more()
+            for name in before:  # it may be all there is: its files may be gone
+                facts = opened.facts(name)
+                assert facts is not None
+                assert facts["inputs"]["number"] in (before[name], after.get(name))
+                assert facts["entry"]["sha256"] == sha256_of(opened.file(name))
         store = grow(place / "store", after)
         assert store is not None
         store.verify()
