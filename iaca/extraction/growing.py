@@ -7,6 +7,8 @@ While it grows, ``.<name>.growing/`` beside the store's place holds::
     done/<name>.json                 its entry in the index, and what it was made from
     aside/<name>.json                the same of one that the index must not name now
 
+A file that is about to take an older one's place stands beside it, and ends in ``.new``.
+
 The last step writes the index and renames the folder. The others stay in the finished store, so
 that recordings that failed can be added later, and one that was set aside can be taken back.
 """
@@ -224,7 +226,7 @@ def growing_store(path: Path, settings: Mapping[str, Any]) -> Iterator[GrowingSt
         for there in (path, folder):
             if (there / "settings.json").exists():
                 _check_settings(there / "settings.json", settings)
-            elif there == path and path.exists() and any(path.iterdir()):
+            elif there == path and path.exists() and not _is_empty(path):
                 raise DataError(f"{path}: exists already, and is no store made by extraction")
         finished = (path / "settings.json").exists()  # an empty folder may stand in its place
         if finished and folder.exists():
@@ -237,6 +239,10 @@ def growing_store(path: Path, settings: Mapping[str, Any]) -> Iterator[GrowingSt
 
 def _growing(path: Path) -> Path:
     return path.with_name(f".{path.name}.growing")
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
 
 
 def _clear_place(path: Path) -> None:

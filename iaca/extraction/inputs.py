@@ -11,6 +11,7 @@ from iaca.data.searching import is_stray
 from iaca.files import DataError, check_name, check_regular, sha256_of
 
 BLOCK = 64 * 1024  # bytes
+FINGERPRINTS = 2  # changes when `fingerprint` does: of another kind, nothing could be compared
 FILES = ("video", "crops", "annotation")  # that a recording can have
 SAMPLES = 16  # blocks of a video, and crops, that are read, the first and the last among them
 

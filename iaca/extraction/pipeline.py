@@ -40,7 +40,7 @@ from iaca.extraction.clips import CLIP_FRAMES, SLOT, check_stride
 from iaca.extraction.decoding import TIMEOUT, Decoded, decode
 from iaca.extraction.faults import clear_faults
 from iaca.extraction.growing import GrowingStore, RowWriter, growing_store
-from iaca.extraction.inputs import FILES, fingerprint, unreadable
+from iaca.extraction.inputs import FILES, FINGERPRINTS, fingerprint, unreadable
 from iaca.extraction.progress import Progress, announcement
 from iaca.extraction.relabelling import read_labels, relabel
 from iaca.extraction.streaming import Clips, iterate_clips
@@ -140,14 +140,16 @@ def extract(
         device: ``auto``, ``cpu`` or ``cuda``.
         timeout: seconds without a sign of life after which a decoder is given up.
         progress: show a bar with the time left.
-        notify: takes a line before it begins, which says what is made again because its files
-            have changed, and without a bar a line for each recording.
+        notify: takes a line before the files are compared with those of before, which may take
+            minutes; one before it begins, which says what is made again because its files have
+            changed; and without a bar a line for each recording.
         notes: texts by key that the store's source holds too.
         left_out: why recordings that are not among the sources must not be in the store, by name.
 
     Raises:
-        DataError: weights or options that do not fit; a store with other settings at ``out``; a
-            full disk; too little memory on the GPU. What is wrong with single recordings is
+        DataError: weights or options that do not fit; a store with other settings at ``out``, or
+            a place that no store can take, see `growing_store`; a full disk; too little memory on
+            the GPU. What is wrong with single recordings is
             reported in the result.
     """
     config = config or ExtractionConfig()
@@ -164,7 +166,7 @@ def extract(
         clip_spacing=spacing,
         source=_source_notes(config, backbones, sources),
     )
-    settings = {**info.source, "clip_spacing": spacing}
+    settings = {**info.source, "clip_spacing": spacing, "fingerprints": FINGERPRINTS}
     with clear_faults(out, batch_size), growing_store(out, settings) as store:
         there = sum(store.made_from(source.name) is not None for source in sources)
         if notify is not None and there:

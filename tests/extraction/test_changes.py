@@ -254,6 +254,17 @@ def test_a_copied_data_set_is_the_same_and_changes_are_announced_in_time(place: 
     assert len(store_of(place)) == 4
 
 
+def test_a_store_whose_inputs_were_noted_in_another_way_is_refused_and_kept(place: Path):
+    """Nothing in it could be compared: it would all be made again."""
+    file = place / "store" / "settings.json"
+    settings = json.loads(file.read_text())
+    del settings["fingerprints"]
+    file.write_text(json.dumps(settings))
+    with pytest.raises(DataError, match=r"key 'fingerprints': was made with None, now asked for"):
+        extract(place)
+    assert len(store_of(place)) == 4
+
+
 # --- labels and parts ----------------------------------------------------------------------
 
 

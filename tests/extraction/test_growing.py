@@ -93,6 +93,12 @@ def test_a_link_to_a_folder_stays_and_the_store_stands_where_it_points(tmp_path:
     assert {path.name for path in tmp_path.iterdir()} == {"large disk", "one", "other"}
 
 
+def test_a_file_in_the_stores_place_is_refused(tmp_path: Path):
+    (tmp_path / "store").touch()
+    with pytest.raises(DataError, match=r"store: exists already, and is no store made by"):
+        grow(tmp_path / "store", {"a": 1})
+
+
 def test_a_mount_point_is_refused_before_any_work(tmp_path: Path):
     if not os.path.ismount("/proc"):
         pytest.skip("no mount point that is known")
