@@ -149,8 +149,7 @@ def extract(
     Raises:
         DataError: weights or options that do not fit; a store with other settings at ``out``, or
             a place that no store can take, see `growing_store`; a full disk; too little memory on
-            the GPU. What is wrong with single recordings is
-            reported in the result.
+            the GPU. What is wrong with single recordings is reported in the result.
     """
     config = config or ExtractionConfig()
     spacing = check_stride(config.stride)
