@@ -10,7 +10,7 @@ import torch
 
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
-from media import stand_ins, tone, wave_labels, write_annotation, write_miniature, write_video
+from media import stand_ins, tone, wave_labels, write_annotation, write_video
 
 from iaca.data.affwild2 import Source, scan_folder
 from iaca.data.recordings import RecordingStore
@@ -25,11 +25,6 @@ TRAINING, VALIDATION = Path("annotations", "Train_Set"), Path("annotations", "Va
 @pytest.fixture(autouse=True)
 def simple_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
-
-
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_miniature(tmp_path_factory.mktemp("affwild2"))
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,13 @@ import torch
 
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
-from media import stand_ins, tone, write_miniature, write_video
+from media import stand_ins, tone, write_video
 
 from iaca.cli import main
 from iaca.data.manifest import load_manifest
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import make_split
 from iaca.extraction import command, pipeline
-
-
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_miniature(tmp_path_factory.mktemp("affwild2"))
 
 
 def test_aff_wild2_goes_below_private_with_its_notice(
@@ -50,16 +45,15 @@ def test_aff_wild2_goes_below_private_with_its_notice(
 
 
 def test_silence_can_be_allowed_after_the_fact(
-    miniature: Path,
+    copy: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
     monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
-    root = Path(shutil.copytree(miniature, tmp_path / "copy"))
-    write_video(root / "videos" / "3.mov", 20)
+    write_video(copy / "videos" / "3.mov", 20)
     out = str(tmp_path / "store")
-    arguments = ["data", "extract", str(root), "--weights", "random", "--stride", "32"]
+    arguments = ["data", "extract", str(copy), "--weights", "random", "--stride", "32"]
     assert main([*arguments, "--out", out]) == 1
     assert "3.mov: no audio stream" in capsys.readouterr().out
     assert main([*arguments, "--out", out, "--allow-silent"]) == 0
@@ -68,61 +62,58 @@ def test_silence_can_be_allowed_after_the_fact(
 
 
 def test_a_failed_recording_is_status_1(
-    miniature: Path,
+    copy: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
     monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
-    root = Path(shutil.copytree(miniature, tmp_path / "copy"))
-    (root / "videos" / "4.mov").write_text("no video")
+    (copy / "videos" / "4.mov").write_text("no video")
     out = str(tmp_path / "store")
-    arguments = ["data", "extract", str(root), "--weights", "random", "--stride", "32"]
+    arguments = ["data", "extract", str(copy), "--weights", "random", "--stride", "32"]
     assert main([*arguments, "--out", out]) == 1
     assert "failed: 4: " in capsys.readouterr().out
     assert len(RecordingStore(out)) == 5  # without a list, no test recordings
 
 
 def test_features_without_their_files_are_a_problem_and_status_0(
-    miniature: Path,
+    copy: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
     """The crops are removed to free the disk, and then the test list is given; videos move."""
     monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
-    root = Path(shutil.copytree(miniature, tmp_path / "copy"))
-    arguments = ["data", "extract", str(root), "--weights", "random", "--stride", "32"]
+    arguments = ["data", "extract", str(copy), "--weights", "random", "--stride", "32"]
     arguments += ["--out", str(tmp_path / "store")]
     assert main(arguments) == 0
     made = RecordingStore(tmp_path / "store").entries
     for name in made:
-        shutil.rmtree(root / "cropped_aligned" / name)
+        shutil.rmtree(copy / "cropped_aligned" / name)
     capsys.readouterr()
-    assert main([*arguments, "--test-list", str(root / "test.txt")]) == 0
+    assert main([*arguments, "--test-list", str(copy / "test.txt")]) == 0
     printed = capsys.readouterr()
     assert "7 recordings in the store, 1 made now; 0 failed, 6 with problems" in printed.out
     assert "\nproblem: 3: its crops cannot be found or read any more; its features" in printed.out
     assert "checking 6 recordings for changes\n1 of 7 recordings to make\n" in printed.err
     assert made.items() <= RecordingStore(tmp_path / "store").entries.items()
-    for video in (root / "videos").iterdir():
+    for video in (copy / "videos").iterdir():
         video.unlink()
     assert main(arguments) == 0
     assert "7 recordings in the store, 0 made now; 0 failed" in capsys.readouterr().out
 
 
 def test_a_recording_held_out_later_leaves_the_store(
-    miniature: Path,
+    copy: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
     monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
-    root = Path(shutil.copytree(miniature, tmp_path / "copy"))
-    arguments = ["data", "extract", str(root), "--weights", "random", "--stride", "32"]
+    arguments = ["data", "extract", str(copy), "--weights", "random", "--stride", "32"]
     arguments += ["--out", str(tmp_path / "store")]
     assert main(arguments) == 0
-    training, validation = (root / "annotations" / part for part in ("Train_Set", "Validation_Set"))
+    training, validation = (copy / "annotations" / part for part in ("Train_Set", "Validation_Set"))
     (training / "2_right.txt").rename(validation / "2_right.txt")
     capsys.readouterr()
     assert main(arguments) == 0
@@ -135,22 +126,21 @@ def test_a_recording_held_out_later_leaves_the_store(
 
 
 def test_what_the_layout_forbids_is_reported_and_the_rest_is_made(
-    miniature: Path,
+    copy: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
     """A stray file, an unsafe name, a video in two folders, and a video on two sides."""
     monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
-    root = Path(shutil.copytree(miniature, tmp_path / "copy"))
-    training, validation = (root / "annotations" / part for part in ("Train_Set", "Validation_Set"))
+    training, validation = (copy / "annotations" / part for part in ("Train_Set", "Validation_Set"))
     (training / "._3.txt").write_bytes(b"\0")
     shutil.copy(training / "3.txt", training / "3 copy.txt")
     (training / "2_right.txt").rename(validation / "2_right.txt")
-    (root / "videos" / "more").mkdir()
-    shutil.copy(root / "videos" / "4.mov", root / "videos" / "more" / "4.mov")
+    (copy / "videos" / "more").mkdir()
+    shutil.copy(copy / "videos" / "4.mov", copy / "videos" / "more" / "4.mov")
     out = tmp_path / "store"
-    arguments = ["data", "extract", str(root), "--weights", "random", "--stride", "32"]
+    arguments = ["data", "extract", str(copy), "--weights", "random", "--stride", "32"]
     assert main([*arguments, "--out", str(out)]) == 1
     printed = capsys.readouterr()
     assert "4 recordings in the store, 4 made now; 2 failed, 1 with problems" in printed.out

@@ -26,7 +26,6 @@ from media import (
     wave_labels,
     write_annotation,
     write_crops,
-    write_miniature,
     write_video,
 )
 
@@ -51,17 +50,6 @@ TESTS = Path(__file__).resolve().parents[1]
 @pytest.fixture(autouse=True)
 def simple_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
-
-
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_miniature(tmp_path_factory.mktemp("affwild2"))
-
-
-@pytest.fixture
-def copy(miniature: Path, tmp_path: Path) -> Path:
-    """A miniature that may be damaged."""
-    return Path(shutil.copytree(miniature, tmp_path / "copy"))
 
 
 def extract(
