@@ -93,19 +93,7 @@ def smoothing(
                 )
                 values = [i.value for i in found.values()]
                 axes.plot(list(found), values, color=colour, marker=marker, ls=dashes, markersize=4)
-            for name, rows in released[target].items():
-                axes.axvline(rows, **DASHED)
-                axes.annotate(
-                    name,
-                    (rows, 0.02),
-                    xycoords=("data", "axes fraction"),
-                    xytext=(3, 0),
-                    textcoords="offset points",
-                    fontsize=8,
-                    color=LABEL,
-                    rotation=90,
-                    va="bottom",
-                )
+            _mark(axes, released[target])
             _log_of_counts(axes, [1, 2, 5, 10, 20, 50])
             axes.set(title=target, xlabel="window, clips")
             axes.axhline(0.0, **ZERO_LINE)
@@ -118,6 +106,23 @@ def smoothing(
             },
         )
     return figure
+
+
+def _mark(axes: Axes, marks: Mapping[str, int]) -> None:
+    """Dashed lines that carry their names upright."""
+    for name, place in marks.items():
+        axes.axvline(place, **DASHED)
+        axes.annotate(
+            name,
+            (place, 0.02),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize=8,
+            color=LABEL,
+            rotation=90,
+            va="bottom",
+        )
 
 
 def _log_of_counts(axes: Axes, ticks: Sequence[int]) -> None:
@@ -203,19 +208,7 @@ def batches(
             axes.plot(list(found), each, color=colour, linewidth=0.6, alpha=0.6)
             axes.plot(list(found), each.mean(axis=1), color=colour, marker=marker, ls=dashes, ms=5)
         axes.axhline(pooled, **ZERO_LINE)
-        for name, size in marks.items():
-            axes.axvline(size, **DASHED)
-            axes.annotate(
-                name,
-                (size, 0.02),
-                xycoords=("data", "axes fraction"),
-                xytext=(3, 0),
-                textcoords="offset points",
-                fontsize=8,
-                color=LABEL,
-                rotation=90,
-                va="bottom",
-            )
+        _mark(axes, marks)
         _log_of_counts(axes, list(next(iter(curves.values()))))
         axes.set(xlabel="windows of a batch", ylabel="CCC, mean over batches and targets")
         name_models(

@@ -14,7 +14,7 @@ from media import stand_ins, tone, wave_labels, write_annotation, write_video
 
 from iaca.data.affwild2 import Source, scan_folder
 from iaca.data.recordings import RecordingStore
-from iaca.extraction import pipeline
+from iaca.extraction import making, pipeline
 from iaca.extraction.inputs import plain_videos
 from iaca.extraction.pipeline import Extraction, ExtractionConfig
 from iaca.files import DataError
@@ -173,7 +173,7 @@ def test_a_bad_file_is_no_loss_if_the_good_one_comes_back(
     assert "3.mp4: no such file" in extract(place).failed["3"]
     assert set(store_of(place)) == {"2_left", "2_right", "4"}
     (place / "data" / "videos" / "3.mov").write_bytes(whole)
-    monkeypatch.setattr(pipeline, "decode", decode_nothing)
+    monkeypatch.setattr(making, "decode", decode_nothing)
     result = extract(place)
     assert (result.made, result.failed) == ((), {})
     assert store_of(place).key == before
@@ -192,7 +192,7 @@ def test_the_old_features_stay_until_the_new_ones_are_whole(
         video.unlink()
         raise error
 
-    monkeypatch.setattr(pipeline, "features", stop)
+    monkeypatch.setattr(making, "features", stop)
     if isinstance(error, RuntimeError):
         with pytest.raises(RuntimeError, match="stop"):
             extract(place)
@@ -285,7 +285,7 @@ def test_other_labels_and_parts_need_no_decoding(
     change(place / "data")
     chosen, _ = sources(place, "2_left 2_right 3 4")
     fresh = pipeline.extract(chosen, tmp_path / "fresh", ExtractionConfig(stride=8)).store
-    monkeypatch.setattr(pipeline, "decode", decode_nothing)
+    monkeypatch.setattr(making, "decode", decode_nothing)
     said: list[str] = []
     result = extract(place, notify=said.append)
     assert said[1] == "0 of 4 recordings to make; 1 get other labels or another part: 4"

@@ -15,7 +15,7 @@ from iaca.cli import main
 from iaca.data.manifest import load_manifest
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import make_split
-from iaca.extraction import command, pipeline
+from iaca.extraction import command, making, pipeline
 
 
 def test_aff_wild2_goes_below_private_with_its_notice(
@@ -44,48 +44,40 @@ def test_aff_wild2_goes_below_private_with_its_notice(
     assert printed.err.count(" rows in ") == 7
 
 
-def test_silence_can_be_allowed_after_the_fact(
-    copy: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-):
+@pytest.fixture
+def arguments(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command on a miniature that may be damaged, with simple backbones."""
     monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
+    extract = ["data", "extract", str(copy), "--weights", "random", "--stride", "32"]
+    return [*extract, "--out", str(tmp_path / "store")]
+
+
+def test_silence_can_be_allowed_after_the_fact(
+    copy: Path, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+):
     write_video(copy / "videos" / "3.mov", 20)
-    out = str(tmp_path / "store")
-    arguments = ["data", "extract", str(copy), "--weights", "random", "--stride", "32"]
-    assert main([*arguments, "--out", out]) == 1
+    out = tmp_path / "store"
+    assert main(arguments) == 1
     assert "3.mov: no audio stream" in capsys.readouterr().out
-    assert main([*arguments, "--out", out, "--allow-silent"]) == 0
+    assert main([*arguments, "--allow-silent"]) == 0
     assert "6 recordings in the store, 1 made now; 0 failed" in capsys.readouterr().out
     assert RecordingStore(out).info.source["silent_recordings"] == 1
 
 
 def test_a_failed_recording_is_status_1(
-    copy: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    copy: Path, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
     (copy / "videos" / "4.mov").write_text("no video")
-    out = str(tmp_path / "store")
-    arguments = ["data", "extract", str(copy), "--weights", "random", "--stride", "32"]
-    assert main([*arguments, "--out", out]) == 1
+    out = tmp_path / "store"
+    assert main(arguments) == 1
     assert "failed: 4: " in capsys.readouterr().out
     assert len(RecordingStore(out)) == 5  # without a list, no test recordings
 
 
 def test_features_without_their_files_are_a_problem_and_status_0(
-    copy: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    copy: Path, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ):
     """The crops are removed to free the disk, and then the test list is given; videos move."""
-    monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
-    arguments = ["data", "extract", str(copy), "--weights", "random", "--stride", "32"]
-    arguments += ["--out", str(tmp_path / "store")]
     assert main(arguments) == 0
     made = RecordingStore(tmp_path / "store").entries
     for name in made:
@@ -104,14 +96,8 @@ def test_features_without_their_files_are_a_problem_and_status_0(
 
 
 def test_a_recording_held_out_later_leaves_the_store(
-    copy: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    copy: Path, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
-    arguments = ["data", "extract", str(copy), "--weights", "random", "--stride", "32"]
-    arguments += ["--out", str(tmp_path / "store")]
     assert main(arguments) == 0
     training, validation = (copy / "annotations" / part for part in ("Train_Set", "Validation_Set"))
     (training / "2_right.txt").rename(validation / "2_right.txt")
@@ -126,13 +112,9 @@ def test_a_recording_held_out_later_leaves_the_store(
 
 
 def test_what_the_layout_forbids_is_reported_and_the_rest_is_made(
-    copy: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    copy: Path, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ):
     """A stray file, an unsafe name, a video in two folders, and a video on two sides."""
-    monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
     training, validation = (copy / "annotations" / part for part in ("Train_Set", "Validation_Set"))
     (training / "._3.txt").write_bytes(b"\0")
     shutil.copy(training / "3.txt", training / "3 copy.txt")
@@ -140,8 +122,7 @@ def test_what_the_layout_forbids_is_reported_and_the_rest_is_made(
     (copy / "videos" / "more").mkdir()
     shutil.copy(copy / "videos" / "4.mov", copy / "videos" / "more" / "4.mov")
     out = tmp_path / "store"
-    arguments = ["data", "extract", str(copy), "--weights", "random", "--stride", "32"]
-    assert main([*arguments, "--out", str(out)]) == 1
+    assert main(arguments) == 1
     printed = capsys.readouterr()
     assert "4 recordings in the store, 4 made now; 2 failed, 1 with problems" in printed.out
     for line in ("failed: '3 copy': ", "failed: 4: ", "problem: 2_left: "):
@@ -173,7 +154,7 @@ def test_what_the_machine_lacks_is_one_line_and_status_2(
         raise torch.OutOfMemoryError("Tried to allocate 20 GiB\nand so on")
 
     monkeypatch.setattr(pipeline, "build_backbones", stand_ins)
-    monkeypatch.setattr(pipeline, "features", exhausted)
+    monkeypatch.setattr(making, "features", exhausted)
     assert main([*arguments, "--batch-size", "7"]) == 2
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "1 of 1 recordings to make"

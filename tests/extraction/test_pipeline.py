@@ -33,7 +33,7 @@ from iaca.data.affwild2 import scan_folder
 from iaca.data.loading import DataConfig, open_data
 from iaca.data.recordings import RecordingStore
 from iaca.evaluation import predict, score
-from iaca.extraction import pipeline
+from iaca.extraction import making, pipeline
 from iaca.extraction.audio import CLIP_SAMPLES
 from iaca.extraction.growing import RowWriter
 from iaca.extraction.inputs import plain_videos
@@ -553,7 +553,7 @@ NOTHING_LOST = "the same command goes on, what is done is kept"
 def test_an_unexpected_error_stops_all_and_keeps_what_is_done(
     miniature: Path, tmp_path: Path, place: str, error: Exception, raised: type, text: str
 ):
-    compute, append = pipeline.features, RowWriter.append
+    compute, append = making.features, RowWriter.append
 
     def features(backbones, track, clips):
         if place == "backbones" and track.file.parent.name == "3":
@@ -566,7 +566,7 @@ def test_an_unexpected_error_stops_all_and_keeps_what_is_done(
         append(self, **features)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "features", features)
+        patch.setattr(making, "features", features)
         patch.setattr(RowWriter, "append", write)
         with pytest.raises(raised, match=text):
             extract(miniature, tmp_path / "store", stride=32, only="2_left 3 4")
