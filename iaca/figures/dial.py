@@ -24,7 +24,7 @@ from iaca.figures.arms import (
     name_models,
     offset,
 )
-from iaca.figures.style import style
+from iaca.figures.style import by_value, style
 from iaca.figures.training import signed
 from iaca.refutation import AT_ZERO
 from iaca.statistics import Interval
@@ -204,9 +204,9 @@ def _layers(
         },
     }
     y = {"field": "delta", "type": "quantitative", "title": DELTA, "scale": _domain(rows)}
-    colour = _by_model({model: look.colour for model, look in looks.items()})
-    dashes = _by_model({model: look.pattern for model, look in looks.items()})
-    shape = _by_model({model: look.shape for model, look in looks.items()})
+    colour = by_value("model", {m: look.colour for m, look in looks.items()}, symbolStrokeWidth=0)
+    dashes = by_value("model", {m: look.pattern for m, look in looks.items()}, symbolStrokeWidth=0)
+    shape = by_value("model", {m: look.shape for m, look in looks.items()}, symbolStrokeWidth=0)
     common = {"x": x, "y": y, "color": colour}
     width = {"condition": {"test": "datum.arm", "value": 2.6}, "value": 1.3}
     size = {"condition": {"test": "datum.arm", "value": 90}, "value": 50}
@@ -228,21 +228,6 @@ def _layers(
             "encoding": common | {"shape": shape, "size": size, "tooltip": tooltip},
         },
     ]
-
-
-def _by_model(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "field": "model",
-        "type": "nominal",
-        "scale": {"domain": list(values), "range": list(values.values())},
-        "legend": {
-            "title": None,
-            "orient": "top",
-            "columns": {"expr": "width > 450 ? 2 : 1"},
-            "labelLimit": 0,
-            "symbolStrokeWidth": 0,
-        },
-    }
 
 
 def _domain(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

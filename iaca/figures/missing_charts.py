@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from iaca.figures.missing import CCC, FLOOR, LOOKS, MISSING
-from iaca.figures.style import AUDIO, JOINT, VISUAL
+from iaca.figures.style import AUDIO, JOINT, VISUAL, by_value
 
 HEIGHT = 240  # pixels
 
@@ -49,9 +49,9 @@ def missing_chart(
         "title": CCC,
         "scale": {"domain": [min(0.0, lowest), max(row["high"] for row in rows)], "nice": True},
     }
-    colour = _by("model", {m: look.colour for m, look in looks.items()})
-    dashes = _by("model", {m: list(look.pattern) for m, look in looks.items()})
-    shape = _by("model", {m: look.shape for m, look in looks.items()})
+    colour = by_value("model", {m: look.colour for m, look in looks.items()})
+    dashes = by_value("model", {m: list(look.pattern) for m, look in looks.items()})
+    shape = by_value("model", {m: look.shape for m, look in looks.items()})
     common = {"x": x, "y": y, "color": colour}
     tooltip = [
         {"field": "model"},
@@ -77,20 +77,6 @@ def missing_chart(
                 "encoding": common | {"shape": shape, "tooltip": tooltip},
             },
         ],
-    }
-
-
-def _by(field: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "field": field,
-        "type": "nominal",
-        "scale": {"domain": list(values), "range": list(values.values())},
-        "legend": {
-            "title": None,
-            "orient": "top",
-            "columns": {"expr": "width > 450 ? 2 : 1"},
-            "labelLimit": 0,
-        },
     }
 
 
@@ -160,7 +146,7 @@ def share_chart(rows: Sequence[Mapping[str, Any]], description: str) -> dict[str
                 "encoding": {
                     "x": x,
                     "y": y,
-                    "color": _by("series", {name: SERIES_COLOURS[name] for name in series}),
+                    "color": by_value("series", {name: SERIES_COLOURS[name] for name in series}),
                     "tooltip": tooltip,
                 },
             },

@@ -1,6 +1,6 @@
 """One look for all figures: what is audio, visual and joint has the same colour everywhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,3 +47,25 @@ def style() -> Iterator[None]:
         yield
         for number in set(plt.get_fignums()) - before:
             plt.close(number)
+
+
+def by_value(field: str, values: Mapping[str, Any], **legend: Any) -> dict[str, Any]:
+    """A Vega-Lite channel: each value of a nominal field has its look, told in a legend on top.
+
+    Args:
+        field: of the chart's rows.
+        values: value -> colour, dashes or shape, in the legend's order.
+        legend: what else its legend is given.
+    """
+    return {
+        "field": field,
+        "type": "nominal",
+        "scale": {"domain": list(values), "range": list(values.values())},
+        "legend": {
+            "title": None,
+            "orient": "top",
+            "columns": {"expr": "width > 450 ? 2 : 1"},
+            "labelLimit": 0,
+            **legend,
+        },
+    }
