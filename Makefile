@@ -21,7 +21,7 @@ help:  ## Say what can be made
 	@echo "TORCH_INDEX=URL chooses where torch comes from."
 
 book: $(READY)  ## Compute, execute and render the book into _build/html
-	@$(BIN)/python -m iaca.publish build --profile $(PROFILE)
+	@$(BIN)/python -m companion.publishing.build build --profile $(PROFILE)
 
 test: lint  ## Check the style and the types, run every test
 	@$(BIN)/pytest
@@ -35,10 +35,10 @@ lab: $(READY)  ## Open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
 
 serve: $(READY)  ## Serve the built book on a local port
-	@$(BIN)/python -m iaca.publish serve
+	@$(BIN)/python -m companion.publishing.build serve
 
 dist: $(READY)  ## Zip the built book, to be opened anywhere
-	@$(BIN)/python -m iaca.publish dist
+	@$(BIN)/python -m companion.publishing.build dist
 
 lock:  ## Resolve all dependencies afresh into requirements.lock
 	tools/lock.sh

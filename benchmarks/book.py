@@ -20,8 +20,8 @@ from pathlib import Path
 
 from reporting import machine, spread, table
 
-from iaca.experiments import PROFILES
-from iaca.paths import ROOT
+from iaca.base.paths import ROOT
+from iaca.runs.profiles import PROFILES
 
 INSTALL = ("make", ".venv/.installed")  # the stamp that every other target waits for
 LOG_TAIL = 40  # lines shown of a command that failed

@@ -26,8 +26,8 @@ import torch
 from PIL import Image
 from reporting import machine, spread, table
 
-from iaca.data.affwild2 import Source
 from iaca.extraction import pipeline
+from iaca.extraction.affwild2 import Source
 from iaca.extraction.audio import CLIP_SAMPLES
 from iaca.extraction.backbones import RANDOM, Backbones, VisualName, build_backbones
 from iaca.extraction.clips import CLIP_FRAMES

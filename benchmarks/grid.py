@@ -17,11 +17,11 @@ from pathlib import Path
 
 from reporting import machine, spread, table
 
-from iaca.ablations import ablation_runs, table_2_runs
-from iaca.data.loading import DataConfig, open_data
-from iaca.experiments import PROFILES, Profile, get_profile
-from iaca.grid import execute_runs
-from iaca.runs import RunConfig
+from companion.experiments.grids import ablation_runs, table_2_runs
+from iaca.runs.profiles import PROFILES, Profile, get_profile
+from iaca.runs.runs import RunConfig
+from iaca.runs.scheduler import execute_runs
+from iaca.sources.loading import DataConfig, open_data
 
 
 def grid_of(profile: Profile, part: str, folder: Path) -> list[RunConfig]:

@@ -29,7 +29,7 @@ from reporting import machine, spread, table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from iaca.metrics import ccc_loss
+from iaca.learning.metrics import ccc_loss
 from iaca.models import released
 from iaca.models.released import (
     BLOCKS,

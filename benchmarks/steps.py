@@ -20,9 +20,9 @@ from reporting import machine, spread, table
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from iaca.metrics import ccc_loss
+from iaca.learning.loop import TrainingConfig, adamw
+from iaca.learning.metrics import ccc_loss
 from iaca.models.regressor import AffectRegressor, AttentionName, FusionName, ModelConfig
-from iaca.training import TrainingConfig, adamw
 
 LENGTH, DIM, TARGETS = 16, 512, 2
 ATTENTIONS: tuple[AttentionName, ...] = ("ca", "tca", "jca", "rjca")

@@ -30,10 +30,10 @@ from torch import Tensor
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.splits import Split
 from iaca.data.windows import WINDOW_LENGTH, Window, gather, training_windows
-from iaca.data.writing import write_store
-from iaca.metrics import ccc_loss
+from iaca.learning.loop import TrainingConfig, adamw, train
+from iaca.learning.metrics import ccc_loss
 from iaca.models.regressor import AffectRegressor, ModelConfig
-from iaca.training import TrainingConfig, adamw, train
+from iaca.sources.writing import write_store
 
 AUDIO_DIM = VISUAL_DIM = 512
 BATCH = 64  # windows

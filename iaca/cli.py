@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from iaca.files import DataError
+from iaca.base.files import DataError
 
 INTERRUPTED = 130  # exit status of a process stopped by Ctrl-C, by the shells' convention
 
@@ -194,7 +194,7 @@ def _positive(text: str) -> int:
 
 
 def _list(_: argparse.Namespace) -> int:
-    from iaca.data.manifest import list_manifests, load_manifest
+    from iaca.sources.manifest import list_manifests, load_manifest
 
     for name in list_manifests():
         manifest = load_manifest(name)
@@ -203,14 +203,14 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from iaca.data.manifest import describe, load_manifest
+    from iaca.sources.manifest import describe, load_manifest
 
     print(describe(load_manifest(options.manifest)))
     return 0
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from iaca.data.manifest import fetch, load_manifest
+    from iaca.sources.manifest import fetch, load_manifest
 
     manifest = load_manifest(options.manifest)
     for path, location in fetch(manifest, progress=sys.stderr.isatty()).items():
@@ -221,7 +221,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from iaca.data.manifest import load_manifest, verify
+    from iaca.sources.manifest import load_manifest, verify
 
     manifest = load_manifest(options.manifest)
     report = verify(manifest)
@@ -233,7 +233,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from iaca.data.importing import import_tables
+    from iaca.sources.importing import import_tables
 
     store = import_tables(
         options.audio,
@@ -258,7 +258,7 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    from iaca.submission import submit
+    from iaca.commands.submit import submit
 
     made = submit(options.folder, options.store, options.template, options.out)
     _warn(made.warnings)
@@ -268,13 +268,13 @@ def _submit(options: argparse.Namespace) -> int:
 
 def _extract(options: argparse.Namespace) -> int:
     with _media():
-        from iaca.extraction.command import run_extraction
+        from iaca.commands.extract import run_extraction
     return run_extraction(**{key: value for key, value in vars(options).items() if key != "run"})
 
 
 def _predict(options: argparse.Namespace) -> int:
     with _media():
-        from iaca.prediction import predict_video
+        from iaca.commands.predict import predict_video
     result = predict_video(
         options.video,
         options.run_folder,
@@ -309,9 +309,9 @@ def _media() -> Iterator[None]:
 def _sweep(options: argparse.Namespace) -> int:
     if options.engine != "ray" and (options.address or options.gpus_per_run is not None):
         raise DataError("--address, --gpus-per-run: expected --engine ray beside them")
-    from iaca.cluster import RayOptions
-    from iaca.paths import BUILD
-    from iaca.sweep import Request, sweep
+    from iaca.base.paths import BUILD
+    from iaca.commands.sweep import Request, sweep
+    from iaca.runs.ray_cluster import RayOptions
 
     given = vars(options)
     gpus = 1.0 if options.gpus_per_run is None else options.gpus_per_run

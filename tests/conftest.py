@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from iaca import publish
-from iaca.paths import BUILD
+from companion.publishing import build as publish
+from iaca.base.paths import BUILD
 
 MIRROR_VARIABLE = "IACA_DATA_MIRROR"
 BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -10,11 +10,11 @@ import pytest
 import torch
 import yaml
 
-from iaca.data.importing import import_tables
-from iaca.data.loading import open_data
 from iaca.data.recordings import Recording, StoreInfo
-from iaca.data.writing import write_store
 from iaca.models import attention
+from iaca.sources.importing import import_tables
+from iaca.sources.loading import open_data
+from iaca.sources.writing import write_store
 
 pybtex_database = pytest.importorskip("pybtex.database", reason="pybtex comes with the extra book")
 

@@ -11,12 +11,13 @@ pytest.importorskip("av", reason="the extra 'media' is not installed")
 
 from media import FOR_TRAINING, stand_ins, write_miniature
 
-from iaca import execution
+from companion.publishing import execute as execution
+from companion.publishing.execute import Page, execute, make_tasks
+from iaca.base.paths import NOTEBOOKS
 from iaca.cli import main
+from iaca.commands import extract as command
 from iaca.data.recordings import RecordingStore
-from iaca.execution import Page, execute, make_tasks
-from iaca.extraction import command, pipeline
-from iaca.paths import NOTEBOOKS
+from iaca.extraction import pipeline
 
 RECORDED = [
     f"{name}{side}"

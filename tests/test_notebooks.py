@@ -7,8 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from iaca.execution import Page, execute, make_tasks
-from iaca.paths import BUILD, NOTEBOOKS
+from companion.publishing.execute import Page, execute, make_tasks
+from iaca.base.paths import BUILD, NOTEBOOKS
 
 KEPT = sorted(NOTEBOOKS.glob("*.ipynb"))
 PARAMETERS = ["profile", "manifest", "seeds", "device", "output_dir"]

@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 import yaml
 
-from iaca.data.loading import DataConfig
+from iaca.base.paths import MANIFESTS
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.splits import Split
-from iaca.data.writing import write_store
+from iaca.learning.loop import TrainingConfig
 from iaca.models.regressor import ModelConfig
-from iaca.paths import MANIFESTS
-from iaca.runs import RunConfig
-from iaca.training import TrainingConfig
+from iaca.runs.runs import RunConfig
+from iaca.sources.loading import DataConfig
+from iaca.sources.writing import write_store
 
 AUDIO_DIM, VISUAL_DIM = 5, 4
 TINY_SIZES = {"train": 2, "select": 1, "report": 1, "recordings": 1, "clips": 24}

@@ -64,8 +64,8 @@ def killed_in_training(config: Any, out: Path, device: Any) -> float:
     """Makes a real run, but is killed after the first epoch of the first attempt at seed 1."""
     import torch
 
-    from iaca import runs
-    from iaca.training import train
+    from iaca.learning.loop import train
+    from iaca.runs import runs
 
     first = note_attempt(out, config.seed) == 0
 
@@ -85,7 +85,7 @@ def killed_in_training(config: Any, out: Path, device: Any) -> float:
 
 def killed_at_zero(config: Any, out: Path, device: Any) -> float:
     """Makes a real run, but is killed at every attempt at seed 0."""
-    from iaca import runs
+    from iaca.runs import runs
 
     note_attempt(out, config.seed)
     if config.seed == 0:
@@ -96,7 +96,7 @@ def killed_at_zero(config: Any, out: Path, device: Any) -> float:
 
 def failing_at_one(config: Any, out: Path, device: Any) -> float:
     """Makes a real run, but fails at seed 1. Notes whose code it is."""
-    from iaca import runs
+    from iaca.runs import runs
 
     note_attempt(out, config.seed)
     (out / f"code-{config.seed}").write_text(str(runs.__file__))
@@ -113,7 +113,7 @@ def leaves_nothing(config: Any, out: Path, device: Any) -> None:
 
 def slow_run(config: Any, out: Path, device: Any) -> float:
     """Makes a real run, and takes its time."""
-    from iaca import runs
+    from iaca.runs import runs
 
     note_attempt(out, config.seed)
     time.sleep(1.5)

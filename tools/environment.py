@@ -14,8 +14,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from iaca.files import DataError, write_text
-from iaca.paths import ROOT
+from iaca.base.files import DataError, write_text
+from iaca.base.paths import ROOT
 
 PYTHON = "3.11"  # what requirements.lock was resolved for
 EXTRAS = ("book", "cluster", "media", "test")  # what `make book` and `make test` need

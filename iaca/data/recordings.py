@@ -6,7 +6,7 @@ A store is::
     null.safetensors                features of silence and of a black clip
     recordings/<name>.safetensors   audio, visual, labels, end_frame[, state]
 
-Files are memory-mapped when read and never unpickled. `iaca.data.writing` makes a store.
+Files are memory-mapped when read and never unpickled. `iaca.sources.writing` makes a store.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from iaca.files import DataError, canonical_json, check_name, read_json, sha256_of, short_hash
+from iaca.base.files import DataError, canonical_json, check_name, read_json, sha256_of, short_hash
 
 INDEX_FORMAT = 1
 

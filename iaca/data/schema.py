@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from iaca.files import check_name
+from iaca.base.files import check_name
 
 
 def _https(url: str) -> str:
@@ -199,7 +199,7 @@ class Sizes(_Strict):
 
 
 class Benchmark(_Strict):
-    """Every constant of the bundled benchmark's generator, see `iaca.data.synthetic`."""
+    """Every constant of the bundled benchmark's generator, see `iaca.sources.synthetic`."""
 
     sizes: Sizes
     frame_rate: Positive  # clips a second

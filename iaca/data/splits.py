@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import FixedSplit, ManifestSplit, OfficialSplit, SubjectFolds
-from iaca.files import DataError
 
 
 class Split(NamedTuple):

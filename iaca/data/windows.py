@@ -10,9 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from iaca.base.files import DataError
 from iaca.data.recordings import Recordings, RecordingStore
-from iaca.files import DataError
-from iaca.protocol import STRICT, Protocol
 
 WINDOW_LENGTH = 16  # clips, the paper's baselines' L
 VALUES_AT_ONCE = 2**21  # of a recording, for statistics: 16 MB in float64
@@ -83,13 +82,13 @@ def training_windows(
     names: Iterable[str],
     hop: int,
     length: int = WINDOW_LENGTH,
-    protocol: Protocol = STRICT,
+    whole: bool = False,
 ) -> list[Window]:
     """Windows that start every ``hop`` rows and fit whole, plus one that ends at the last row.
 
     A recording shorter than a window gives one short window. Windows without a single valid
-    label are left out: they cannot train anything. With the protocol's ``whole_windows`` there is
-    no last window off the grid and no short one, and windows with an invalid label are left out.
+    label are left out: they cannot train anything. With ``whole`` there is no last window off the
+    grid and no short one, and windows with an invalid label are left out.
     """
     if hop < 1:
         raise DataError(f"hop {hop}: expected at least 1 row between the starts of windows")
@@ -100,11 +99,11 @@ def training_windows(
         rows = store.entries[name].rows
         last = rows - span
         starts = [*range(0, last, hop), last] if last >= 0 else [0]
-        for start in range(0, last + 1, hop) if protocol.whole_windows else starts:
+        for start in range(0, last + 1, hop) if whole else starts:
             clips = min(length, len(range(start, rows, spacing)))
             window = Window(name, start, clips, spacing)
             invalid = store[name].labels[window.rows].isnan()
-            if not (invalid.any() if protocol.whole_windows else invalid.all()):
+            if not (invalid.any() if whole else invalid.all()):
                 windows.append(window)
     return windows
 

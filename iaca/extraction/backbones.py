@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from iaca.base.files import DataError, sha256_of
 from iaca.extraction.audio import CLIP_SAMPLES, LogMel
 from iaca.extraction.clips import CLIP_FRAMES
 from iaca.extraction.video import SIDE
-from iaca.files import DataError, sha256_of
 
 VisualName = Literal["r3d_18", "r2plus1d_18"]
 WIDTH = 512  # features of either backbone

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from iaca.data.affwild2 import Source
+from iaca.extraction.affwild2 import Source
 from iaca.extraction.growing import GrowingStore
 from iaca.extraction.inputs import fingerprint, unreadable
 

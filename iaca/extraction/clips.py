@@ -8,7 +8,7 @@ a clip with fewer than 8 repeats its last one, and a clip with none is black.
 
 import numpy as np
 
-from iaca.files import DataError
+from iaca.base.files import DataError
 
 SLOT = 32  # frames
 CLIP_FRAMES = 8  # shown to the visual backbone

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from iaca.base.files import DataError
 from iaca.extraction.video import (
     SIDE,
     Chunk,
@@ -28,7 +29,6 @@ from iaca.extraction.video import (
     read_pictures,
     read_timeline,
 )
-from iaca.files import DataError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the machine's fault, not a file's
 TIMEOUT = 60.0  # seconds without a sign of life from the child

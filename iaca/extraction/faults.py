@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
+from iaca.base.files import DataError
 from iaca.extraction.decoding import DISK_FULL
-from iaca.files import DataError
 
 _GO_ON = "the same command goes on, what is done is kept"
 

@@ -29,9 +29,9 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from iaca.base.files import DataError, read_json, sha256_of, sync_folder, write_json
 from iaca.data.recordings import Entry, RecordingStore, StoreInfo
-from iaca.data.writing import write_index
-from iaca.files import DataError, read_json, sha256_of, sync_folder, write_json
+from iaca.sources.writing import write_index
 
 # A decoder that is just being started inherits the lock for a moment, and may outlive its parent.
 PATIENCE = 2.0  # seconds

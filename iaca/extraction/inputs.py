@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from iaca.data.affwild2 import VIDEO_SUFFIXES, Source
-from iaca.data.searching import is_stray
-from iaca.files import DataError, check_name, check_regular, sha256_of
+from iaca.base.files import DataError, check_name, check_regular, sha256_of
+from iaca.extraction.affwild2 import VIDEO_SUFFIXES, Source
+from iaca.extraction.searching import is_stray
 
 BLOCK = 64 * 1024  # bytes
 FINGERPRINTS = 2  # changes when `fingerprint` does: of another kind, nothing could be compared

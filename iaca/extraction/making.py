@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from iaca.data.affwild2 import Source, check_length, labels_at, list_crops
+from iaca.base.files import DataError
+from iaca.extraction.affwild2 import Source, check_length, labels_at, list_crops
 from iaca.extraction.audio import AudioTrack
 from iaca.extraction.backbones import PRETRAINED, Backbones, VisualName
 from iaca.extraction.changes import ANNOTATION, Inputs, may_stay
@@ -23,7 +24,6 @@ from iaca.extraction.progress import Progress
 from iaca.extraction.relabelling import read_labels, relabel
 from iaca.extraction.streaming import Clips, iterate_clips
 from iaca.extraction.video import CHUNK
-from iaca.files import DataError
 
 MAX_LISTED = 3  # problems of one recording that are kept word by word
 

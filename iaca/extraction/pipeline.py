@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from iaca.data.affwild2 import HEADER, HIGH, LOW, Source
+from iaca.base.files import DataError, read_json, write_json
 from iaca.data.recordings import RecordingStore, StoreInfo
+from iaca.extraction.affwild2 import HEADER, HIGH, LOW, Source
 from iaca.extraction.audio import CLIP_SAMPLES
 from iaca.extraction.backbones import MAP_WIDTH, RANDOM, WIDTH, Backbones, build_backbones
 from iaca.extraction.changes import Plan, beside_held_out, plan
@@ -22,7 +23,6 @@ from iaca.extraction.inputs import FINGERPRINTS
 from iaca.extraction.making import ExtractionConfig, Job, run
 from iaca.extraction.progress import Progress, announcement
 from iaca.extraction.video import SAMPLE_RATE
-from iaca.files import DataError, read_json, write_json
 
 FACE_CROPS, MIDDLE_SQUARE = "face crops", "middle square of each picture"
 TEST = "test"  # part of the recordings without a role, beside some that have one

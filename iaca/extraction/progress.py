@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from tqdm.auto import tqdm
 
-from iaca.data.affwild2 import Source
+from iaca.extraction.affwild2 import Source
 
 MAX_NAMED = 3
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from iaca.data.affwild2 import HEADER, Source, check_length, labels_at, read_annotations
+from iaca.base.files import DataError
+from iaca.extraction.affwild2 import HEADER, Source, check_length, labels_at, read_annotations
 from iaca.extraction.growing import GrowingStore, RowWriter
-from iaca.files import DataError
 
 ROWS = 512  # at a time: 26 MB of maps
 

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from iaca.files import DataError, check_regular
+from iaca.base.files import DataError, check_regular
 
 SIDE = 112  # pixels, what the visual backbones were trained on
 SAMPLE_RATE = 44_100  # Hz

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from iaca import publish
+from companion.publishing import build as publish
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 REQUIRED = bool(os.environ.get("IACA_REQUIRE_BROWSER"))

@@ -17,9 +17,9 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from iaca.paths import NOTEBOOKS
+from iaca.base.paths import NOTEBOOKS
 
-CHAPTER = "02_iaca_gating"
+CHAPTER = "02_gating"
 PATIENCE = 180  # seconds for the server, the kernel and the run; seconds on a free machine
 READY = """async () => {
     const widget = window.jupyterapp?.shell?.currentWidget;

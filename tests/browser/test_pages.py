@@ -148,7 +148,7 @@ def right_words(rows: list[dict], clip: int, temperature: float) -> dict[str, fl
 def test_the_temperature_slider_moves_the_chart_to_the_right_softmax(
     site: str, visit: Callable
 ) -> None:
-    page = visit(f"{site}/notebooks/02_iaca_gating.html").page
+    page = visit(f"{site}/notebooks/02_gating.html").page
     charts = page.locator(".iaca-chart:has(input[type=range][name=T])")
     assert charts.count() >= 2, "expected a chart with a slider T for stage 1 and one for stage 2"
     sizes = set()
@@ -185,7 +185,7 @@ def test_the_book_works_from_a_file(smoke_book: Path, visit: Callable) -> None:
     for name in (
         "index.html",
         "notebooks/01_cross_attention.html",
-        "notebooks/02_iaca_gating.html",
+        "notebooks/02_gating.html",
     ):
         visited = visit((smoke_book / name).as_uri())
         assert not faults(visited), name

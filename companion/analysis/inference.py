@@ -1,0 +1,206 @@
+"""How far a score can be trusted: bootstrap over subjects, paired between models and over seeds.
+
+Pooled CCC depends on its pairs only through six sums, which add up over recordings. A resample of
+subjects is therefore a weighted sum, and a thousand of them cost a matrix product.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from iaca.data.recordings import RecordingStore
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % bootstrap interval.
+
+    ``value`` is the mean over seeds on the whole sample, ``deviation`` its sample standard
+    deviation over seeds (NaN for a single one), ``seeds`` and ``subjects`` are the two n.
+    """
+
+    value: float
+    low: float
+    high: float
+    deviation: float
+    seeds: int
+    subjects: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+class Moments(NamedTuple):
+    """The six sums behind CCC: ``sums (S, U, 6, n)`` over seeds, subjects and targets.
+
+    In order: count, x, y, x², y², x y, with x the prediction and y the label.
+    """
+
+    sums: Tensor
+    subjects: tuple[str, ...]
+
+
+class Resamples(NamedTuple):
+    """How often each subject ``(R, U)`` and each seed ``(R, S)`` was drawn, R times over."""
+
+    subjects: Tensor
+    seeds: Tensor
+
+
+def moments(
+    predictions: Sequence[Mapping[str, Tensor]], store: RecordingStore, state: int | None = None
+) -> Moments:
+    """Sum up the predictions of one model, one mapping ``recording -> (T, n)`` a seed.
+
+    Args:
+        predictions: of the model.
+        store: with the labels.
+        state: counts only clips in this complementarity state, an index into
+            `iaca.sources.synthetic.STATES`. Subjects without such a clip keep their place, with
+            sums of 0, so that models stay paired subject by subject.
+
+    Raises:
+        ValueError: if the seeds do not cover the same recordings, a recording has no known states,
+            or no clip is in the state.
+    """
+    names = sorted(predictions[0])
+    if any(sorted(seed) != names for seed in predictions):
+        raise ValueError("the seeds' predictions cover different recordings")
+    labels = {name: _labels(store, name, state) for name in names}
+    if state is not None and all(label.isnan().all() for label in labels.values()):
+        raise ValueError(f"{store.path}: no labelled clip in state {state}")
+    subjects = tuple(store.subjects(names))
+    place = {subject: number for number, subject in enumerate(subjects)}
+    targets = len(store.info.labels)
+    sums = torch.zeros(len(predictions), len(subjects), 6, targets, dtype=torch.float64)
+    for seed, traces in enumerate(predictions):
+        for name in names:
+            sums[seed, place[store.entries[name].subject]] += six_sums(traces[name], labels[name])
+    return Moments(sums, subjects)
+
+
+def _labels(store: RecordingStore, name: str, state: int | None) -> Tensor:
+    """Labels of a recording, NaN where a clip is in another state than the one asked for."""
+    recording = store[name]
+    if state is None:
+        return recording.labels
+    if recording.state is None:
+        raise ValueError(f"{store.path}: recording {name!r} has no known states")
+    return torch.where((recording.state == state).unsqueeze(1), recording.labels, torch.nan)
+
+
+def six_sums(prediction: Tensor, label: Tensor) -> Tensor:
+    """The six sums behind CCC, in the order of `Moments`, in float64: ``(T, n)`` to ``(6, n)``.
+
+    Pairs whose label is NaN are left out, target by target.
+    """
+    valid = ~label.isnan()
+    x = torch.where(valid, prediction.double(), 0.0)
+    y = torch.where(valid, label.double(), 0.0)
+    return torch.stack([valid.double(), x, y, x * x, y * y, x * y]).sum(dim=1)  # (6, n)
+
+
+def ccc_of_sums(sums: Tensor) -> Tensor:
+    """CCC from the six sums in the second to last axis: ``(..., 6, n) -> (..., n)``."""
+    count, x, y, xx, yy, xy = sums.unbind(dim=-2)
+    mean_x, mean_y = x / count, y / count
+    var_x = xx / count - mean_x.square()
+    var_y = yy / count - mean_y.square()
+    covariance = xy / count - mean_x * mean_y
+    return 2.0 * covariance / (var_x + var_y + (mean_x - mean_y).square())
+
+
+def resample(subjects: int, seeds: int, count: int = 1000, seed: int = 0) -> Resamples:
+    """Draw subjects, and within each draw seeds, with replacement, ``count`` times.
+
+    The same arguments give the same draws, so that two models are compared on the same ones.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def counts(n: int) -> Tensor:
+        drawn = torch.randint(n, (count, n), generator=generator)
+        return torch.nn.functional.one_hot(drawn, n).sum(dim=1).double()
+
+    return Resamples(counts(subjects), counts(seeds))
+
+
+def seed_interval(drawn: Tensor, by_seed: Tensor, draws: Resamples) -> Interval:
+    """The interval of any number that each seed has on each draw of subjects.
+
+    Args:
+        drawn: ``(R, S)``; NaN where a draw of subjects has no such number, which is then ignored.
+        by_seed: ``(S,)``, the number on the whole sample.
+        draws: of :func:`resample`.
+    """
+    weights = draws.seeds / draws.seeds.sum(dim=1, keepdim=True)
+    low, high = (drawn * weights).sum(dim=1).nanquantile(drawn.new_tensor([0.025, 0.975]))
+    seeds, subjects = len(by_seed), draws.subjects.shape[1]
+    spread = float(by_seed.std()) if seeds > 1 else math.nan
+    return Interval(float(by_seed.mean()), float(low), float(high), spread, seeds, subjects)
+
+
+def _bootstrap(model: Moments, draws: Resamples) -> Tensor:
+    sums = torch.einsum("ru,sukn->rskn", draws.subjects, model.sums)
+    scores = ccc_of_sums(sums)  # (R, S, n)
+    weights = draws.seeds / draws.seeds.sum(dim=1, keepdim=True)
+    return torch.einsum("rs,rsn->rn", weights, scores)
+
+
+def _intervals(samples: Tensor, by_seed: Tensor, subjects: int) -> list[Interval]:
+    """``samples (R, n)`` and ``by_seed (S, n)`` to one interval a target, then their mean's."""
+    samples = torch.cat([samples, samples.mean(dim=1, keepdim=True)], dim=1)
+    by_seed = torch.cat([by_seed, by_seed.mean(dim=1, keepdim=True)], dim=1)
+    # A draw may hold nobody with a label of some target, and then has no score to rank.
+    bounds = samples.nanquantile(torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)
+    deviation = by_seed.std(dim=0) if len(by_seed) > 1 else torch.full_like(by_seed[0], torch.nan)
+    table = torch.stack([by_seed.mean(dim=0), bounds[0], bounds[1], deviation]).T.tolist()
+    return [
+        Interval(value, low, high, spread, len(by_seed), subjects)
+        for value, low, high, spread in table
+    ]
+
+
+def ccc_intervals(model: Moments, resamples: int = 1000, seed: int = 0) -> list[Interval]:
+    """Pooled CCC of one model: an interval a target, and last that of the targets' mean."""
+    return contrast([(1.0, model)], resamples, seed)
+
+
+def contrast(
+    terms: Sequence[tuple[float, Moments]], resamples: int = 1000, seed: int = 0
+) -> list[Interval]:
+    """A weighted sum of the CCCs of several models, paired by subject and by seed.
+
+    With weights 1 and -1 it is a difference, with 1, -1, -1, 1 a difference of differences. The
+    models may have been scored on different recordings, as long as these are of the same subjects.
+
+    Args:
+        terms: weight and model.
+        resamples: how many draws of subjects and seeds; every model is scored on each.
+        seed: of the draws.
+
+    Returns:
+        An interval a target, and last that of the targets' mean.
+
+    Raises:
+        ValueError: if the models do not have the same subjects and number of seeds.
+    """
+    _, first = terms[0]
+    for _, other in terms[1:]:
+        if other.subjects != first.subjects or len(other.sums) != len(first.sums):
+            raise ValueError("a paired comparison needs the same subjects and seeds in each model")
+    seeds, subjects = first.sums.shape[:2]
+    draws = resample(subjects, seeds, resamples, seed)
+    samples, by_seed = torch.zeros(()), torch.zeros(())
+    for weight, model in terms:
+        samples = samples + weight * _bootstrap(model, draws)
+        by_seed = by_seed + weight * ccc_of_sums(model.sums.sum(dim=1))
+    return _intervals(samples, by_seed, subjects)
+
+
+def paired_differences(
+    model: Moments, baseline: Moments, resamples: int = 1000, seed: int = 0
+) -> list[Interval]:
+    """``model`` minus ``baseline`` in CCC points, paired by subject and by seed: see `contrast`."""
+    return contrast([(1.0, model), (-1.0, baseline)], resamples, seed)

@@ -1,0 +1,40 @@
+"""Numbers as text: signs, decimals, per cent."""
+
+import numpy as np
+
+MISSING = "–"
+
+
+def decimals(value: float) -> str:
+    """Three decimals; a dash where there is no number.
+
+    >>> decimals(0.51249), decimals(float("nan")), decimals(-0.0004)
+    ('0.512', '–', '−0.000')
+    """
+    return MISSING if np.isnan(value) else f"{value:.3f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """As :func:`decimals`, with a sign; a fourth decimal for what would round to 0.
+
+    >>> signed(0.0312), signed(-0.0312), signed(-0.0004), signed(-0.00004)
+    ('+0.031', '−0.031', '−0.0004', '0.0000')
+    """
+    if np.isnan(value):
+        return MISSING
+    if 0 < abs(value) < 0.00005:
+        return "0.0000"
+    places = 4 if 0 < abs(value) < 0.0005 else 3
+    return f"{value:+.{places}f}".replace("-", "−")
+
+
+def percent(difference: float, baseline: float) -> str:
+    """A difference as a share of the baseline; a dash unless the baseline is above 0.
+
+    >>> percent(0.091, 0.541), percent(-0.02, 0.5), percent(0.1, -0.01), percent(-0.0001, 0.5)
+    ('+16.8 %', '−4.0 %', '–', '0.0 %')
+    """
+    if not baseline > 0 or np.isnan(difference):
+        return MISSING
+    share = f"{100 * difference / baseline:+.1f} %".replace("-", "−")
+    return share if share[1:] != "0.0 %" else "0.0 %"

@@ -1,0 +1,355 @@
+"""Do gates detect what they are said to detect? Scores of clips against their true states.
+
+A score orders clips; the higher, the weaker. How well it separates a weak state from *strong* is
+its AUROC: the probability that, of one weak and one strong clip, the weak one has the higher score
+(ties count one half). 0.5 is chance.
+
+A resample of subjects only changes how often each pair of subjects counts. With U[s, s'] the pairs
+that weak clips of s win over strong clips of s', and w how often each subject was drawn, AUROC is
+``w' U w / (w . weak)(w . strong)``: a thousand resamples cost a matrix product, and are exact.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from companion.analysis.inference import (
+    Interval,
+    ccc_intervals,
+    moments,
+    paired_differences,
+    resample,
+    seed_interval,
+)
+from companion.analysis.ridge import Modality
+from companion.chapters.cross_attention.maps import STRONG
+from companion.chapters.gate_diagnosis.detectors import Scores
+from iaca.data.recordings import RecordingStore
+from iaca.sources.synthetic import STATES
+
+Predictions = Sequence[Mapping[str, Tensor]]  # a seed each: recording -> (T, n)
+
+WEAK = STATES[1:]
+
+
+def weak_states(modality: Modality) -> tuple[str, ...]:
+    """The weak states whose trouble lies in one modality."""
+    return tuple(state for state in WEAK if state.endswith(modality))
+
+
+def score_table(seeds: Sequence[Mapping[str, Scores]], store: RecordingStore) -> pd.DataFrame:
+    """One row a clip and seed: ``seed``, ``subject``, ``recording``, ``clip``, ``state``, scores.
+
+    Args:
+        seeds: for each seed, detector -> recording -> ``(T,)``; the recordings of the first
+            detector. A detector that nothing random went into has one seed, and its own table.
+        store: with the states.
+
+    Raises:
+        ValueError: if a recording has no known states.
+    """
+    frames = []
+    for seed, detectors in enumerate(seeds):
+        names = sorted(next(iter(detectors.values())))
+        states = [_states(store, name) for name in names]
+        rows = [len(state) for state in states]
+        columns = {
+            "seed": seed,
+            "subject": np.repeat([store.entries[name].subject for name in names], rows),
+            "recording": np.repeat(names, rows),
+            "clip": np.concatenate([np.arange(count) for count in rows]),
+            "state": np.array(STATES)[np.concatenate(states)],
+        }
+        for detector, scores in detectors.items():
+            columns[detector] = torch.cat([scores[name] for name in names]).double().numpy()
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _states(store: RecordingStore, name: str) -> NDArray[np.int64]:
+    state = store[name].state
+    if state is None:
+        raise ValueError(f"{store.path}: recording {name!r} has no known states")
+    return np.asarray(state.numpy(), dtype=np.int64)
+
+
+class Separation(NamedTuple):
+    """What is needed of a score to resample its AUROC over subjects.
+
+    Attributes:
+        wins: ``(S, U, U)``, pairs that weak clips of one subject win over strong ones of another,
+            ties counting one half; seeds first.
+        weak: ``(S, U)``, how many weak clips each seed and subject has.
+        strong: ``(S, U)``, how many strong ones.
+        subjects: their names.
+    """
+
+    wins: Tensor
+    weak: Tensor
+    strong: Tensor
+    subjects: tuple[str, ...]
+
+
+def separation(
+    table: pd.DataFrame, column: str, weak: str | Collection[str], sign: int = 1
+) -> Separation:
+    """Count the pairs of a weak and a strong clip that a score tells apart.
+
+    Args:
+        table: of `score_table`. Clips without a score (NaN) are left out.
+        column: the detector.
+        weak: one of `WEAK`, or several to be taken together.
+        sign: -1 turns the score round, see `sign_on`.
+
+    Raises:
+        ValueError: for a state that is not weak.
+    """
+    names = [weak] if isinstance(weak, str) else list(weak)
+    if not names or not set(names) <= set(WEAK):
+        raise ValueError(f"states {names}: expected some of {', '.join(WEAK)}")
+    seeds, subjects = sorted(table["seed"].unique()), sorted(table["subject"].unique())
+    known = table[table[column].notna()]
+    place = np.searchsorted(subjects, known["subject"].to_numpy(dtype=str))
+    scores = sign * known[column].to_numpy(dtype=float)
+    is_weak, is_strong = known["state"].isin(names), known["state"] == STRONG
+    wins, counts = [], []
+    for seed in seeds:
+        here = known["seed"] == seed
+        one, other = (here & is_weak).to_numpy(), (here & is_strong).to_numpy()
+        wins.append(_wins(scores[one], place[one], scores[other], place[other], len(subjects)))
+        counts.append([np.bincount(place[each], minlength=len(subjects)) for each in (one, other)])
+    number = torch.from_numpy(np.array(counts, dtype=float))  # (S, 2, U)
+    return Separation(
+        torch.from_numpy(np.array(wins)), number[:, 0], number[:, 1], tuple(map(str, subjects))
+    )
+
+
+def _wins(
+    weak: NDArray[np.float64],
+    weak_place: NDArray[np.intp],
+    strong: NDArray[np.float64],
+    strong_place: NDArray[np.intp],
+    subjects: int,
+) -> NDArray[np.float64]:
+    """Pairs won, ``(U, U)``: by weak clips of a row's subject over strong ones of a column's."""
+    order = np.argsort(weak)  # looked up in order, they are found several times as fast
+    weak, weak_place = weak[order], weak_place[order]
+    wins = np.empty((subjects, subjects))
+    for subject in range(subjects):
+        theirs = np.sort(strong[strong_place == subject])
+        below = np.searchsorted(theirs, weak, "left")
+        not_above = np.searchsorted(theirs, weak, "right")
+        wins[:, subject] = np.bincount(weak_place, (below + not_above) / 2, minlength=subjects)
+    return wins
+
+
+def auroc(found: Separation, resamples: int = 1000, seed: int = 0) -> Interval:
+    """AUROC, pooled over clips, mean over seeds; the interval resamples subjects, and seeds within.
+
+    Args:
+        found: of `separation`.
+        resamples: of the bootstrap. Draws without a weak or without a strong clip are ignored.
+        seed: of the draws.
+
+    Returns:
+        NaN if there is no weak or no strong clip at all.
+    """
+    return _interval([(1.0, found)], resamples, seed)
+
+
+def auroc_difference(
+    one: Separation, other: Separation, resamples: int = 1000, seed: int = 0
+) -> Interval:
+    """AUROC of one score minus that of another, on the same draws of subjects and seeds.
+
+    Args:
+        one: say a gate's.
+        other: say a simple detector's. Either may have a single seed, which then stands beside
+            each seed of the other.
+        resamples: of the bootstrap.
+        seed: of the draws.
+
+    Raises:
+        ValueError: if the subjects differ, or the seeds cannot be paired.
+    """
+    return _interval([(1.0, one), (-1.0, other)], resamples, seed)
+
+
+def _interval(terms: Sequence[tuple[float, Separation]], resamples: int, seed: int) -> Interval:
+    subjects = terms[0][1].subjects
+    numbers = {len(found.wins) for _, found in terms} - {1} or {1}
+    if len(numbers) > 1 or any(found.subjects != subjects for _, found in terms):
+        raise ValueError("a paired comparison needs the same subjects, and as many seeds or one")
+    draws = resample(len(subjects), numbers.pop(), resamples, seed)
+    drawn = by_seed = draws.seeds.new_zeros(draws.seeds.shape[1])
+    for weight, found in terms:
+        won = torch.einsum("ru,suv,rv->rs", draws.subjects, found.wins, draws.subjects)
+        pairs = (draws.subjects @ found.weak.T) * (draws.subjects @ found.strong.T)
+        drawn = drawn + weight * won / pairs  # (R, S)
+        by_seed = by_seed + weight * _whole(found)
+    return seed_interval(drawn, by_seed, draws)
+
+
+def _whole(found: Separation) -> Tensor:
+    """AUROC of each seed on the whole sample, ``(S,)``."""
+    return found.wins.sum(dim=(1, 2)) / (found.weak.sum(dim=1) * found.strong.sum(dim=1))
+
+
+def sign_on(select: pd.DataFrame, column: str, weak: str | Collection[str]) -> int:
+    """The direction in which a score is higher for weak clips of other people: 1 or -1.
+
+    For detectors without a direction of their own. One that can go either way is allowed another
+    one for each weak state, which favours it over the gates.
+
+    Args:
+        select: of `score_table`, on the split that models are selected on, never the reported one.
+        column: the detector.
+        weak: see `separation`.
+    """
+    return -1 if float(_whole(separation(select, column, weak)).mean()) < 0.5 else 1
+
+
+def ccc_in_states(
+    models: Mapping[str, Predictions], store: RecordingStore, resamples: int = 1000
+) -> dict[str, dict[str, Interval]]:
+    """CCC, mean over targets, of the clips in each state: state -> model -> interval.
+
+    States that do not occur are left out.
+    """
+    return {
+        state: {
+            label: ccc_intervals(moments(seeds, store, number), resamples)[-1]
+            for label, seeds in models.items()
+        }
+        for number, state in _occurring(models, store)
+    }
+
+
+def differences_in_states(
+    models: Mapping[str, Predictions],
+    baseline: Predictions,
+    store: RecordingStore,
+    resamples: int = 1000,
+) -> dict[str, dict[str, Interval]]:
+    """Δ of each model to a baseline in each state, paired by subject and seed, as above."""
+    plain = {state: moments(baseline, store, number) for number, state in _occurring(models, store)}
+    return {
+        state: {
+            label: paired_differences(moments(seeds, store, number), plain[state], resamples)[-1]
+            for label, seeds in models.items()
+        }
+        for number, state in _occurring(models, store)
+    }
+
+
+def _occurring(models: Mapping[str, Predictions], store: RecordingStore) -> list[tuple[int, str]]:
+    names = next(iter(models.values()))[0]
+    found: set[int] = set()
+    for name in names:
+        found |= set(_states(store, name).tolist())
+    return [(number, state) for number, state in enumerate(STATES) if number in found]
+
+
+def rank_correlation(
+    gates: Sequence[Scores],
+    disagreements: Sequence[Scores],
+    store: RecordingStore,
+    resamples: int = 1000,
+) -> Interval:
+    """Mean over recordings of Spearman's rank correlation between two scores within each.
+
+    For data whose states are not known. A recording in which one of the two is constant counts as
+    0 (a gate that never changes follows nothing), one in which both are is left out, as in CCC.
+
+    Args:
+        gates: recording -> ``(T,)``, one mapping a seed.
+        disagreements: the same; a single mapping stands beside each seed.
+        store: tells whose recording it is.
+        resamples: of the bootstrap over subjects, and seeds within them.
+
+    Raises:
+        ValueError: if the seeds cannot be paired.
+    """
+    names = sorted(gates[0])
+    sums = np.zeros((2, len(gates), len(names)))  # defined or not, rho
+    for seed, (gate, other) in enumerate(_paired(gates, disagreements)):
+        for number, name in enumerate(names):
+            rho = spearman(gate[name], other[name])
+            sums[:, seed, number] = (0.0, 0.0) if np.isnan(rho) else (1.0, rho)
+    return _mean_interval(sums, [store.entries[name].subject for name in names], resamples)
+
+
+def mean_by_disagreement(
+    gates: Sequence[Scores],
+    disagreements: Sequence[Scores],
+    store: RecordingStore,
+    parts: int = 5,
+    resamples: int = 1000,
+) -> list[Interval]:
+    """How far a gate's score is above its recording's mean, on clips with low to high disagreement.
+
+    Taken from the mean because gates of different seeds settle at different weights, and what is
+    asked is whether they move.
+
+    Args:
+        gates: see `rank_correlation`.
+        disagreements: the same; a recording's clips are divided into ``parts`` by their rank in it.
+        store: the same.
+        parts: 5 for fifths.
+        resamples: of the bootstrap.
+
+    Returns:
+        One interval a part, from the least disagreement to the most.
+    """
+    names = sorted(gates[0])
+    sums = np.zeros((parts, 2, len(gates), len(names)))
+    for seed, (gate, other) in enumerate(_paired(gates, disagreements)):
+        for number, name in enumerate(names):
+            rank = _ranks(other[name])
+            part = np.minimum(((rank - 0.5) / len(rank) * parts).astype(int), parts - 1)
+            weights = gate[name].double().numpy()
+            weights = weights - weights.mean()
+            sums[:, 0, seed, number] = np.bincount(part, minlength=parts)
+            sums[:, 1, seed, number] = np.bincount(part, weights, minlength=parts)
+    subjects = [store.entries[name].subject for name in names]
+    return [_mean_interval(each, subjects, resamples) for each in sums]
+
+
+def spearman(one: Tensor, other: Tensor) -> float:
+    """Spearman's rank correlation of two series ``(T,)``, ties at their mean rank.
+
+    NaN if both are constant, 0 if one is.
+
+    >>> spearman(torch.tensor([1.0, 2.0, 9.0]), torch.tensor([0.0, 3.0, 4.0]))
+    1.0
+    """
+    x, y = (_ranks(series) - (len(series) + 1) / 2 for series in (one, other))
+    constant = not x.any(), not y.any()
+    if any(constant):
+        return np.nan if all(constant) else 0.0
+    return float((x @ y) / np.sqrt((x @ x) * (y @ y)))
+
+
+def _ranks(series: Tensor) -> NDArray[np.float64]:
+    return np.asarray(pd.Series(series.double().numpy()).rank(), dtype=float)
+
+
+def _paired(one: Sequence[Scores], other: Sequence[Scores]) -> Iterable[tuple[Scores, Scores]]:
+    if len(other) not in (1, len(one)):
+        raise ValueError(f"{len(one)} seeds beside {len(other)}: expected as many, or one")
+    return zip(one, other if len(other) > 1 else [*other] * len(one), strict=True)
+
+
+def _mean_interval(sums: NDArray[np.float64], subjects: Sequence[str], resamples: int) -> Interval:
+    """Mean of what ``sums (2, S, N)`` counts and adds up over N recordings, by subject and seed."""
+    everyone = sorted(set(subjects))
+    belongs = torch.tensor([[s == who for who in everyone] for s in subjects]).double()  # (N, U)
+    count, total = torch.from_numpy(sums) @ belongs  # (S, U) each
+    draws = resample(len(everyone), sums.shape[1], resamples)
+    drawn = (draws.subjects @ total.T) / (draws.subjects @ count.T)
+    return seed_interval(drawn, total.sum(dim=1) / count.sum(dim=1), draws)

@@ -1,0 +1,279 @@
+"""Scores a clip that may tell a weak one: IACA's gates, and detectors that are simpler.
+
+The higher a score, the weaker the clip. Gates come with that direction, which is the paper's. A
+simple detector has none beforehand: `sign_on` chooses it on people that are not reported on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.cross_decomposition import CCA
+from torch import Tensor
+
+from companion.analysis.entropy import relative_entropy
+from companion.analysis.interventions import GateTraces
+from companion.analysis.ridge import MODALITIES, Modality, fit_reading, standardised
+from companion.experiments.trained import load_models
+from iaca.data.recordings import Recording, RecordingStore
+from iaca.data.splits import Split
+from iaca.data.windows import Statistics, evaluation_windows, feature_statistics, gather
+from iaca.learning.evaluation import Traces, predict
+from iaca.models.attention import CrossAttention, TransformerCrossAttention
+from iaca.models.gating import InconsistencyAware
+from iaca.models.regressor import AffectRegressor
+from iaca.runs.runs import Run
+
+Scores = Mapping[str, Tensor]  # recording -> (T,), the higher, the weaker
+
+STAGE_1 = {modality: f"stage 1, {modality}" for modality in MODALITIES}
+STAGE_2 = {modality: f"stage 2, {modality}" for modality in MODALITIES}
+GATE_SCORES = (*STAGE_1.values(), *STAGE_2.values())
+
+NORM = {modality: f"norm of {modality}" for modality in MODALITIES}
+EVENNESS = {modality: f"attention entropy of {modality}" for modality in MODALITIES}
+CORRELATION = "lack of correlation"
+RIDGE_DISAGREEMENT = "disagreement of ridges"
+COMPONENTS = 2  # of the canonical correlation; the benchmark has two latents
+
+
+def gate_scores(gates: GateTraces) -> dict[str, dict[str, Tensor]]:
+    """How much each gate declines, clip by clip: detector -> recording -> ``(T,)`` in [0, 1].
+
+    This is the direction that the paper gives the gates. Stage 1 declines a modality's
+    cross-attended feature: the weight of the un-attended one. Stage 2 declines a modality: one
+    minus its weight. Float64.
+
+    Args:
+        gates: of `predict`: audio and visual ``(T, 2)``, audio_visual ``(T, 3)``.
+    """
+    scores: dict[str, dict[str, Tensor]] = {}
+    for choice, modality in enumerate(MODALITIES):
+        scores[STAGE_1[modality]] = {n: _declined(w, 1) for n, w in gates[modality].items()}
+        scores[STAGE_2[modality]] = {
+            n: _declined(w, choice) for n, w in gates["audio_visual"].items()
+        }
+    return {name: scores[name] for name in GATE_SCORES}
+
+
+def _declined(weights: Tensor, choice: int) -> Tensor:
+    """One minus a choice's weight, ``(T, K) -> (T,)``, without its rounding near 0 and near 1.
+
+    Weights near 1 are rounded to 1 in float32 while the others still differ from clip to clip; a
+    gate that has all but settled would tie with itself where it does order the clips.
+    """
+    weights = weights.double()
+    mine = weights[:, choice]
+    others = weights[:, [k for k in range(weights.shape[1]) if k != choice]].sum(dim=1)
+    return torch.where(mine < 0.5, 1.0 - mine, others)
+
+
+def reported_traces(
+    runs: Iterable[Run], output_dir: Path, temperature: float | None = None
+) -> list[Traces]:
+    """Predict each run's reported split again, with its gates: one a seed, folds put together.
+
+    Args:
+        runs: trained models; `iaca.runs.arms.obtain` has them.
+        output_dir: where their data are prepared.
+        temperature: of all gates, in place of the trained one.
+
+    Raises:
+        ValueError: for a temperature of a model without gates.
+    """
+    seeds: dict[int, Traces] = {}
+    for model, store, split, seed in load_models(list(runs), output_dir):
+        if temperature is not None:
+            if not isinstance(model.fusion, InconsistencyAware):
+                raise ValueError(f"fusion {model.config.fusion!r} has no gates with a temperature")
+            model.fusion.set_temperature(temperature)
+        found = predict(model, store, split.report)
+        whole = seeds.setdefault(seed, Traces({}, {}))
+        whole.predictions.update(found.predictions)
+        for gate, traces in found.gates.items():
+            whole.gates.setdefault(gate, {}).update(traces)
+    return [seeds[seed] for seed in sorted(seeds)]
+
+
+def feature_norms(
+    store: RecordingStore, names: Iterable[str], statistics: Mapping[Modality, Statistics]
+) -> dict[str, dict[str, Tensor]]:
+    """Length of each modality's standardised features over ``sqrt(d_m)``, about 1 on average.
+
+    Args:
+        store: the recordings.
+        names: which of them.
+        statistics: of the training split, see `feature_statistics`.
+    """
+    names = list(names)
+    return {
+        NORM[modality]: {
+            name: standardised(store[name], {modality: statistics[modality]})
+            .square()
+            .mean(dim=1)
+            .sqrt()
+            for name in names
+        }
+        for modality in statistics
+    }
+
+
+class CrossCorrelation(NamedTuple):
+    """Canonical correlation analysis of standardised audio and visual features.
+
+    Attributes:
+        statistics: the training split's.
+        audio: ``(d_a, k)``; variates have mean 0 and variance 1 on the training split.
+        visual: ``(d_v, k)``.
+    """
+
+    statistics: Mapping[Modality, Statistics]
+    audio: Tensor
+    visual: Tensor
+
+    def variates(self, recording: Recording) -> tuple[Tensor, Tensor]:
+        """The audio and the visual variates of a recording, ``(T, k)`` each."""
+        audio, visual = (
+            standardised(recording, {modality: self.statistics[modality]})
+            for modality in MODALITIES
+        )
+        return audio @ self.audio, visual @ self.visual
+
+    def lack(self, recording: Recording) -> Tensor:
+        """Minus the mean over components of the product of the two variates, ``(T,)``.
+
+        Its mean over the training split is minus the mean canonical correlation.
+        """
+        audio, visual = self.variates(recording)
+        return -(audio * visual).mean(dim=1)
+
+
+def fit_correlation(
+    store: RecordingStore, train: Sequence[str], components: int = COMPONENTS
+) -> CrossCorrelation:
+    """Fit the first canonical components on the rows of the training recordings."""
+    statistics = dict(zip(MODALITIES, feature_statistics(store, train), strict=True))
+    audio, visual = (
+        torch.cat([standardised(store[name], {modality: statistics[modality]}) for name in train])
+        for modality in MODALITIES
+    )
+    fitted = CCA(n_components=components, scale=False, max_iter=5000).fit(
+        audio.numpy(), visual.numpy()
+    )
+    rotations = []
+    for features, rotation in ((audio, fitted.x_rotations_), (visual, fitted.y_rotations_)):
+        weights = torch.from_numpy(np.asarray(rotation, dtype=float))
+        rotations.append(weights / (features @ weights).std(dim=0, correction=0))
+    return CrossCorrelation(statistics, *rotations)
+
+
+def disagreement(audio: Mapping[str, Tensor], visual: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """How far what is read off audio lies from what is read off visual: recording -> ``(T,)``.
+
+    Args:
+        audio: predictions from audio alone, recording -> ``(T, n)``.
+        visual: predictions from visual alone, of the same recordings.
+
+    Returns:
+        The absolute difference, mean over targets.
+
+    Raises:
+        ValueError: if the recordings differ.
+    """
+    if set(audio) != set(visual):
+        raise ValueError("audio and visual predictions cover different recordings")
+    return {name: (audio[name] - visual[name]).abs().mean(dim=1) for name in audio}
+
+
+def attention_evenness(
+    model: AffectRegressor, store: RecordingStore, names: Iterable[str]
+) -> dict[str, dict[str, Tensor]]:
+    """How evenly each clip's attention is spread, see `relative_entropy`; TCA: mean over heads.
+
+    CA's audio map spreads over audio clips, but the column at a clip is chosen by the *visual* clip
+    there (Eq. 1); TCA's row of an audio clip spreads over visual clips and is chosen by itself.
+    Recordings shorter than a window are NaN.
+
+    Raises:
+        ValueError: for an attention without maps over clips.
+    """
+    attention = model.fusion.get_submodule("attention")
+    if not isinstance(attention, CrossAttention | TransformerCrossAttention):
+        raise ValueError(f"attention {model.config.attention!r}: expected ca or tca")
+    length = model.config.window
+    names = list(names)
+    scores = {
+        EVENNESS[modality]: {
+            name: torch.full((store.entries[name].rows,), torch.nan, dtype=torch.float64)
+            for name in names
+        }
+        for modality in MODALITIES
+    }
+    windows = [w for w in evaluation_windows(store, names, length) if w.length == length]
+    if not windows:
+        return scores
+    batch = gather(store, windows, length)
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        maps = attention(*model.encode(batch.audio, batch.visual), return_scores=True).scores
+    model.train(training)
+    assert maps is not None
+    for modality in MODALITIES:
+        a = maps[f"a_{modality}"].double()
+        if isinstance(attention, TransformerCrossAttention):
+            even = relative_entropy(a.mT).mean(dim=1)  # heads; its rows sum to 1
+        else:
+            even = relative_entropy(a)
+        for row, window in zip(even, windows, strict=True):
+            trace = scores[EVENNESS[modality]][window.recording]
+            trace[window.rows][window.fresh :] = row[window.fresh :]
+    return scores
+
+
+def simple_scores(
+    store: RecordingStore, split: Split, names: Iterable[str]
+) -> dict[str, dict[str, Tensor]]:
+    """Detectors that need no trained network: detector -> recording -> ``(T,)``.
+
+    They are the feature norms, the cross-modal correlation, and the disagreement of two ridge
+    regressions, each of which reads one modality. All are fitted on ``train`` (the ridges'
+    penalties chosen on ``select``), and have no direction of their own: see `sign_on`.
+
+    Args:
+        store: the recordings.
+        split: which of them train and which select.
+        names: which are scored.
+    """
+    names = list(names)
+    correlation = fit_correlation(store, split.train)
+    readings = [fit_reading(store, split, [modality]) for modality in MODALITIES]
+    audio, visual = ({name: reading.predict(store[name]) for name in names} for reading in readings)
+    return {
+        **feature_norms(store, names, correlation.statistics),
+        CORRELATION: {name: correlation.lack(store[name]) for name in names},
+        RIDGE_DISAGREEMENT: disagreement(audio, visual),
+    }
+
+
+def smoothed(scores: Scores, clips: int) -> dict[str, Tensor]:
+    """Running mean over an odd number of clips, centred; fewer at the ends of a recording.
+
+    Attention and BiLSTMs look at neighbouring clips. A simple detector that may do so as well is
+    the fairer comparison.
+
+    Raises:
+        ValueError: unless ``clips`` is odd and positive.
+    """
+    if clips < 1 or clips % 2 == 0:
+        raise ValueError(f"clips {clips}: expected an odd number, 1 or more")
+    half = clips // 2
+    means = {}
+    for name, values in scores.items():
+        sums = torch.cat([values.new_zeros(1).double(), values.double().cumsum(dim=0)])
+        place = torch.arange(len(values))
+        start, stop = (place - half).clamp(min=0), (place + half + 1).clamp(max=len(values))
+        means[name] = (sums[stop] - sums[start]) / (stop - start)
+    return means

@@ -1,0 +1,167 @@
+"""What a gate could detect, and what it follows instead.
+
+A gate is a linear layer, and a softmax does not change the order of two choices. So the best that
+a gate of stage 1 could do as a detector is the best linear function of what it reads. A linear
+probe that is *told* the states of the training people finds that function, nearly. The gate has
+only the loss to learn from.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from torch import Tensor
+
+from companion.chapters.cross_attention.maps import STRONG
+from companion.chapters.gate_diagnosis.detectors import Scores
+from iaca.data.recordings import RecordingStore
+from iaca.data.windows import evaluation_windows, gather
+from iaca.models.gating import InconsistencyAware
+from iaca.models.regressor import AffectRegressor
+from iaca.sources.synthetic import STATES
+
+OWN = {"audio": "attended audio", "visual": "attended visual"}  # what stage 1 reads, Eq. 5
+BOTH, UNATTENDED, JOINT = "both attended", "un-attended pair", "joint feature"
+PRODUCTS = "both attended, and their products"  # which no gate of the paper reads
+READABLE = (*OWN.values(), BOTH, UNATTENDED, JOINT, PRODUCTS)
+
+Features = Mapping[str, Tensor]  # recording -> (T, k)
+
+
+def gate_inputs(
+    model: AffectRegressor, store: RecordingStore, names: Iterable[str]
+) -> dict[str, dict[str, Tensor]]:
+    """What the gates of a model read, or could read: an entry of `READABLE` -> features.
+
+    Stage 1 reads its own modality's attended feature, stage 2 the joint feature; the two pairs are
+    what stage 1 reads under the options ``both`` and ``raw``. The products, element by element, are
+    for comparison: a linear function of them can tell agreement from contradiction.
+
+    Args:
+        model: a trained model with `InconsistencyAware` fusion; it is left as it was.
+        store: the recordings.
+        names: which of them. Clips of a recording shorter than a window are NaN.
+
+    Raises:
+        ValueError: if the model has no gates.
+    """
+    if not isinstance(model.fusion, InconsistencyAware):
+        raise ValueError(f"fusion {model.config.fusion!r} has no gates that could read anything")
+    length = model.config.window
+    names = list(names)
+    windows = [w for w in evaluation_windows(store, names, length) if w.length == length]
+    batch = gather(store, windows, length)
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        encoded = model.encode(batch.audio, batch.visual)
+        steps = model.fusion.steps(*encoded)
+    model.train(training)
+    attended = steps.attended
+    read = {
+        OWN["audio"]: attended.audio,
+        OWN["visual"]: attended.visual,
+        BOTH: torch.cat([attended.audio, attended.visual], dim=-1),
+        UNATTENDED: torch.cat(encoded, dim=-1),
+        JOINT: steps.x_att_gav,
+        PRODUCTS: torch.cat(
+            [attended.audio, attended.visual, attended.audio * attended.visual], dim=-1
+        ),
+    }  # (B, L, k)
+    found = {}
+    for what, features in read.items():
+        found[what] = {
+            name: torch.full((store.entries[name].rows, features.shape[-1]), torch.nan)
+            for name in names
+        }
+        for row, window in zip(features, windows, strict=True):
+            found[what][window.recording][window.rows][window.fresh :] = row[window.fresh :]
+    return found
+
+
+def probe(
+    features: Features, store: RecordingStore, train: Sequence[str], names: Iterable[str]
+) -> dict[str, Scores]:
+    """Linear detectors of each weak state, nearly the best: state -> recording -> ``(T,)``.
+
+    Linear discriminant analysis of the states, fitted on the training people, with its covariance
+    shrunk as Ledoit and Wolf do. A clip's score is its log odds of the weak state against strong,
+    which are linear in the features.
+
+    Args:
+        features: of `gate_inputs`, of the training recordings and of those that are scored.
+        store: with the states.
+        train: recordings that are fitted on.
+        names: recordings that are scored; without their NaN rows.
+
+    Raises:
+        ValueError: if a training recording has no known states.
+    """
+    states = np.concatenate([_state(store, name) for name in train])
+    fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    fitted.fit(_rows(features, train), states)
+    weak = [int(number) for number in fitted.classes_ if STATES[number] != STRONG]
+    order = {int(number): column for column, number in enumerate(fitted.classes_)}
+    strong = order[STATES.index(STRONG)]
+    scores: dict[str, dict[str, Tensor]] = {STATES[number]: {} for number in weak}
+    names = list(names)
+    odds = torch.from_numpy(fitted.decision_function(_rows(features, names)))
+    for name, mine in zip(names, odds.split([len(features[n]) for n in names]), strict=True):
+        for number in weak:
+            scores[STATES[number]][name] = mine[:, order[number]] - mine[:, strong]
+    return dict(scores)
+
+
+def _rows(features: Features, names: Iterable[str]) -> NDArray[np.float64]:
+    return np.concatenate([features[name].double().numpy() for name in names])
+
+
+def _state(store: RecordingStore, name: str) -> NDArray[np.int64]:
+    state = store[name].state
+    if state is None:
+        raise ValueError(f"{store.path}: recording {name!r} has no known states")
+    return np.asarray(state.numpy(), dtype=np.int64)
+
+
+def state_columns(store: RecordingStore, names: Iterable[str]) -> dict[str, Tensor]:
+    """The true state as indicators, ``(T, 7)``, for `share_followed`."""
+    return {
+        name: torch.nn.functional.one_hot(torch.from_numpy(_state(store, name)), len(STATES))
+        for name in names
+    }
+
+
+def affect_columns(store: RecordingStore, names: Iterable[str]) -> dict[str, Tensor]:
+    """The true labels, their squares and products, ``(T, k)``, for `share_followed`."""
+    columns = {}
+    for name in names:
+        labels = store[name].labels.double()
+        first, second = torch.triu_indices(labels.shape[1], labels.shape[1])
+        columns[name] = torch.cat([labels, labels[:, first] * labels[:, second]], dim=1)
+    return columns
+
+
+def share_followed(scores: Scores, columns: Features) -> float:
+    """How much of a score's variance within recordings some columns explain linearly: R².
+
+    Both are taken from their recording's mean, and one regression is fitted on all clips.
+
+    Args:
+        scores: recording -> ``(T,)``.
+        columns: recording -> ``(T, k)``.
+
+    Returns:
+        A number from 0 to 1; NaN for a score that never moves within a recording.
+    """
+    y = np.concatenate([_centred(scores[name].double().numpy()) for name in scores])
+    x = np.concatenate([_centred(columns[name].double().numpy()) for name in scores])
+    if not y.any():
+        return float("nan")
+    weights = np.linalg.lstsq(x, y, rcond=None)[0]
+    return 1.0 - float(np.square(y - x @ weights).sum() / np.square(y).sum())
+
+
+def _centred(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values - values.mean(axis=0)

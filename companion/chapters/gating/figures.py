@@ -1,0 +1,290 @@
+"""Notebook `02_gating`: the model as a drawing, its gates, and a temperature to turn."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from torch import Tensor
+
+from companion.chapters.drawing.style import AUDIO, JOINT, LABEL, VISUAL, WIDTH, style
+from iaca.sources.synthetic import STATES
+
+T_MIN, T_MAX, T_STEP = 0.02, 2.0, 0.02  # the slider's range; 0.1 is the trained value
+CHOICES = ("audio", "visual", "joint")
+
+
+def draw_model() -> Figure:
+    """The two-stage gating as a drawing, after Fig. 2 of the paper."""
+    with style():
+        figure, axes = plt.subplots(figsize=(WIDTH, 3.7))
+        axes.set(xlim=(0, 100), ylim=(0, 52))
+        axes.axis("off")
+        for y, name, colour, sub in ((40, "audio", AUDIO, "a"), (12, "visual", VISUAL, "v")):
+            _box(axes, 0, y - 4, 10, 8, f"$X_{sub}$", colour)
+            _box(axes, 29, y - 4, 12, 8, f"$X_{{att,{sub}}}$", colour)
+            _box(axes, 45, y - 4, 13, 8, f"gate $G_{sub}$\n$K=2$", colour, dashed=True)
+            _box(axes, 63, y - 4, 11, 8, f"$X_{{att,g{sub}}}$", colour)
+            axes.text(1, y + 5.2, name, ha="left", color=colour, fontsize=9)
+        _box(axes, 14, 17, 11, 18, "cross-\nattention\nEqs. 1–4", LABEL)
+        _box(axes, 63, 22, 11, 8, "$X_{att,gav}$", JOINT)
+        _box(axes, 79, 22, 10, 8, "gate $G_{av}$\n$K=3$", JOINT, dashed=True)
+        _box(axes, 93, 20, 7, 12, "MLP", LABEL)
+        for y, inner in ((40, 31), (12, 21)):
+            _arrow(axes, (10, y), (14, inner))
+            _arrow(axes, (25, inner), (29, y))
+            _arrow(axes, (41, y), (45, y))
+            _arrow(axes, (58, y), (63, y))
+            outer = y + 7 if y > 26 else y - 7  # the un-attended feature passes by
+            _path(axes, [(8, outer - 3 if y > 26 else outer + 3), (8, outer), (51.5, outer)])
+            _arrow(axes, (51.5, outer), (51.5, y + 4 if y > 26 else y - 4))
+            _arrow(axes, (68.5, y - 4 if y > 26 else y + 4), (68.5, 30 if y > 26 else 22))
+            _path(axes, [(74, y), (84, y)])
+            _arrow(axes, (84, y), (84, 30 if y > 26 else 22))
+        _arrow(axes, (74, 26), (79, 26))
+        _arrow(axes, (89, 26), (93, 26))
+        axes.text(
+            51.5, 50.5, "stage 1: self or cross-attended? (Eqs. 5–8)", ha="center", fontsize=9
+        )
+        axes.text(84, 1.5, "stage 2: audio, visual\nor joint? (Eq. 9)", ha="center", fontsize=9)
+        axes.text(27, 48.2, "un-attended", ha="center", fontsize=8, color=LABEL)
+        axes.text(27, 2.6, "un-attended", ha="center", fontsize=8, color=LABEL)
+    return figure
+
+
+def _box(
+    axes: Axes, x: float, y: float, w: float, h: float, text: str, colour: str, dashed: bool = False
+) -> None:
+    axes.add_patch(
+        FancyBboxPatch(
+            (x, y),
+            w,
+            h,
+            boxstyle="round,pad=0,rounding_size=1.5",
+            facecolor="white",
+            edgecolor=colour,
+            linewidth=1.6,
+            linestyle="--" if dashed else "-",
+        )
+    )
+    axes.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=9)
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axes.add_patch(
+        FancyArrowPatch(
+            start, end, arrowstyle="-|>", mutation_scale=9, color="#333333", shrinkA=0, shrinkB=0
+        )
+    )
+
+
+def _path(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    axes.plot(*zip(*points, strict=True), color="#333333", linewidth=1.0)
+
+
+def softmax_curve() -> Figure:
+    """What temperature does to one pair of logits, before any model is involved."""
+    gap = np.linspace(-1.0, 1.0, 401)
+    with style():
+        figure, axes = plt.subplots(figsize=(WIDTH * 0.7, 2.6))
+        for temperature, shade in ((1.0, "#9ecae1"), (0.3, "#4292c6"), (0.1, "#08519c")):
+            axes.plot(
+                gap,
+                1.0 / (1.0 + np.exp(-gap / temperature)),
+                color=shade,
+                label=f"T = {temperature:g}",
+            )
+        axes.set(
+            xlabel="logit of cross-attended minus logit of self", ylabel="weight of cross-attended"
+        )
+        axes.legend()
+    return figure
+
+
+def gate_traces(gates: Mapping[str, Tensor], state: Tensor | None, title: str) -> Figure:
+    """Both stages' weights over one recording: ``audio (T, 2)``, ``visual``, ``audio_visual``."""
+    with style():
+        figure, (first, second) = plt.subplots(
+            2, 1, figsize=(WIDTH, 3.9), sharex=True, height_ratios=(1, 1)
+        )
+        clips = np.arange(len(gates["audio"]))
+        for name, colour in (("audio", AUDIO), ("visual", VISUAL)):
+            first.plot(clips, gates[name][:, 1].numpy(), color=colour, label=name)
+        first.set(ylim=(-0.03, 1.03), ylabel="weight of\ncross-attended")
+        first.set_title(f"Stage 1, {title}")
+        second.stackplot(
+            clips,
+            gates["audio_visual"].numpy().T,
+            labels=CHOICES,
+            colors=(AUDIO, VISUAL, JOINT),
+            alpha=0.75,
+        )
+        second.set(ylim=(0, 1), ylabel="weight of", xlabel="clip", xlim=(0, len(clips) - 1))
+        second.set_title("Stage 2")
+        for axes in (first, second):
+            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+            if state is not None:
+                _weak_band(axes, state)
+        second.tick_params(axis="x", pad=12 if state is not None else 3)  # below the strip
+    return figure
+
+
+def _weak_band(axes: Axes, state: Tensor) -> None:
+    """A strip below the axis where a clip is weak, in the colour of the weakened modality."""
+    for modality, colour in (("audio", AUDIO), ("visual", VISUAL)):
+        weak = np.isin(state.numpy(), [i for i, s in enumerate(STATES) if s.endswith(modality)])
+        axes.fill_between(
+            np.arange(len(weak)),
+            -0.09,
+            -0.04,
+            where=weak,
+            step="mid",
+            color=colour,
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+            linewidth=0,
+        )
+
+
+def _sliders(clips: int) -> list[dict[str, Any]]:
+    """The temperature, and the clip whose weights are written out in numbers."""
+    temperature = {"input": "range", "min": T_MIN, "max": T_MAX, "step": T_STEP, "name": "T "}
+    clip = {"input": "range", "min": 0, "max": clips - 1, "step": 1, "name": "clip "}
+    return [
+        {"name": "T", "value": 0.1, "bind": temperature},
+        {"name": "clip", "value": clips // 2, "bind": clip},
+    ]
+
+
+def stage1_chart(
+    logits: Mapping[str, Tensor], state: Tensor | None, description: str
+) -> dict[str, Any]:
+    """Stage 1 with a temperature slider, as a Vega-Lite specification.
+
+    Args:
+        logits: ``audio (T, 2)`` and ``visual (T, 2)``, Eq. 5's outputs of a trained model.
+        state: ``(T,)`` true states, drawn as a strip; ``None`` where they are not known.
+        description: what the chart shows, for readers who cannot see it.
+    """
+    rows = [
+        {
+            "clip": clip,
+            "name": modality,
+            "z0": round(float(z[0]), 5),
+            "z1": round(float(z[1]), 5),
+            "weak": state is not None and STATES[int(state[clip])].endswith(modality),
+        }
+        for modality in ("audio", "visual")
+        for clip, z in enumerate(logits[modality])
+    ]
+    lines = {
+        "mark": {"type": "line", "strokeWidth": 2},
+        "encoding": {
+            "x": _CLIP_AXIS,
+            "y": {
+                "field": "weight",
+                "type": "quantitative",
+                "title": "weight of cross-attended",
+                "scale": {"domain": [0, 1]},
+            },
+            "color": _colour(("audio", "visual"), (AUDIO, VISUAL)),
+        },
+    }
+    weak = {
+        "transform": [{"filter": "datum.weak"}],
+        "mark": {"type": "tick", "thickness": 6, "size": 8, "opacity": 0.6},
+        "encoding": {"x": _CLIP_AXIS, "y": {"value": HEIGHT - 4}, "color": {"field": "name"}},
+    }
+    return _chart(
+        rows,
+        "1 / (1 + exp((datum.z0 - datum.z1) / T))",
+        [lines, weak] if state is not None else [lines],
+        ("audio", "visual"),
+        description,
+    )
+
+
+def stage2_chart(logits: Tensor, description: str) -> dict[str, Any]:
+    """Stage 2 with a temperature slider: ``logits (T, 3)``, audio, visual, joint."""
+    rows = [
+        {"clip": clip, "name": name, "order": k, "z": z[k], "z0": z[0], "z1": z[1], "z2": z[2]}
+        for clip, z in enumerate([[round(v, 5) for v in row] for row in logits.tolist()])
+        for k, name in enumerate(CHOICES)
+    ]
+    areas = {
+        "mark": {"type": "area", "opacity": 0.75},
+        "encoding": {
+            "x": _CLIP_AXIS,
+            "y": {
+                "field": "weight",
+                "type": "quantitative",
+                "stack": "zero",
+                "title": "weight",
+                "scale": {"domain": [0, 1]},
+            },
+            "order": {"field": "order", "type": "quantitative"},
+            "color": _colour(CHOICES, (AUDIO, VISUAL, JOINT)),
+        },
+    }
+    powers = " + ".join(f"exp((datum.z{k} - datum.z) / T)" for k in range(3))
+    return _chart(rows, f"1 / ({powers})", [areas], CHOICES, description)
+
+
+HEIGHT = 200  # pixels
+_CLIP_AXIS = {
+    "field": "clip",
+    "type": "quantitative",
+    "title": "clip",
+    "scale": {"nice": False},
+}
+
+
+def _colour(names: Sequence[str], colours: Sequence[str]) -> dict[str, Any]:
+    return {
+        "field": "name",
+        "type": "nominal",
+        "scale": {"domain": list(names), "range": list(colours)},
+        "legend": {"title": None, "orient": "top", "direction": "horizontal"},
+    }
+
+
+def _chart(
+    rows: list[dict[str, Any]],
+    weight: str,
+    layers: list[dict[str, Any]],
+    names: Sequence[str],
+    description: str,
+) -> dict[str, Any]:
+    """Layers over a softmax that the reader's browser computes, and one clip's weights in words."""
+    chosen = {
+        "transform": [{"filter": f"datum.clip === clip && datum.name === '{names[0]}'"}],
+        "mark": {"type": "rule", "strokeDash": [4, 3], "strokeWidth": 1.5, "color": "#888888"},
+        "encoding": {"x": _CLIP_AXIS},
+    }
+    words = [
+        {
+            "transform": [{"filter": f"datum.clip === clip && datum.name === '{name}'"}],
+            "mark": {"type": "text", "align": "right", "baseline": "top", "fontSize": 12},
+            "encoding": {
+                "text": {"field": "words"},
+                "x": {"value": "width"},
+                "y": {"value": 18 * number - 16 * len(names) - 8},
+            },
+        }
+        for number, name in enumerate(names)
+    ]
+    return {
+        "description": description,
+        "width": "container",
+        "height": HEIGHT,
+        "params": _sliders(1 + max(row["clip"] for row in rows)),
+        "data": {"values": rows},
+        "transform": [
+            {"calculate": weight, "as": "weight"},
+            {"calculate": "datum.name + ' ' + format(datum.weight, '.3f')", "as": "words"},
+        ],
+        "layer": [*layers, chosen, *words],
+    }

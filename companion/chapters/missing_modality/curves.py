@@ -1,0 +1,114 @@
+"""Chapter `06_missing_modality`: models under corruption, as curves and as one figure a model."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import TypeVar
+
+from torch import Tensor
+
+from companion.analysis.inference import Moments, moments
+from companion.experiments.trained import Trained
+from iaca.data.recordings import Recordings
+from iaca.data.splits import Split
+from iaca.learning.corruption import CorruptedStore, Corruption, Hit
+from iaca.learning.evaluation import Traces, predict
+
+PAPER_SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)  # of audio missing, the paper's Fig. 3
+SHARES = (0.0, *PAPER_SHARES, 1.0)
+SNR = -6.0  # dB: noise of twice the features' standard deviation
+LAG = 4  # clips
+BATCH = 64  # windows; JCA's maps of more than that leave a processor's cache
+BLOCK_SHARES = (0.0, 0.5, 1.0)
+OTHER_SHARES = (0.0, 1.0)  # of what else is done to clips: few, since there is much of it
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def other_corruptions(modality: Hit) -> dict[str, Corruption]:
+    """What else can happen to all clips of a modality, each by its name."""
+    return {
+        "zeroed": Corruption("zeroed", modality),
+        "noisy": Corruption("noisy", modality, snr=SNR),
+        "misaligned": Corruption("misaligned", modality, lag=LAG),
+        "swapped": Corruption("swapped", modality),
+    }
+
+
+def corrupted(trained: Trained, corruption: Corruption) -> CorruptedStore:
+    """See a model's recordings through a corruption; nothing is swapped with training data."""
+    model, split = trained.model, trained.split
+    # What the model subtracts from features is the training split's mean.
+    means = model.standardise_audio.mean.cpu(), model.standardise_visual.mean.cpu()
+    return CorruptedStore(trained.store, corruption, [*split.select, *split.report], means)
+
+
+def traces_under(trained: Trained, corruption: Corruption | None, name: str) -> Traces:
+    """What a model says of one reported recording, corrupted or (``None``) as it is."""
+    seen: Recordings = trained.store if corruption is None else corrupted(trained, corruption)
+    return predict(trained.model, seen, [name])
+
+
+def simplest(corruption: Corruption) -> Corruption | None:
+    """The same damage said in the simplest way, so that it is computed once.
+
+    A share of 0 is no corruption (``None``), and at 1 there is one pattern only.
+    """
+    if corruption.share == 0.0:
+        return None
+    return replace(corruption, pattern="random") if corruption.share == 1.0 else corruption
+
+
+def moments_under(
+    corruption: Corruption | None,
+    models: Mapping[Key, Sequence[Trained]],
+    name: str | None = None,
+) -> dict[Key, Moments]:
+    """Score models on the reported recordings under one corruption, or as they are (``None``).
+
+    All models on the same data see the very same damage.
+
+    Args:
+        corruption: what happens.
+        models: key -> a model's seeds (and folds, whose predictions are put together).
+        name: one reported recording; all of them by default.
+    """
+    views: dict[tuple[int, Split], Recordings] = {}
+    found = {}
+    for key, seeds in models.items():
+        predictions: dict[int, dict[str, Tensor]] = {}
+        for trained in seeds:
+            names = [n for n in trained.split.report if name in (None, n)]
+            where = id(trained.store), trained.split
+            if where not in views:
+                views[where] = (
+                    trained.store if corruption is None else corrupted(trained, corruption)
+                )
+            said = predict(trained.model, views[where], names, BATCH).predictions
+            predictions.setdefault(trained.seed, {}).update(said)
+        found[key] = moments([predictions[s] for s in sorted(predictions)], seeds[0].store)
+    return found
+
+
+def area_terms(curve: Mapping[float, Moments], weight: float = 1.0) -> list[tuple[float, Moments]]:
+    """The area under a curve over shares, as terms for `companion.analysis.inference.contrast`.
+
+    It is divided by the width, so that it is the mean CCC over all shares: trapezoids between the
+    shares that there are. With weight -1 it is subtracted.
+
+    Args:
+        curve: share -> moments; two shares at least.
+        weight: of the whole area.
+
+    Raises:
+        ValueError: for fewer than two shares.
+    """
+    shares = sorted(curve)
+    if len(shares) < 2:
+        raise ValueError(f"shares {shares}: expected at least two for an area")
+    weights = dict.fromkeys(shares, 0.0)
+    for left, right in pairwise(shares):
+        half = weight * (right - left) / (shares[-1] - shares[0]) / 2.0
+        weights[left] += half
+        weights[right] += half
+    return [(weights[share], curve[share]) for share in shares]

@@ -1,0 +1,117 @@
+"""What every notebook does first: check its parameters, and say what it runs on."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+
+from iaca.base.files import DataError
+from iaca.data.recordings import RecordingStore
+from iaca.data.schema import Manifest, OfficialSplit
+from iaca.learning.loop import Device
+from iaca.runs.profiles import Profile, get_profile
+from iaca.runs.runs import CPU_THREADS, device_type
+from iaca.sources.loading import DataConfig
+from iaca.sources.manifest import load_manifest
+
+PROFILE_VARIABLE = "IACA_PROFILE"  # profile of a notebook that is opened by hand
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A notebook's checked parameters.
+
+    Attributes:
+        profile: with the notebook's own seeds, if it was given any.
+        manifest: the data set.
+        source: what the notebook was given for it, a name or a path.
+        device: ``cpu`` or ``cuda``.
+        output_dir: where runs, prepared data and downloads are; ``private/`` below it for a gated
+            data set.
+    """
+
+    profile: Profile
+    manifest: Manifest
+    source: str
+    device: Device
+    output_dir: Path
+
+    @property
+    def gated(self) -> bool:
+        """Whether nothing that is shown may be published."""
+        return self.manifest.access == "gated"
+
+    def data(self, **options: Any) -> DataConfig:
+        """The data set's configuration, with the benchmark's options or a fold."""
+        return DataConfig(manifest=self.source, **options)
+
+
+def settings(
+    profile: str | None,
+    manifest: str = "synthetic",
+    seeds: Sequence[int] | None = None,
+    device: Device = "auto",
+    output_dir: str | Path = "../_build",
+) -> Settings:
+    """Check a notebook's parameters, as papermill or the reader set them.
+
+    Args:
+        profile: ``smoke``, ``quick`` or ``full``; by default what ``IACA_PROFILE`` says, else
+            ``quick``.
+        manifest: a data set's name, or a path to a manifest.
+        seeds: of training runs, in place of the profile's.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        output_dir: see `Settings`; relative to the notebook.
+
+    Raises:
+        DataError: naming the parameter, what was found and what was expected.
+    """
+    chosen = get_profile(profile or os.environ.get(PROFILE_VARIABLE, "quick"))
+    if seeds is not None:
+        whole = all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+        if not seeds or not whole or len(set(seeds)) != len(seeds):
+            raise DataError(f"parameter seeds: {seeds!r}, expected distinct whole numbers >= 0")
+        chosen = replace(chosen, seeds=tuple(seeds))
+    if device not in get_args(Device):
+        raise DataError(f"parameter device: {device!r}, expected one of {get_args(Device)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DataError("parameter device: 'cuda', but torch sees no GPU")
+    loaded = load_manifest(manifest)
+    folder = Path(output_dir)
+    if loaded.access == "gated" and folder.name != "private":
+        folder = folder / "private"
+    if device_type(device) == "cpu":
+        torch.set_num_threads(CPU_THREADS)  # what runs are made with; numbers depend on it
+    return Settings(chosen, loaded, manifest, device_type(device), folder)
+
+
+def remarks(settings: Settings, store: RecordingStore | None) -> str:
+    """What a page must say of its data, in Markdown: of most data, nothing.
+
+    Args:
+        settings: of the notebook.
+        store: the recordings, if they can be had.
+    """
+    source = {} if store is None else store.info.source
+    warnings = []
+    if settings.gated:
+        warnings.append("These data are gated. **Do not publish this page.**")
+    if "random_weights" in source:
+        warnings.append(
+            "The networks that made the features have random weights: no number means anything."
+        )
+    for role, missing in source.get("not_extracted", {}).items():
+        warnings.append(
+            f"{len(missing)} of the {source['wanted'][role]} recordings of `{role}` are missing: "
+            "they could not be extracted. `report.json` in the store's folder says why."
+        )
+    blocks = ["\n\n".join([":::{warning}", *warnings, ":::"])] if warnings else []
+    if isinstance(settings.manifest.split, OfficialSplit):
+        blocks.append(
+            "What this page calls subjects, or people, are videos: which of them show the same "
+            "person is not published. No *video* has two roles, and intervals are over videos."
+        )
+    return "\n\n".join(blocks)

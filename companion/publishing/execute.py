@@ -1,0 +1,352 @@
+"""Execute the chapters' notebooks with papermill, and only those that something changed for."""
+
+import importlib.metadata
+import logging
+import os
+import platform
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+
+from iaca.base.files import (
+    DataError,
+    canonical_json,
+    read_json,
+    short_hash,
+    syntax_hash,
+    write_json,
+)
+from iaca.base.paths import BUILD, COMPANION, MANIFESTS, PACKAGE
+from iaca.base.processes import end_with_parent
+
+PROFILES = ("smoke", "quick", "full")
+CELL_TIMEOUT = {"smoke": 300, "quick": 900, "full": 7 * 24 * 3600}  # seconds a cell may take
+KERNEL_START = 180  # seconds; a loaded machine is slow to start two kernels at once
+# What a notebook's results and looks depend on, besides its own text and the package.
+PACKAGES = (
+    "torch", "numpy", "pandas", "scikit-learn", "lightning-fabric", "safetensors",
+    "matplotlib", "ipywidgets", "ipykernel", "papermill",
+)  # fmt: skip
+# Rooms that no notebook uses: a change in them makes no result old. Neither does one in Ray's.
+PUBLISHING = COMPANION / "publishing"
+UNUSED = (PACKAGE / "commands", PACKAGE / "extraction", PUBLISHING)
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+class Page(NamedTuple):
+    """One chapter of the book: a notebook, or the same notebook on other parameters."""
+
+    name: str  # of the page; where it differs from `notebook`, the page is a variant
+    notebook: str  # file in notebooks/, without its suffix
+    parameters: Mapping[str, Any] = {}
+    title: str | None = None  # a variant's own first heading
+
+
+class Failure(NamedTuple):
+    """Why a notebook did not run to its end."""
+
+    page: str
+    cell: int | None  # counted from 1; None if no cell is to blame
+    source: str
+    traceback: str
+
+    def __str__(self) -> str:
+        where = f"cell {self.cell}" if self.cell else "the notebook"
+        text = f"{self.page}: {where} failed\n"
+        if self.source:
+            text += "".join(f"    | {line}\n" for line in self.source.splitlines())
+        return text + self.traceback.rstrip()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One notebook to execute into ``folder/<page>.ipynb``."""
+
+    page: str
+    notebook: Path
+    folder: Path
+    parameters: dict[str, Any]
+    cell_timeout: int
+
+    @property
+    def executed(self) -> Path:
+        """The executed notebook."""
+        return self.folder / f"{self.page}.ipynb"
+
+    @property
+    def stamp(self) -> Path:
+        """What the executed notebook was made from, and the seconds it took."""
+        return self.folder / f"{self.page}.json"
+
+
+def make_tasks(
+    pages: Sequence[Page],
+    notebooks: Path,
+    folder: Path,
+    profile: str,
+    output_dir: Path,
+    overrides: Mapping[str, Any],
+) -> list[Task]:
+    """Return one task a page, its parameters checked against the notebook's own.
+
+    Args:
+        pages: the book's chapters.
+        notebooks: folder of the source notebooks, where they are also run.
+        folder: where the executed notebooks go.
+        profile: ``smoke``, ``quick`` or ``full``.
+        output_dir: what the notebooks are given as ``output_dir``.
+        overrides: parameters for every page that does not set them itself.
+
+    Raises:
+        DataError: for an unknown profile, a missing notebook, a notebook without a ``parameters``
+            cell, or a parameter that it does not have.
+    """
+    if profile not in PROFILES:
+        raise DataError(f"profile {profile!r}: expected one of {', '.join(PROFILES)}")
+    relative = os.path.relpath(output_dir, notebooks)  # no machine's own paths inside a page
+    tasks = []
+    for page in pages:
+        parameters = {"profile": profile, "output_dir": relative, **overrides, **page.parameters}
+        notebook = notebooks / f"{page.notebook}.ipynb"
+        _check_parameters(notebook, parameters)
+        tasks.append(Task(page.name, notebook, folder, parameters, CELL_TIMEOUT[profile]))
+    return tasks
+
+
+def _check_parameters(notebook: Path, given: Mapping[str, Any]) -> None:
+    """Papermill only warns about a parameter that the notebook does not have."""
+    cells = read_notebook(notebook).cells
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", ())]
+    if len(tagged) != 1:
+        raise DataError(f"{notebook}: {len(tagged)} cells tagged 'parameters', expected one")
+    known = re.findall(r"^(\w+)\s*(?::[^=\n]+)?=", tagged[0].source, flags=re.MULTILINE)
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise DataError(
+            f"{notebook}: unknown parameter {', '.join(unknown)}; it has {', '.join(known)}"
+        )
+
+
+def read_notebook(path: Path) -> nbformat.NotebookNode:
+    """Read a notebook.
+
+    Raises:
+        DataError: naming the file, if it is missing or no notebook.
+    """
+    try:
+        return nbformat.read(path, as_version=4)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such notebook") from error
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError) as error:
+        raise DataError(f"{path}: not a notebook ({error})") from error
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that results depend on, without importing anything heavy."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        found[package] = importlib.metadata.version(package)
+    return found
+
+
+def code_state() -> str:
+    """Hash what every notebook depends on: the package's syntax, the manifests, the versions."""
+    modules = [
+        path
+        for package in (PACKAGE, COMPANION)
+        for path in sorted(package.rglob("*.py"))
+        if not (path.name.startswith("ray_") or any(map(path.is_relative_to, UNUSED)))
+    ]
+    manifests = {path.name: path.read_text("utf-8") for path in sorted(MANIFESTS.glob("*.yaml"))}
+    return short_hash(canonical_json([syntax_hash(*modules), manifests, versions()]))
+
+
+def data_state() -> str:
+    """Hash which data files are at hand: a section without its data says so, until they come.
+
+    Names and sizes only; their content is checked when they are read.
+    """
+    mirror = os.environ.get("IACA_DATA_MIRROR")
+    folders = [Path(mirror)] if mirror else []
+    listings = []
+    for folder in [*folders, BUILD / "downloads"]:
+        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+        listings.append(
+            [
+                [path.relative_to(folder).as_posix(), path.stat().st_size]
+                for path in files
+                if not path.name.startswith(".")  # a download that is not finished
+            ]
+        )
+    return short_hash(canonical_json(listings))
+
+
+def task_key(task: Task, code: str) -> str:
+    """Hash what an executed notebook is made from, the data at hand apart."""
+    cells = [
+        [cell.cell_type, cell.source, cell.metadata] for cell in read_notebook(task.notebook).cells
+    ]
+    return short_hash(canonical_json([cells, task.parameters, code]))
+
+
+def is_current(task: Task, key: str, data: str) -> bool:
+    """Whether the executed notebook is there and nothing it was made from has changed."""
+    if not (task.executed.is_file() and task.stamp.is_file()):
+        return False
+    stamp = read_json(task.stamp)
+    return bool(stamp["key"] == key and stamp["data"] == data)
+
+
+def execute(task: Task) -> Failure | None:
+    """Execute one notebook; the result appears only if it ran to its end.
+
+    A notebook that failed is kept beside it as ``<page>.failed.ipynb``, for a look.
+    """
+    import papermill  # heavy, and needed in the worker processes alone
+    from papermill.exceptions import PapermillExecutionError
+
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same sums whatever the number of cores
+    task.folder.mkdir(parents=True, exist_ok=True)
+    partial = task.folder / f"{task.page}.failed.ipynb"
+    try:
+        papermill.execute_notebook(
+            str(task.notebook),
+            str(partial),
+            parameters=task.parameters,
+            kernel_name="python3",
+            language="python",
+            cwd=str(task.notebook.parent),
+            progress_bar=False,
+            start_timeout=KERNEL_START,
+            execution_timeout=task.cell_timeout,
+            extra_arguments=["--log-level=CRITICAL"],  # of the kernel: its own notes only
+        )
+    except PapermillExecutionError as error:
+        traceback = _ANSI.sub("", "\n".join(error.traceback))
+        return Failure(task.page, error.cell_index + 1, error.source, traceback)
+    except Exception as error:  # a dead kernel, a cell's timeout: the others go on all the same
+        return Failure(task.page, None, "", f"{type(error).__name__}: {error}")
+    notebook = cleaned(nbformat.read(partial, as_version=4))
+    nbformat.write(notebook, partial)
+    partial.replace(task.executed)
+    return None
+
+
+def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what a page must not carry: widgets that no kernel moves, times and paths of the run.
+
+    Widget state would make the page ask for require.js and a widget manager.
+    """
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if _WIDGET not in out.get("data", {})]
+    return notebook
+
+
+@dataclass
+class Progress:
+    """Lines that say what is done and how much time is left, judged by the last build."""
+
+    expected: dict[str, float]  # seconds by page; pages never timed take the others' mean
+    jobs: int
+    started: float = field(default_factory=time.monotonic)
+    total: int = 0
+
+    def __post_init__(self) -> None:
+        self.total = len(self.expected)
+        self.say(f"Executing {self.total} notebooks, {self.jobs} at a time{self._left()}")
+
+    def done(self, page: str, seconds: float, failed: bool) -> None:
+        """Report one finished notebook."""
+        del self.expected[page]
+        count = self.total - len(self.expected)
+        verdict = "FAILED after" if failed else "done in"
+        elapsed = duration(time.monotonic() - self.started)
+        self.say(
+            f"[{count}/{self.total}] {page}: {verdict} {duration(seconds)}; "
+            f"{elapsed} so far{self._left()}"
+        )
+
+    def _left(self) -> str:
+        known = [seconds for seconds in self.expected.values() if seconds > 0]
+        if not self.expected or not known:
+            return ""
+        mean = sum(known) / len(known)
+        rest = [seconds or mean for seconds in self.expected.values()]
+        return f", about {duration(max(max(rest), sum(rest) / self.jobs))} left"
+
+    @staticmethod
+    def say(line: str) -> None:
+        """Print at once, also into a pipe."""
+        print(line, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words.
+
+    >>> duration(7.2), duration(95), duration(7260)
+    ('7 s', '1 min 35 s', '2 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def execute_all(
+    tasks: Sequence[Task], code: str, *, jobs: int, force: bool = False
+) -> list[Failure]:
+    """Execute the notebooks that are not current, at most ``jobs`` at a time.
+
+    A notebook that fails does not stop the others.
+
+    Returns:
+        what failed, in the order of ``tasks``.
+    """
+    data = data_state()
+    keys = {task.page: task_key(task, code) for task in tasks}
+    due = [task for task in tasks if force or not is_current(task, keys[task.page], data)]
+    if not due:
+        return []
+    before = {task.page: read_json(task.stamp)["seconds"] for task in due if task.stamp.is_file()}
+    progress = Progress({task.page: before.get(task.page, 0.0) for task in due}, jobs)
+    failures: dict[str, Failure] = {}
+    sys.stdout.flush()
+    with ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=end_with_parent
+    ) as pool:
+        # Later chapters compute more: begun first, none of them is left for the end.
+        futures = {pool.submit(timed_execute, task): task for task in reversed(due)}
+        for future in as_completed(futures):
+            task, (failure, seconds) = futures[future], future.result()
+            progress.done(task.page, seconds, failure is not None)
+            if failure is not None:
+                failures[task.page] = failure
+                continue
+            # The data are looked at again: the notebook may have downloaded some itself.
+            stamp = {"key": keys[task.page], "data": data_state(), "seconds": seconds}
+            write_json(task.stamp, stamp)
+    return [failures[task.page] for task in tasks if task.page in failures]
+
+
+def timed_execute(task: Task) -> tuple[Failure | None, float]:
+    """Return :func:`execute`'s verdict and the seconds it took."""
+    started = time.monotonic()
+    failure = execute(task)
+    return failure, time.monotonic() - started

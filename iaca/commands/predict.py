@@ -1,0 +1,147 @@
+"""A trained run on a video that it has never seen: the trace, the gates, a table and a plot."""
+
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from torch import Tensor
+
+from iaca.base.files import DataError, check_name, write_text
+from iaca.commands.compatibility import MADE_OF, check_same_features, doubts, trained_store
+from iaca.data.recordings import RecordingStore
+from iaca.extraction.affwild2 import Source
+from iaca.extraction.backbones import PRETRAINED, RANDOM
+from iaca.extraction.clips import SLOT
+from iaca.extraction.pipeline import ExtractionConfig, extract
+from iaca.learning.evaluation import post_process, predict
+from iaca.runs.runs import Run, open_run
+
+GATE_COLUMNS = {
+    "audio": ("audio_self", "audio_cross"),
+    "visual": ("visual_self", "visual_cross"),
+    "audio_visual": ("audio", "visual", "joint"),
+}
+
+
+class Prediction(NamedTuple):
+    """What a run says about a video.
+
+    Attributes:
+        table: a row a clip: ``frame`` and ``second`` at which it ends, a column a target, and for
+            a gated model seven columns ``gate_...``, see ``GATE_COLUMNS``.
+        warnings: in what the video differs from what the model was trained on.
+        folder: where ``trace.csv`` and ``trace.png`` are.
+    """
+
+    table: pd.DataFrame
+    warnings: tuple[str, ...]
+    folder: Path
+
+
+def predict_video(
+    video: Path,
+    run_folder: Path,
+    weights: tuple[str, str] | None = None,
+    crops: Path | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    progress: bool = False,
+) -> Prediction:
+    """Extract a video's features as those that a run was trained on, predict, write and draw.
+
+    Args:
+        video: a file.
+        run_folder: ``<output folder>/runs/<key>``; the store it was trained on must be in its
+            place, since it says what the features are.
+        weights: of the backbones. Needed where they came from files.
+        crops: a folder of the face crops of the video's frames; its middle square otherwise.
+        out: where to write; by default ``<output folder>/predictions/<video>``.
+        device: of the backbones, ``auto``, ``cpu`` or ``cuda``.
+        progress: show a bar.
+
+    Raises:
+        DataError: a run that was not trained on extracted features, weights that are not those
+            of its features, or a video that cannot be used.
+    """
+    run = open_run(run_folder)
+    trained = trained_store(run)
+    config = _extraction_config(trained, weights)
+    name = check_name(video.stem, "video")
+    with tempfile.TemporaryDirectory() as scratch:
+        result = extract(
+            [Source(name, name, video, crops)],
+            Path(scratch) / "store",
+            config,
+            device=device,
+            progress=progress,
+        )
+        if result.store is None:
+            raise DataError(result.failed[name])
+        store = result.store
+        check_same_features(trained, store)
+        table = _table(run, store, name)
+        warnings = (*result.problems.get(name, ()), *doubts(run, trained, store))
+    folder = out or run.folder.resolve().parent.parent / "predictions" / name
+    write_text(folder / "trace.csv", table.to_csv(index=False))
+    _draw(table, trained, name, folder / "trace.png")
+    return Prediction(table, warnings, folder)
+
+
+def _extraction_config(
+    trained: RecordingStore, weights: tuple[str, str] | None
+) -> ExtractionConfig:
+    source = trained.info.source
+    if not all(key in source for key in MADE_OF):
+        raise DataError(
+            f"{trained.path}: its features were not made by `iaca data extract`; they cannot be "
+            "made of a video"
+        )
+    if weights is None:
+        weights = (_named(source["visual_weights"]), _named(source["audio_weights"]))
+    return ExtractionConfig(
+        source["visual_backbone"],
+        weights,
+        stride=SLOT // trained.info.clip_spacing,
+        spatial_map=str(source["visual_features"]).startswith("7 x 7"),
+        allow_silent=True,
+    )
+
+
+def _named(origin: str) -> str:
+    """The word for weights that can be had again without being told where they are."""
+    if origin.startswith(RANDOM):
+        return RANDOM
+    if "_Weights." in origin:
+        return PRETRAINED
+    raise DataError(f"weights {origin}: name the file with --weights VISUAL AUDIO")
+
+
+def _table(run: Run, store: RecordingStore, name: str) -> pd.DataFrame:
+    traces = predict(run.model(store), store, [name])
+    recording = store[name]
+    columns: dict[str, Any] = {
+        "frame": recording.end_frame.numpy(),
+        "second": recording.end_frame.numpy() / recording.frame_rate,
+    }
+    values = post_process(
+        traces.predictions[name], recording.end_frame, store.info, run.config.protocol
+    )
+    columns |= _columns(values, store.info.labels)
+    for gate, found in traces.gates.items():
+        columns |= _columns(found[name], [f"gate_{part}" for part in GATE_COLUMNS[gate]])
+    return pd.DataFrame(columns)
+
+
+def _columns(values: Tensor, names: tuple[str, ...] | list[str]) -> dict[str, Any]:
+    return dict(zip(names, values.numpy().T, strict=True))
+
+
+def _draw(table: pd.DataFrame, trained: RecordingStore, name: str, file: Path) -> None:
+    import matplotlib.pyplot as plt  # with the extra `book`, and slow to import
+
+    from iaca.commands.trace_plot import video_trace
+
+    figure = video_trace(table, trained.info.labels, trained.info.label_range, name)
+    figure.savefig(file)
+    plt.close(figure)

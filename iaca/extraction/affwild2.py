@@ -1,0 +1,361 @@
+"""Aff-Wild2 as its owners hand it out: annotation files, face crops, and the official split.
+
+The layout is the one that `iaca data show affwild2` prints. Frames are counted from 0 here: line
+i + 2 of an annotation file and the crop ``%05d.jpg`` of i + 1 belong to frame i. Nothing here opens
+a video; `iaca.extraction` does.
+"""
+
+import os
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from iaca.base.files import DataError, check_name, check_regular
+from iaca.data.schema import Counts
+from iaca.extraction.searching import files_below, folders_below, is_stray
+
+HEADER = ("valence", "arousal")
+INVALID = -5.0  # in either column: the frame has no valid label
+LOW, HIGH = -1.0, 1.0
+SIDES = ("_left", "_right")  # which of two subjects in one video
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+_CROP = re.compile(r"(\d{5,})\.jpg")
+_TRAIN = "Train_Set"
+_ROLES: Mapping[str, str] = {_TRAIN: "train", "Validation_Set": "report"}
+
+
+class Source(NamedTuple):
+    """The files that one recording is extracted from; whether they exist is not checked yet.
+
+    ``crops`` is a folder of face crops; without one the video's own pictures are used.
+    ``annotation`` is missing for recordings whose labels are not public, or that have none.
+    ``problem`` says why it cannot be extracted, where its name or its place alone forbids it.
+    """
+
+    name: str
+    subject: str
+    video: Path
+    crops: Path | None = None
+    annotation: Path | None = None
+    split: str | None = None
+    problem: str | None = None
+
+
+class Folder(NamedTuple):
+    """What stands in a folder of Aff-Wild2.
+
+    Attributes:
+        sources: the recordings to extract, and those with a problem; an unsafe name is quoted.
+        videos: how many videos (not subjects) stand in each official part.
+        left_out: why each recording that must not be trained on is not extracted.
+    """
+
+    sources: tuple[Source, ...]
+    videos: Counts
+    left_out: Mapping[str, str]
+
+
+class _Listed(NamedTuple):
+    """A recording as the official parts (with a role), or the test list (without), name it."""
+
+    name: str
+    annotation: Path | None
+    role: str | None
+    where: str
+    problem: str | None = None
+
+
+def scan_folder(root: Path | str, test_list: Path | str | None = None) -> Folder:
+    """Find the recordings of Aff-Wild2 and count the videos of its official parts.
+
+    The subjects' identities are not published. ``subject`` is therefore the video: the two people
+    of one video share its sound, so they must not stand on two sides of a split. Where the official
+    parts put them there, the recording of the training part is left out.
+
+    Links to files and folders are followed, each folder once. Names that begin with a dot, and what
+    archivers add, are passed over.
+
+    Args:
+        root: holds ``annotations/``, ``cropped_aligned/`` and ``videos/``. The official folders
+            ``Train_Set`` and ``Validation_Set`` stand in ``annotations/``, or in its folder whose
+            name begins with ``VA``. Videos and folders of crops may stand in any folders below.
+        test_list: a text file, a name ``<video>[_left|_right]`` a line: recordings without labels
+            and without a role.
+
+    Raises:
+        DataError: a part that is missing or empty; a test list that cannot be used. What is wrong
+            with single recordings is their ``problem``: an unsafe name, one in two parts, a video
+            or a folder of crops in two places.
+    """
+    root = Path(root)
+    annotations = _annotations_folder(root / "annotations")
+    videos = _videos_by_stem(root / "videos")
+    listed, again = _listed(annotations, test_list)
+    entries = [*listed.values(), *again]
+    left_out = {
+        name: text for name, text in _left_out(entries).items() if listed[name].problem is None
+    }
+    crops = _crops_by_name(root / "cropped_aligned", listed)
+    names = sorted(listed.keys() - left_out.keys())
+    sources = tuple(_source(root, videos, crops, listed[name]) for name in names)
+    return Folder(sources, _count_videos(entries), left_out)
+
+
+def video_of(name: str) -> str:
+    """The video that a recording's name belongs to: its ``_left`` or ``_right`` is taken off."""
+    side = next((side for side in SIDES if name.endswith(side)), "")
+    return name.removesuffix(side) or name
+
+
+def count_warnings(found: Counts, expected: Counts) -> list[str]:
+    """A sentence for each official part whose number of videos is not the manifest's.
+
+    Without a test list no test videos are known, and that part is not compared.
+    """
+    parts = [part for part in Counts.model_fields if part != "test" or found.test]
+    return [
+        f"{part}: found {getattr(found, part)} videos, the manifest expects "
+        f"{getattr(expected, part)}; the official folders decide"
+        for part in parts
+        if getattr(found, part) != getattr(expected, part)
+    ]
+
+
+def read_annotations(file: Path | str) -> np.ndarray:
+    """Read valence and arousal of every frame, ``(N, 2)`` float32 in [-1, 1], NaN where invalid.
+
+    A frame with -5 in either column has no valid label in both. A byte order mark and blank lines
+    at the end are passed over.
+
+    Raises:
+        DataError: no regular file of UTF-8 text; naming also the 1-based line: another header,
+            another number of columns, a value that is no number or is outside [-1, 1] and not -5,
+            no frames.
+    """
+    file = Path(file)
+    lines = _read_lines(file)
+    while lines and not lines[-1].strip():
+        lines.pop()
+    header = tuple(cell.strip().lower() for cell in lines[0].split(",")) if lines else ()
+    if header != HEADER:
+        found = lines[0] if lines else "blank lines alone"
+        raise DataError(f"{file}, line 1: found {found!r}, expected {','.join(HEADER)!r}")
+    rows = [_label(file, number, line) for number, line in enumerate(lines[1:], start=2)]
+    if not rows:
+        raise DataError(f"{file}, line 2: the file ends, expected a line a frame")
+    labels = np.asarray(rows, dtype=np.float32)
+    labels[(labels == INVALID).any(axis=1)] = np.nan
+    return labels
+
+
+def labels_at(annotations: np.ndarray, end_frame: np.ndarray) -> np.ndarray:
+    """The label of each clip's last frame.
+
+    Args:
+        annotations: ``(N, 2)``, see :func:`read_annotations`.
+        end_frame: ``(T,)`` whole numbers from 0.
+
+    Returns:
+        ``(T, 2)`` float32; NaN where the frame has no valid label, or no line.
+    """
+    labels = np.full((len(end_frame), annotations.shape[1]), np.nan, dtype=np.float32)
+    annotated = end_frame < len(annotations)
+    labels[annotated] = annotations[end_frame[annotated]]
+    return labels
+
+
+def check_length(file: Path | str, annotations: np.ndarray, frames: int) -> None:
+    """Raise `DataError`, naming the first line too many, if there are more lines than frames.
+
+    Fewer lines are no error: annotation may stop before the video does.
+    """
+    if len(annotations) > frames:
+        raise DataError(
+            f"{file}, line {frames + 2}: {len(annotations)} annotated frames, but the video has "
+            f"{frames}"
+        )
+
+
+def list_crops(folder: Path | str) -> dict[int, Path]:
+    """The face crops of one subject by 0-based frame; frames without a face are missing.
+
+    Raises:
+        DataError: the folder is missing, holds no crop ``%05d.jpg``, or one numbered 0.
+    """
+    folder = Path(folder)
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_file())
+    except OSError as error:
+        raise DataError(f"{folder}: no folder of face crops ({error})") from error
+    crops = {}
+    for name in names:
+        if match := _CROP.fullmatch(name):
+            crops[int(match[1]) - 1] = folder / name
+    if not crops:
+        raise DataError(f"{folder}: no face crops, expected 00001.jpg, 00002.jpg, ...")
+    if -1 in crops:
+        raise DataError(f"{crops[-1]}: crops are numbered from 1")
+    return crops
+
+
+def _annotations_folder(annotations: Path) -> Path:
+    candidates = [annotations, *sorted(annotations.glob("VA*"))]
+    found = [folder for folder in candidates if (folder / _TRAIN).is_dir()]
+    if len(found) != 1:
+        what = f"in {len(found)} places" if found else "missing"
+        raise DataError(
+            f"{annotations}: the folder {_TRAIN} is {what}, expected it here or in one folder VA*"
+        )
+    return found[0]
+
+
+def _listed(
+    annotations: Path, test_list: Path | str | None
+) -> tuple[dict[str, _Listed], list[_Listed]]:
+    """Every recording by name, and what has a name that stands in another part already."""
+    listed: dict[str, _Listed] = {}
+    again: list[_Listed] = []
+    for entry in (entry for part in _ROLES for entry in _annotated(annotations, part)):
+        first = listed.setdefault(entry.name, entry)
+        if first is not entry:
+            problem = f"{entry.annotation}: also in {first.where}, expected one part"
+            listed[entry.name] = first._replace(problem=problem)
+            again.append(entry)
+    for number, name in _names(test_list):
+        if name in listed:
+            raise DataError(f"{test_list}, line {number}: {name!r} stands elsewhere already")
+        listed[name] = _Listed(name, None, None, str(test_list))
+    return listed, again
+
+
+def _annotated(annotations: Path, part: str) -> list[_Listed]:
+    folder = annotations / part
+    files = [file for file in sorted(folder.glob("*.txt")) if not is_stray(file.name)]
+    if not files:
+        raise DataError(f"{folder}: no annotation files, expected <video>.txt")
+    return [_annotation(file, _ROLES[part]) for file in files]
+
+
+def _annotation(file: Path, role: str) -> _Listed:
+    where = str(file.parent)
+    try:
+        name = check_name(file.stem, f"{where}: annotation file")
+    except DataError as error:
+        quoted = ascii(file.stem)[:100]  # can be printed, and is short enough for a file's name
+        return _Listed(quoted, file, role, where, str(error))
+    return _Listed(name, file, role, where)
+
+
+def _left_out(entries: Iterable[_Listed]) -> dict[str, str]:
+    """Recordings to train on whose video, and so its sound, is held out in another part."""
+    entries = tuple(entries)
+    held_out = {video_of(entry.name): entry for entry in entries if entry.role != "train"}
+    return {
+        entry.name: f"{entry.annotation}: not extracted, since it must not be trained on: "
+        f"{held_out[video].name!r} in {held_out[video].where} is of the same video"
+        for entry in entries
+        if entry.role == "train" and (video := video_of(entry.name)) in held_out
+    }
+
+
+def _videos_by_stem(folder: Path) -> dict[str, list[Path]]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder, expected the videos there")
+    videos = (file for file in files_below(folder) if file.suffix.lower() in VIDEO_SUFFIXES)
+    return _grouped((file.stem, file) for file in videos)
+
+
+def _crops_by_name(folder: Path, wanted: Collection[str]) -> dict[str, list[Path]]:
+    return _grouped((found.name, found) for found in folders_below(folder, wanted, _CROP))
+
+
+def _grouped(named: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
+    """Paths by name, in order. One that is reached in two ways, through links, counts once."""
+    groups: dict[str, dict[str, Path]] = {}
+    for name, path in sorted(named):
+        groups.setdefault(name, {}).setdefault(os.path.realpath(path), path)
+    return {name: list(paths.values()) for name, paths in groups.items()}
+
+
+def _source(
+    root: Path,
+    videos: Mapping[str, Sequence[Path]],
+    crops: Mapping[str, Sequence[Path]],
+    listed: _Listed,
+) -> Source:
+    name, problem = listed.name, listed.problem
+    stem = video_of(name)
+    found, faces = videos.get(stem, ()), crops.get(name, ())
+    for what, places in (("video", found), ("folder of crops", faces)):
+        if len(places) > 1 and problem is None:
+            problem = f"{places[1]}: also at {places[0]}, expected one {what} of that name"
+    return Source(
+        name,
+        stem,
+        # What is missing is reported when it is opened.
+        found[0] if found else root / "videos" / f"{stem}.mp4",
+        faces[0] if faces else root / "cropped_aligned" / name,
+        listed.annotation,
+        listed.role,
+        problem,
+    )
+
+
+def _read_lines(file: Path) -> list[str]:
+    """A text file's lines; a byte order mark, which some editors write, is taken off."""
+    check_regular(file)  # reading from a pipe would wait for ever
+    try:
+        return file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from error
+
+
+def _names(test_list: Path | str | None) -> Iterable[tuple[int, str]]:
+    if test_list is None:
+        return
+    seen: set[str] = set()
+    for number, line in enumerate(_read_lines(Path(test_list)), start=1):
+        name = line.strip()
+        if not name:
+            continue
+        check_name(name, f"{test_list}, line {number}: name")
+        if name in seen:
+            raise DataError(f"{test_list}, line {number}: {name!r} is given twice")
+        seen.add(name)
+        yield number, name
+
+
+def _count_videos(entries: Iterable[_Listed]) -> Counts:
+    videos: dict[str | None, set[str]] = {"train": set(), "report": set(), None: set()}
+    for entry in entries:
+        videos[entry.role].add(video_of(entry.name))
+    return Counts(
+        train=len(videos["train"]), validation=len(videos["report"]), test=len(videos[None])
+    )
+
+
+def _label(file: Path, number: int, line: str) -> tuple[float, float]:
+    cells = line.split(",")
+    if len(cells) != len(HEADER):
+        raise DataError(
+            f"{file}, line {number}: {len(cells)} columns in {line!r}, expected {len(HEADER)}"
+        )
+    values = []
+    for column, cell in zip(HEADER, cells, strict=True):
+        try:
+            value = float(cell)
+        except ValueError as error:
+            raise DataError(
+                f"{file}, line {number}, column {column!r}: {cell!r} is not a number"
+            ) from error
+        if not (LOW <= value <= HIGH or value == INVALID):  # NaN is neither
+            raise DataError(
+                f"{file}, line {number}, column {column!r}: {cell.strip()}, expected "
+                f"{LOW:g} to {HIGH:g}, or {INVALID:g} where invalid"
+            )
+        values.append(value)
+    return values[0], values[1]

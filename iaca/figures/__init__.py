@@ -1,1 +1,0 @@
-"""Every plot of the book: Matplotlib figures, and Vega-Lite specifications as dictionaries."""

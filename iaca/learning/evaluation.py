@@ -1,0 +1,174 @@
+"""A trained model over recordings: predictions, gates and scores."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from iaca.data.recordings import Recording, Recordings, StoreInfo
+from iaca.data.windows import Window, evaluation_windows, gather
+from iaca.learning.metrics import ccc
+from iaca.learning.protocol import STRICT, Protocol, smooth
+from iaca.models.gating import Gates
+from iaca.models.regressor import AffectRegressor
+
+EVALUATION_BATCH = 256  # windows; bounds memory, changes nothing else
+
+
+class Traces(NamedTuple):
+    """What a model says about recordings, a row per clip.
+
+    Attributes:
+        predictions: recording -> ``(T, n)``.
+        gates: gate name (``audio``, ``visual``, ``audio_visual``) -> recording -> ``(T, K)``;
+            empty for a fusion without gates.
+    """
+
+    predictions: dict[str, Tensor]
+    gates: dict[str, dict[str, Tensor]]
+
+
+def predict(
+    model: AffectRegressor,
+    store: Recordings,
+    names: Iterable[str],
+    batch_size: int = EVALUATION_BATCH,
+) -> Traces:
+    """Predict every row of some recordings exactly once, in evaluation mode, on the CPU or GPU.
+
+    The model's own device is used; its mode is restored afterwards.
+    """
+    names = list(names)
+    targets = len(store.info.labels)
+    device = next(model.parameters()).device
+    predictions = {
+        name: torch.full((store.entries[name].rows, targets), torch.nan) for name in names
+    }
+    gates: dict[str, dict[str, Tensor]] = {}
+    windows = evaluation_windows(store, names, model.config.window)
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(windows), batch_size):
+                chunk = windows[start : start + batch_size]
+                batch = gather(store, chunk, model.config.window)
+                output = model(*(x.to(device) for x in (batch.audio, batch.visual, batch.mask)))
+                _scatter(predictions, output.values.float().cpu(), chunk)
+                for gate, weights in _named(output.gates):
+                    traces = gates.setdefault(gate, {})
+                    for window in chunk:
+                        rows = store.entries[window.recording].rows
+                        traces.setdefault(
+                            window.recording, torch.full((rows, weights.shape[-1]), torch.nan)
+                        )
+                    _scatter(traces, weights.float().cpu(), chunk)
+    finally:
+        model.train(training)
+    return Traces(predictions, gates)
+
+
+def _named(gates: Gates | None) -> list[tuple[str, Tensor]]:
+    return [] if gates is None else list(gates._asdict().items())
+
+
+def _scatter(traces: dict[str, Tensor], values: Tensor, windows: Sequence[Window]) -> None:
+    for row, window in zip(values, windows, strict=True):
+        kept = slice(window.fresh, window.length)
+        traces[window.recording][window.rows][kept] = row[kept]
+
+
+class Scores(NamedTuple):
+    """CCC of some predictions.
+
+    Attributes:
+        pooled: target -> CCC over all valid clips of all recordings.
+        per_recording: one row a recording, one column a target.
+    """
+
+    pooled: dict[str, float]
+    per_recording: pd.DataFrame
+
+    @property
+    def mean(self) -> float:
+        """Mean pooled CCC over targets, what model selection maximises."""
+        return sum(self.pooled.values()) / len(self.pooled)
+
+
+def post_process(
+    values: Tensor,
+    end_frame: Tensor,
+    info: StoreInfo,
+    protocol: Protocol,
+    valid: Tensor | None = None,
+) -> Tensor:
+    """Clip and smooth a recording's predictions as a protocol says; under `STRICT`, neither.
+
+    Args:
+        values: ``(T, n)``.
+        end_frame: ``(T,)``, the recording's: how many frames lie between rows.
+        info: of the store: the targets and their range.
+        protocol: its ``clip`` and what it says of smoothing.
+        valid: ``(T, n)``, false where a value takes no part in an average; all do by default.
+    """
+    if protocol.clip:
+        values = values.clamp(*info.label_range)
+    spacing = end_frame.diff().double().median().item() if len(end_frame) > 1 else 1.0
+    frames = {"valence": protocol.smooth_valence, "arousal": protocol.smooth_arousal}
+    columns = []
+    for column, target in enumerate(info.labels):
+        size = max(1, round(frames.get(target, 1) / spacing))
+        taking_part = None if valid is None else valid[:, column]
+        columns.append(smooth(values[:, column], size, protocol.smoothing_padding, taking_part))
+    return torch.stack(columns, dim=1)
+
+
+def judged(
+    values: Tensor, recording: Recording, info: StoreInfo, protocol: Protocol
+) -> tuple[Tensor, Tensor]:
+    """A recording's predictions and labels as a protocol has them scored, ``(T, n)`` each.
+
+    With ``zero_pairs``, rows with an invalid label are 0 in both before anything else; smoothing
+    then carries their zeros into their neighbours, and their neighbours into them.
+    """
+    labels = recording.labels
+    valid = ~labels.isnan()
+    if protocol.invalid_frames == "zero_pairs":
+        whole = valid.all(dim=1, keepdim=True)  # (T, 1)
+        values, labels = torch.where(whole, values, 0.0), torch.where(whole, labels, 0.0)
+        valid = torch.ones_like(valid)
+    return post_process(values, recording.end_frame, info, protocol, valid), labels
+
+
+def score(
+    predictions: Mapping[str, Tensor], store: Recordings, protocol: Protocol = STRICT
+) -> Scores:
+    """Score ``recording -> (T, n)`` predictions, as the model says them, against the labels.
+
+    The protocol decides what becomes of invalid rows, and on clipping, smoothing and scaling; by
+    default nothing is done, and invalid labels do not count.
+    """
+    targets = store.info.labels
+    names = list(predictions)
+    pairs = [judged(predictions[name], store[name], store.info, protocol) for name in names]
+    concordance = _min_max_ccc if protocol.min_max else ccc
+    pooled = concordance(torch.cat([said for said, _ in pairs]), torch.cat([y for _, y in pairs]))
+    each = [concordance(said, labels).tolist() for said, labels in pairs]
+    return Scores(
+        dict(zip(targets, pooled.tolist(), strict=True)),
+        pd.DataFrame(each, index=pd.Index(names, name="recording"), columns=list(targets)),
+    )
+
+
+def _min_max_ccc(prediction: Tensor, label: Tensor) -> Tensor:
+    """CCC once predictions and labels, ``(N, n)``, have each been scaled to [0, 1]."""
+    valid = ~label.isnan()
+
+    def scaled(x: Tensor) -> Tensor:
+        low = torch.where(valid, x, torch.inf).amin(dim=0)
+        high = torch.where(valid, x, -torch.inf).amax(dim=0)
+        return (x - low) / torch.where(high > low, high - low, 1.0)
+
+    return ccc(scaled(prediction.double()), scaled(label.double()))

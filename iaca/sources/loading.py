@@ -1,0 +1,165 @@
+"""From the name of a data set to an open store and its split, prepared once and cached."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from iaca.base.files import DataError, canonical_json, short_hash, syntax_hash
+from iaca.base.paths import BUILD, PACKAGE
+from iaca.data.recordings import RecordingStore
+from iaca.data.schema import Benchmark, Manifest, ManifestSplit, SubjectFolds
+from iaca.data.splits import Split, fold_count, make_split
+from iaca.sources.enjoyment import prepare_enjoyment
+from iaca.sources.manifest import fetch, load_manifest
+from iaca.sources.synthetic import check_share, write_benchmark, write_oracle
+
+MADE_BY = (PACKAGE / "data", PACKAGE / "sources")  # rooms whose code decides a store's bytes
+OF_THE_BENCHMARK = ("share", "data_seed", "norm_matched", "oracle", "noise_factor", "time_factor")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data a run sees.
+
+    Attributes:
+        manifest: name of a data set, or a path to a manifest.
+        store: folder of a prepared store; only for data sets that the package cannot prepare.
+        fold: which fold is reported on, for data sets that are split into folds.
+        folds: how many folds, or ``leave_one_out``, in place of the manifest's own choice.
+        share: the benchmark's dial; its central value by default. This and what follows are for
+            the benchmark alone.
+        data_seed: of the benchmark's embeddings, latents and noise.
+        norm_matched: whether corrupted clips keep the strong state's variance.
+        oracle: whether features tell the true state, see `write_oracle`.
+        noise_factor: on the standard deviation of both modalities' noise.
+        time_factor: on the time constants of valence and arousal.
+    """
+
+    manifest: str = "synthetic"
+    store: str | None = None
+    fold: int | None = None
+    folds: int | str | None = None
+    share: float | None = None
+    data_seed: int = 0
+    norm_matched: bool = True
+    oracle: bool = False
+    noise_factor: float = 1.0
+    time_factor: float = 1.0
+
+
+def open_data(config: DataConfig, cache: Path | None = None) -> tuple[RecordingStore, Split]:
+    """Open a data set, preparing its store below ``cache`` if it is not there yet.
+
+    Raises:
+        DataError: if the data cannot be had, or the configuration does not fit the data set.
+    """
+    manifest = load_manifest(config.manifest)
+    store = open_store(config, manifest, cache or BUILD / "data")
+    return store, make_split(_split(config, manifest), store, config.fold)
+
+
+def count_folds(config: DataConfig, cache: Path | None = None) -> int:
+    """How many folds a data set is split into; 1 if it has a single split.
+
+    Raises:
+        DataError: as :func:`open_data`.
+    """
+    manifest = load_manifest(config.manifest)
+    store = open_store(config, manifest, cache or BUILD / "data")
+    return fold_count(_split(config, manifest), store) or 1
+
+
+def _split(config: DataConfig, manifest: Manifest) -> ManifestSplit:
+    split = manifest.split
+    if split is None:
+        raise DataError(f"{manifest.name}: nothing to train on, the manifest has no `split`")
+    if config.folds is None:
+        return split
+    if not isinstance(split, SubjectFolds):
+        raise DataError(f"{manifest.name}: folds {config.folds!r}, but its split has none")
+    if config.folds != "leave_one_out" and not (isinstance(config.folds, int) and config.folds > 1):
+        raise DataError(f"folds {config.folds!r}: expected 'leave_one_out', or at least 2")
+    return split.model_copy(update={"folds": config.folds})
+
+
+def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
+    """Open the store of :func:`open_data`, without dividing it."""
+    if manifest.benchmark is not None:
+        return _benchmark_store(config, manifest, cache)
+    default = DataConfig()
+    if changed := [
+        name for name in OF_THE_BENCHMARK if getattr(config, name) != getattr(default, name)
+    ]:
+        raise DataError(
+            f"{manifest.name}: {', '.join(changed)} given, which only the bundled benchmark has"
+        )
+    if config.store is not None:
+        return RecordingStore(config.store)
+    if manifest.store is not None:
+        return RecordingStore(Path(config.manifest).parent / manifest.store)
+    if manifest.name == "hri_enjoyment":
+        files = fetch(manifest)
+        key = [file.sha256 for file in manifest.files]
+        return _cached(
+            cache / f"{manifest.name}-{short_hash(canonical_json([key, syntax_hash(*MADE_BY)]))}",
+            lambda path: prepare_enjoyment(files, path),
+        )
+    if manifest.access == "gated":
+        prepared = cache / manifest.name  # where `iaca data extract` puts it
+        if prepared.is_dir():
+            return RecordingStore(prepared)
+        raise DataError(
+            f"{manifest.name}: {prepared} is missing; make it with `iaca data extract FOLDER`, or "
+            "name the folder of a prepared store in DataConfig(store=...)"
+        )
+    raise DataError(
+        f"{manifest.name}: the package does not prepare it; name the folder of a prepared store "
+        "in the manifest's key `store`, or in DataConfig(store=...)"
+    )
+
+
+def _benchmark_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
+    benchmark = manifest.benchmark
+    assert benchmark is not None
+    benchmark = _scaled(benchmark, config.noise_factor, config.time_factor)
+    share = check_share(benchmark.central_share if config.share is None else config.share)
+    key = {
+        "benchmark": benchmark.model_dump(mode="json"),
+        "share": share,
+        "data_seed": config.data_seed,
+        "norm_matched": config.norm_matched,
+        "code": syntax_hash(*MADE_BY),
+    }
+    name = f"{manifest.name}-{share:.2f}-{short_hash(canonical_json(key))}"
+    store = _cached(
+        cache / name,
+        lambda path: write_benchmark(path, benchmark, share, config.data_seed, config.norm_matched),
+    )
+    if not config.oracle:
+        return store
+    return _cached(cache / f"{name}-oracle", lambda path: write_oracle(path, store))
+
+
+def _scaled(benchmark: Benchmark, noise: float, time: float) -> Benchmark:
+    """The benchmark with some constants multiplied, for sensitivity; itself if by 1."""
+    for name, factor in (("noise_factor", noise), ("time_factor", time)):
+        if not (factor > 0 and math.isfinite(factor)):
+            raise DataError(f"{name} {factor!r}: expected a positive number")
+    constants = benchmark.model_dump()
+    for modality in ("audio", "visual"):
+        constants[modality]["noise"] *= noise
+    for target in ("valence", "arousal"):
+        constants["latent"][f"{target}_time_constant"] *= time
+    return Benchmark.model_validate(constants)
+
+
+def _cached(path: Path, write: Callable[[Path], RecordingStore]) -> RecordingStore:
+    if path.is_dir():
+        return RecordingStore(path)
+    try:
+        return write(path)
+    except DataError:
+        if not path.is_dir():
+            raise
+        return RecordingStore(path)  # another process wrote it meanwhile, from the same inputs

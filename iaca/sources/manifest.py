@@ -1,0 +1,219 @@
+"""A data set's manifest: what it is, its licence, where it comes from, how it is split.
+
+One YAML file a data set, validated strictly: an unknown, missing, repeated or malformed key is an
+error that names the file and the key. Files are looked for in the folder that the environment
+variable ``IACA_DATA_MIRROR`` names, then downloaded, and never used before their checksum is right.
+"""
+
+import functools
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pooch
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from iaca.base.files import DataError, sha256_of
+from iaca.base.paths import BUILD, MANIFESTS
+from iaca.data.schema import Manifest, RemoteFile
+
+MIRROR_VARIABLE = "IACA_DATA_MIRROR"
+DOWNLOAD_TIMEOUT = 60  # seconds without a byte
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader to which a repeated key is an error, not the last one's win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: list[Any] = []
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
+                )
+            seen.append(key)
+        return super().construct_mapping(node, deep)
+
+
+def list_manifests() -> list[str]:
+    """The names of the data sets that come with the project, sorted."""
+    return sorted(file.stem for file in MANIFESTS.glob("*.yaml"))
+
+
+def load_manifest(name_or_path: str | Path) -> Manifest:
+    """Read a manifest by the data set's name, or from a path that ends in ``.yaml``.
+
+    Raises:
+        DataError: unknown name; no such file; YAML that does not parse (with the line); a key that
+            is missing, unknown, repeated or malformed (with its dotted name).
+    """
+    if Path(name_or_path).suffix in {".yaml", ".yml"}:
+        return _read(Path(name_or_path))
+    if name_or_path not in list_manifests():
+        known = ", ".join(list_manifests()) or "none"
+        raise DataError(f"manifest {str(name_or_path)!r}: unknown; known are {known} (or a .yaml)")
+    file = MANIFESTS / f"{name_or_path}.yaml"
+    manifest = _read(file)
+    if manifest.name != file.stem:
+        raise DataError(f"{file}: key 'name': found {manifest.name!r}, expected {file.stem!r}")
+    return manifest
+
+
+def _read(file: Path) -> Manifest:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from error
+    return _parse(file, text)
+
+
+@functools.lru_cache(maxsize=32)  # a grid asks for the same manifest hundreds of times
+def _parse(file: Path, text: str) -> Manifest:
+    try:
+        # The loader derives from SafeLoader: it builds plain values only.
+        content = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "unknown"
+        raise DataError(f"{file}, line {line}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise DataError(f"{file}: not YAML ({error})") from error
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        first, *others = error.errors()
+        more = f" (and {len(others)} more)" if others else ""
+        raise DataError(f"{file}: {_explain(first)}{more}") from error
+
+
+def _explain(error: ErrorDetails) -> str:
+    """Name the key as it stands in the file, what was found and what was expected."""
+    where = [str(part) for part in error["loc"]]
+    if len(where) > 1 and where[0] == "split":
+        del where[1]  # pydantic names the kind of split here; the file has no such key
+    if error["type"] == "unknown_key":
+        where.append(error["ctx"]["key"])
+    key = f"key '{'.'.join(where)}'" if where else "the whole file"
+    if error["type"] == "missing":
+        return f"{key}: missing"
+    expected = error["msg"].removeprefix("Value error, ")
+    concerns_many = not where and isinstance(error["input"], Mapping)
+    if error["type"] == "unknown_key" or concerns_many:
+        return f"{key}: {expected}"
+    found = repr(error["input"])
+    return f"{key}: found {found if len(found) <= 80 else found[:77] + '...'}; {expected}"
+
+
+def describe(manifest: Manifest) -> str:
+    """Return the manifest as YAML, for people to read: keys without a value are left out."""
+    content = manifest.model_dump(mode="json", exclude_none=True)
+    text = yaml.dump(content, Dumper=_BlockDumper, sort_keys=False, allow_unicode=True, width=96)
+    return text.rstrip()
+
+
+class _BlockDumper(yaml.SafeDumper):
+    """Writes a text of several lines as it was written."""
+
+
+def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_BlockDumper.add_representer(str, _block)
+
+
+class FileStatus(NamedTuple):
+    """Where a file of the data set is, and ``"ok"``, ``"missing"`` or what is wrong with it."""
+
+    path: str
+    location: Path | None
+    status: str
+
+
+def _mirrored(manifest: Manifest, file: RemoteFile) -> Path | None:
+    root = os.environ.get(MIRROR_VARIABLE)
+    return Path(root) / manifest.mirror / file.path if root and manifest.mirror else None
+
+
+def _downloaded(manifest: Manifest, file: RemoteFile) -> Path:
+    return BUILD / "downloads" / manifest.name / file.path
+
+
+def _problem(file: RemoteFile, path: Path) -> str | None:
+    if path.stat().st_size != file.bytes:
+        return f"found {path.stat().st_size} bytes, expected {file.bytes}"
+    found = sha256_of(path)
+    return None if found == file.sha256 else f"found sha256 {found}, expected {file.sha256}"
+
+
+def verify(manifest: Manifest) -> list[FileStatus]:
+    """Check every file that is already here, mirror before downloads, without fetching any."""
+    report = []
+    for file in manifest.files:
+        places = [_mirrored(manifest, file), _downloaded(manifest, file)]
+        found = next((place for place in places if place and place.is_file()), None)
+        status = (_problem(file, found) or "ok") if found else "missing"
+        report.append(FileStatus(file.path, found, status))
+    return report
+
+
+def fetch(manifest: Manifest, progress: bool = False) -> dict[str, Path]:
+    """Return the data set's files, each verified, by their path in the manifest.
+
+    A file is taken from the mirror, else from an earlier download, else downloaded. A download
+    gets its name only once its checksum is right.
+
+    Raises:
+        DataError: the data set is gated (with how to ask for it) or made by the package; a file's
+            checksum is wrong; a file is neither in the mirror nor to be had from the network.
+    """
+    if manifest.access == "gated":
+        ask = " ".join((manifest.how_to_ask or "").split())
+        raise DataError(f"{manifest.name}: gated. {ask} Form: {manifest.licence_form}")
+    if manifest.access == "bundled":
+        raise DataError(f"{manifest.name}: nothing to fetch, the package generates this data set")
+    return {file.path: _fetch_file(manifest, file, progress) for file in manifest.files}
+
+
+def _fetch_file(manifest: Manifest, file: RemoteFile, progress: bool) -> Path:
+    mirrored = _mirrored(manifest, file)
+    if mirrored and mirrored.is_file():
+        problem = _problem(file, mirrored)
+        if problem:
+            raise DataError(f"{mirrored}: {problem}")
+        return mirrored
+    target = _downloaded(manifest, file)
+    if target.is_file() and not _problem(file, target):
+        return target
+    if mirrored:
+        looked = f"not in the mirror ({mirrored})"
+    elif manifest.mirror:
+        looked = f"{MIRROR_VARIABLE} is not set"
+    else:
+        looked = "the manifest names no mirror folder"
+    _download(file, target, progress, looked)
+    return target
+
+
+def _download(file: RemoteFile, target: Path, progress: bool, looked: str) -> None:
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        download = pooch.HTTPDownloader(progressbar=progress, timeout=DOWNLOAD_TIMEOUT)
+        download(file.url, str(partial), None)
+        problem = _problem(file, partial)
+        if problem:
+            raise DataError(f"{file.path}, downloaded from {file.url}: {problem}")
+        partial.replace(target)
+    except OSError as error:  # what requests raises is an OSError
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(
+            f"{file.path}: {looked}, and the download from {file.url} failed ({reason})"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,295 @@
+"""The bundled benchmark: audio-visual features whose complementarity is known, clip by clip.
+
+Latent valence and arousal are Ornstein-Uhlenbeck processes through tanh. Each modality shows them
+through a fixed random nonlinear embedding, plus a subject's offset and noise; audio weighs arousal
+more, visual valence. A Markov chain switches every clip between seven states; **the label is
+always the true latent**, whatever the modalities show.
+
+Nothing here is fitted to anything: every constant stands in ``data_manifests/synthetic.yaml``.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from iaca.base.files import DataError
+from iaca.data.recordings import Recording, RecordingStore, StoreInfo
+from iaca.data.schema import Benchmark, Embedding, Latent, States
+from iaca.sources.streams import random_stream
+from iaca.sources.writing import write_store
+
+Array = NDArray[np.float64]
+Modality = Literal["audio", "visual"]
+
+KINDS = ("corrupted", "conflicting", "dominating")
+STATES = ("strong", *(f"{kind} {modality}" for kind in KINDS for modality in ("audio", "visual")))
+ROLES = ("train", "select", "report")
+# The manifest was frozen on ungated models, before any gated model existed. A test compares.
+FROZEN_BENCHMARK_SHA256 = "1bd2a003ae611ccd8a03d353dc5f68fd8539893c33da282af6521653c1477c6f"
+MAX_DRAWS = 10_000  # state chains tried for one split before its share is called impossible
+
+
+class Chain(NamedTuple):
+    """States of the recordings of one split, and how often they had to be drawn."""
+
+    states: NDArray[np.int64]  # (recordings, clips), index into STATES
+    draws: int
+
+
+def check_share(share: float) -> float:
+    """Return the dial's value as a plain float, by which random streams are named.
+
+    Raises:
+        DataError: unless it is at least 0 and less than 1.
+    """
+    if not 0.0 <= share < 1.0:
+        raise DataError(f"share {share!r}: expected 0 <= share < 1")
+    return float(share)
+
+
+def write_benchmark(
+    path: Path,
+    benchmark: Benchmark,
+    share: float,
+    data_seed: int = 0,
+    norm_matched: bool = True,
+) -> RecordingStore:
+    """Generate the benchmark into a store at ``path``.
+
+    The embeddings, latents, noise and offsets depend on ``data_seed`` alone, so they are common
+    to all dial values; only the states, and what a weak clip shows, depend on ``share``.
+
+    Args:
+        path: the store's folder, which must not exist.
+        benchmark: the constants.
+        share: the dial, stationary probability that a clip is not strong.
+        data_seed: of everything random here; not the seed of a training run.
+        norm_matched: rescale corrupted clips to the strong state's mean and variance.
+
+    Raises:
+        DataError: if the share cannot be reached with the dwell time.
+    """
+    share = check_share(share)
+    info = StoreInfo(
+        audio_dim=benchmark.audio.dim,
+        visual_dim=benchmark.visual.dim,
+        labels=("valence", "arousal"),
+        label_range=(-1.0, 1.0),
+        source={
+            "generator": "iaca.sources.synthetic",
+            "share": share,
+            "data_seed": data_seed,
+            "norm_matched": norm_matched,
+        },
+    )
+    return write_store(path, _recordings(benchmark, share, data_seed, norm_matched), info)
+
+
+def write_oracle(path: Path, store: RecordingStore) -> RecordingStore:
+    """Derive a store for the oracle: it is told the state that no model may see.
+
+    A weak modality's features are replaced by zeros, so that only what is trustworthy is left,
+    and the state is appended to both modalities as a one-hot vector.
+    """
+    info = store.info
+    width = len(STATES)
+
+    def told(recording: Recording) -> Recording:
+        assert recording.state is not None
+        one_hot = torch.nn.functional.one_hot(recording.state, width).float()
+        features = {}
+        for modality in ("audio", "visual"):
+            weak = [i for i, state in enumerate(STATES) if state.endswith(modality)]
+            trusted = ~torch.isin(recording.state, torch.tensor(weak))
+            shown = getattr(recording, modality).float() * trusted.unsqueeze(1)
+            features[modality] = torch.cat([shown, one_hot], dim=1)
+        return Recording(
+            name=recording.name,
+            subject=recording.subject,
+            labels=recording.labels,
+            end_frame=recording.end_frame,
+            frame_rate=recording.frame_rate,
+            split=recording.split,
+            state=recording.state,
+            **features,
+        )
+
+    return write_store(
+        path,
+        (told(recording) for recording in store.values()),
+        StoreInfo(
+            info.audio_dim + width,
+            info.visual_dim + width,
+            info.labels,
+            info.label_range,
+            source={**info.source, "oracle": True},
+        ),
+    )
+
+
+def draw_states(benchmark: Benchmark, role: str, share: float, data_seed: int) -> Chain:
+    """Draw the state chains of one split until its realised share is within the tolerance.
+
+    Strong and weak episodes alternate with geometric lengths; a weak episode keeps one state.
+    Weak episodes last `dwell` clips on average, strong ones ``dwell (1 - share) / share``.
+
+    Raises:
+        DataError: if the strong episodes would have to be shorter than a clip on average.
+    """
+    share = check_share(share)
+    count = getattr(benchmark.sizes, role) * benchmark.sizes.recordings
+    shape = (count, benchmark.sizes.clips)
+    if share == 0.0:
+        return Chain(np.zeros(shape, dtype=np.int64), 1)
+    strong_dwell = benchmark.states.dwell * (1.0 - share) / share
+    if strong_dwell < 1.0:
+        raise DataError(
+            f"share {share:g} with weak episodes of {benchmark.states.dwell:g} clips leaves strong "
+            f"ones of {strong_dwell:.2f} clips; expected 1 or more"
+        )
+    for draw in range(MAX_DRAWS):
+        rng = random_stream(data_seed, "states", role, share, draw)
+        states = np.stack([_chain(rng, benchmark, share, strong_dwell) for _ in range(count)])
+        if abs(float((states > 0).mean()) - share) <= benchmark.tolerance:
+            return Chain(states, draw + 1)
+    raise DataError(f"split {role}: no chain within {benchmark.tolerance:g} of share {share:g}")
+
+
+def _chain(
+    rng: np.random.Generator, benchmark: Benchmark, share: float, strong_dwell: float
+) -> NDArray[np.int64]:
+    constants = benchmark.states
+    weights = np.repeat([getattr(constants, kind) for kind in KINDS], 2)
+    mix = weights / weights.sum()
+    states: list[int] = []
+    weak = rng.random() < share  # geometric episodes forget their age: the start is stationary
+    while len(states) < benchmark.sizes.clips:
+        dwell = constants.dwell if weak else strong_dwell
+        state = 1 + int(rng.choice(len(mix), p=mix)) if weak else 0
+        states += [state] * int(rng.geometric(1.0 / dwell))
+        weak = not weak
+    return np.array(states[: benchmark.sizes.clips], dtype=np.int64)
+
+
+def _latents(rng: np.random.Generator, latent: Latent, clips: int) -> Array:
+    """Valence and arousal, ``(clips, 2)`` in (-1, 1)."""
+    time_constants = np.array([latent.valence_time_constant, latent.arousal_time_constant])
+    decay = np.exp(-1.0 / time_constants)
+    shocks = rng.standard_normal((clips, 2))
+    path = np.empty((clips, 2))
+    path[0] = shocks[0]
+    for t in range(1, clips):
+        path[t] = decay * path[t - 1] + np.sqrt(1.0 - decay**2) * shocks[t]
+    return np.tanh(latent.gain * path)
+
+
+class _Shown:
+    """One modality's embedding: latents ``(clips, 2)`` to features ``(clips, dim)``.
+
+    Features have mean 0 and variance 1 under the latents' stationary distribution.
+    """
+
+    def __init__(self, benchmark: Benchmark, modality: Modality, data_seed: int) -> None:
+        constants: Embedding = getattr(benchmark, modality)
+        rng = random_stream(data_seed, "embedding", modality)
+        weights = np.array([constants.valence_weight, constants.arousal_weight])
+        self._first = 2.0 * weights[:, None] * rng.standard_normal((2, constants.hidden))
+        self._bias = rng.standard_normal(constants.hidden)
+        self._second = rng.standard_normal((constants.hidden, constants.dim))
+        stationary = np.tanh(benchmark.latent.gain * rng.standard_normal((20_000, 2)))
+        features = self._embed(stationary)
+        self._mean, self._deviation = features.mean(axis=0), features.std(axis=0)
+
+    def _embed(self, latents: Array) -> Array:
+        return np.tanh(latents @ self._first + self._bias) @ self._second
+
+    def __call__(self, latents: Array) -> Array:
+        return (self._embed(latents) - self._mean) / self._deviation
+
+
+def _features(
+    shown: _Shown,
+    constants: Embedding,
+    states: States,
+    state_names: list[str],
+    modality: Modality,
+    latents: Array,
+    other_latents: Array,
+    noise: Array,
+    offset: Array,
+    norm_matched: bool,
+) -> Array:
+    """Features of one modality over one recording, ``(clips, dim)``."""
+
+    def clips_in(kind: str) -> Array:
+        name = f"{kind} {modality}"
+        return np.array([state == name for state in state_names], dtype=float)[:, None]
+
+    corrupted, conflicting, restrained = (clips_in(kind) for kind in KINDS)
+    signal = shown(latents)
+    signal = np.where(conflicting > 0, shown(other_latents), signal)
+    signal = np.where(restrained > 0, shown(np.zeros_like(latents)), signal)
+    damaged = states.attenuation * signal + states.extra_noise * constants.noise * noise
+    if norm_matched:
+        # Both parts are centred and independent, so one factor restores the strong variance.
+        strong_variance = 1.0 + constants.noise**2
+        variance = states.attenuation**2 + (states.extra_noise * constants.noise) ** 2
+        damaged *= np.sqrt(strong_variance / variance)
+    return offset + np.where(corrupted > 0, damaged, signal + constants.noise * noise)
+
+
+def _recordings(
+    benchmark: Benchmark, share: float, data_seed: int, norm_matched: bool
+) -> Iterator[Recording]:
+    sizes = benchmark.sizes
+    lag = benchmark.visual_lag
+    shown = {m: _Shown(benchmark, m, data_seed) for m in ("audio", "visual")}
+    for role in ROLES:
+        chain = draw_states(benchmark, role, share, data_seed)
+        for subject in range(getattr(sizes, role)):
+            for take in range(sizes.recordings):
+                states = chain.states[subject * sizes.recordings + take]
+                key = (role, subject, take)
+                # Lag clips more than are kept: the face shows what the voice showed before.
+                latents = _latents(
+                    random_stream(data_seed, "latents", *key), benchmark.latent, sizes.clips + lag
+                )
+                other = _latents(
+                    random_stream(data_seed, "other", *key), benchmark.latent, sizes.clips + lag
+                )
+                features: dict[str, Any] = {}
+                for modality in ("audio", "visual"):
+                    constants: Embedding = getattr(benchmark, modality)
+                    rng = random_stream(data_seed, "noise", modality, *key)
+                    noise = rng.standard_normal((sizes.clips, constants.dim))
+                    offset = constants.subject_offset * random_stream(
+                        data_seed, "offset", modality, role, subject
+                    ).standard_normal(constants.dim)
+                    late = slice(0, sizes.clips) if modality == "visual" else slice(lag, None)
+                    values = _features(
+                        shown[modality],
+                        constants,
+                        benchmark.states,
+                        [STATES[state] for state in states],
+                        modality,
+                        latents[late],
+                        other[late],
+                        noise,
+                        offset,
+                        norm_matched,
+                    )
+                    features[modality] = torch.from_numpy(values).float()
+                yield Recording(
+                    name=f"{role}_{subject:03d}_{take}",
+                    subject=f"{role}_{subject:03d}",
+                    labels=torch.from_numpy(latents[lag:]).float(),
+                    end_frame=torch.arange(sizes.clips),
+                    frame_rate=benchmark.frame_rate,
+                    split=role,
+                    state=torch.from_numpy(states),
+                    **features,
+                )

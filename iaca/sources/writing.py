@@ -1,0 +1,124 @@
+"""Write a recording store: whole or not at all, every recording checked before it is stored."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from iaca.base.files import DataError, sha256_of, whole_folder, write_json
+from iaca.data.recordings import INDEX_FORMAT, Entry, Recording, RecordingStore, StoreInfo
+
+
+def write_store(
+    path: Path | str,
+    recordings: Iterable[Recording],
+    info: StoreInfo,
+    null_audio: Tensor | None = None,
+    null_visual: Tensor | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> RecordingStore:
+    """Write a store whole, or not at all, and open it.
+
+    Args:
+        path: the store's folder, which must not exist.
+        recordings: any iterable; consumed one at a time, so it may be larger than memory.
+        info: dimensions and labels; each recording is checked against it.
+        null_audio: ``(d_a,)``; zeros by default.
+        null_visual: ``(d_v,)``; zeros by default.
+        dtype: type of the stored features. Values beyond float16's range need float32.
+
+    Raises:
+        DataError: on a recording that breaks its contract, or on a path that exists.
+    """
+    path = Path(path)
+    if path.exists():
+        raise DataError(f"{path}: exists already; a store is never overwritten")
+    entries: dict[str, Any] = {}
+    with whole_folder(path) as partial:
+        (partial / "recordings").mkdir()
+        for recording in recordings:
+            recording.check()
+            if recording.name in entries:
+                raise DataError(f"recording {recording.name!r}: given twice")
+            _check_against(info, recording)
+            file = partial / "recordings" / f"{recording.name}.safetensors"
+            save_file(_storable(recording, dtype), file)
+            entries[recording.name] = asdict(
+                Entry(
+                    recording.subject,
+                    len(recording),
+                    recording.frame_rate,
+                    recording.split,
+                    sha256_of(file),
+                )
+            )
+        if not entries:
+            raise DataError(f"{path}: no recordings to store")
+        write_index(partial, entries, info, null_audio, null_visual, dtype)
+    return RecordingStore(path)
+
+
+def write_index(
+    folder: Path,
+    entries: Mapping[str, Any],
+    info: StoreInfo,
+    null_audio: Tensor | None = None,
+    null_visual: Tensor | None = None,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Complete a folder whose ``recordings/`` are written: null features, then the index.
+
+    Args:
+        folder: the store's.
+        entries: the fields of each recording's `Entry`, by name.
+        info: as for :func:`write_store`, and so are the others.
+    """
+    nulls = {
+        "audio": torch.zeros(info.audio_dim) if null_audio is None else null_audio,
+        "visual": torch.zeros(info.visual_dim) if null_visual is None else null_visual,
+    }
+    file = folder / "null.safetensors"
+    save_file({key: value.to(dtype).contiguous() for key, value in nulls.items()}, file)
+    index = {
+        "format": INDEX_FORMAT,
+        "info": asdict(info),
+        "null_sha256": sha256_of(file),
+        "recordings": dict(entries),
+    }
+    write_json(folder / "index.json", index)
+
+
+def _check_against(info: StoreInfo, recording: Recording) -> None:
+    found = (recording.audio.shape[1], recording.visual.shape[1], recording.labels.shape[1])
+    expected = (info.audio_dim, info.visual_dim, len(info.labels))
+    if found != expected:
+        raise DataError(
+            f"recording {recording.name!r}: audio, visual and label columns {found}, "
+            f"expected {expected}"
+        )
+    low, high = info.label_range
+    valid = recording.labels[~recording.labels.isnan()]
+    if len(valid) and (valid.min() < low or valid.max() > high):
+        raise DataError(
+            f"recording {recording.name!r}: labels from {valid.min():g} to {valid.max():g}, "
+            f"expected {low:g} to {high:g} (NaN where invalid)"
+        )
+
+
+def _storable(recording: Recording, dtype: torch.dtype) -> dict[str, Tensor]:
+    arrays = recording.tensors()
+    for key in ("audio", "visual"):
+        stored = arrays[key].to(dtype)
+        if not torch.isfinite(stored).all():
+            row = int((~torch.isfinite(stored)).any(dim=1).nonzero()[0])
+            raise DataError(
+                f"recording {recording.name!r}, row {row}: {key} overflows {dtype}; "
+                "store it as float32"
+            )
+        arrays[key] = stored
+    arrays["labels"] = arrays["labels"].float()
+    return {key: value.contiguous() for key, value in arrays.items()}

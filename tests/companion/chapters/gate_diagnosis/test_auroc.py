@@ -1,0 +1,304 @@
+"""AUROC against scikit-learn on literally resampled clips; rank correlation against SciPy."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from toys import toy_info, toy_recording
+
+from companion.analysis.inference import Interval, resample
+from companion.chapters.gate_diagnosis.auroc import (
+    WEAK,
+    auroc,
+    auroc_difference,
+    ccc_in_states,
+    differences_in_states,
+    mean_by_disagreement,
+    rank_correlation,
+    score_table,
+    separation,
+    sign_on,
+    spearman,
+    weak_states,
+)
+from iaca.data.recordings import RecordingStore
+from iaca.learning.metrics import ccc
+from iaca.sources.synthetic import STATES
+from iaca.sources.writing import write_store
+
+RESAMPLES = 80
+HALVES = "corrupted audio"
+ROWS = 24
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> RecordingStore:
+    """Six subjects with one or two recordings; the last has no weak clip at all."""
+    recordings = []
+    for subject in range(6):
+        for take in range(1 + subject % 2):
+            number = 10 * subject + take
+            generator = torch.Generator().manual_seed(number)
+            state = torch.randint(0, 3 if subject < 5 else 1, (ROWS,), generator=generator)
+            made = toy_recording(f"r{number:02}", f"s{subject}", ROWS, number)
+            recordings.append(replace(made, state=state))
+    return write_store(tmp_path_factory.mktemp("data") / "store", recordings, toy_info())
+
+
+def scores(store: RecordingStore, signal: float, seeds: int, start: int = 0) -> list[dict]:
+    """Higher where audio is corrupted, in steps of a quarter: there are many ties."""
+    made = []
+    for seed in range(start, start + seeds):
+        generator = torch.Generator().manual_seed(seed)
+        made.append(
+            {
+                name: ((signal + 0.2 * seed) * (recording.state == 1) * 4).round() / 4
+                + torch.randint(0, 6, (ROWS,), generator=generator) / 4
+                for name, recording in store.items()
+            }
+        )
+    return made
+
+
+def table_of(store: RecordingStore, one: list[dict], other: list[dict] | None = None):
+    second = other or [{} for _ in one]
+    return score_table(
+        [{"one": x} | ({"other": y} if y else {}) for x, y in zip(one, second, strict=True)], store
+    )
+
+
+def naive(table: pd.DataFrame, column: str, weak: str, seeds: int) -> np.ndarray:
+    """AUROC on each draw, on clips that are literally repeated, ``(R,)``."""
+    subjects = sorted(table["subject"].unique())
+    draws = resample(len(subjects), seeds, RESAMPLES, seed=3)
+    found = []
+    for number in range(RESAMPLES):
+        values = []
+        for seed, times in enumerate(draws.seeds[number].int().tolist()):
+            clips = table[(table["seed"] == seed) & table["state"].isin(["strong", weak])]
+            repeats = clips["subject"].map(
+                dict(zip(subjects, draws.subjects[number].int().tolist(), strict=True))
+            )
+            drawn = clips.loc[clips.index.repeat(repeats)]
+            alone = drawn["state"].nunique() < 2
+            value = math.nan if alone else roc_auc_score(drawn["state"] == weak, drawn[column])
+            values += [value] * times
+        found.append(np.mean(values))
+    return np.array(found)
+
+
+def test_auroc_is_scikit_learns_on_resampled_clips(store: RecordingStore) -> None:
+    table = table_of(store, scores(store, 0.3, 3))
+    found = auroc(separation(table, "one", HALVES), RESAMPLES, seed=3)
+    low, high = np.nanquantile(naive(table, "one", HALVES, 3), [0.025, 0.975])
+    each = []
+    for seed in range(3):
+        clips = table[(table["seed"] == seed) & table["state"].isin(["strong", HALVES])]
+        each.append(roc_auc_score(clips["state"] == HALVES, clips["one"]))
+    assert found.value == pytest.approx(np.mean(each), abs=1e-12)
+    assert found.deviation == pytest.approx(np.std(each, ddof=1), abs=1e-12)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert (found.seeds, found.subjects) == (3, 6)
+    assert 0.5 < found.low < found.value < found.high < 1.0
+
+
+def test_draws_without_a_weak_clip_are_ignored(store: RecordingStore) -> None:
+    table = table_of(store, scores(store, 0.3, 2))
+    few = table[table["subject"].isin(["s1", "s5"])]  # s5 has no weak clip
+    samples = naive(few, "one", HALVES, 2)
+    assert np.isnan(samples).any()
+    found = auroc(separation(few, "one", HALVES), RESAMPLES, seed=3)
+    low, high = np.nanquantile(samples, [0.025, 0.975])
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_a_difference_is_of_the_same_draws(store: RecordingStore) -> None:
+    table = table_of(store, scores(store, 0.5, 3), scores(store, 0.2, 3, start=9))
+    one, other = (separation(table, column, HALVES) for column in ("one", "other"))
+    found = auroc_difference(one, other, RESAMPLES, seed=3)
+    samples = naive(table, "one", HALVES, 3) - naive(table, "other", HALVES, 3)
+    low, high = np.nanquantile(samples, [0.025, 0.975])
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.value == pytest.approx(auroc(one).value - auroc(other).value)
+    assert auroc_difference(one, one)[:4] == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_detector_without_seeds_stands_beside_each(store: RecordingStore) -> None:
+    gates, simple = scores(store, 0.5, 3), scores(store, 0.2, 1, start=9)
+    one = separation(table_of(store, gates), "one", HALVES)
+    single = separation(table_of(store, simple), "one", HALVES)
+    repeated = separation(table_of(store, simple * 3), "one", HALVES)
+    found = auroc_difference(one, single, RESAMPLES)
+    assert found == auroc_difference(one, repeated, RESAMPLES)
+    assert found.seeds == 3
+    back = auroc_difference(single, one, RESAMPLES)
+    assert (back.value, back.low) == (pytest.approx(-found.value), pytest.approx(-found.high))
+    pair = separation(table_of(store, simple * 2), "one", HALVES)
+    with pytest.raises(ValueError, match="as many seeds or one"):
+        auroc_difference(one, pair)
+    fewer = table_of(store, gates).query("subject != 's0'")
+    with pytest.raises(ValueError, match="same subjects"):
+        auroc_difference(one, separation(fewer, "one", HALVES))
+
+
+def test_what_auroc_means(store: RecordingStore) -> None:
+    told = [{name: (store[name].state == 1).double() for name in store}]
+    flat = [{name: torch.zeros(ROWS) for name in store}]
+    assert auroc(separation(table_of(store, told), "one", HALVES))[:3] == (1.0, 1.0, 1.0)
+    assert auroc(separation(table_of(store, told), "one", HALVES, sign=-1)).value == 0.0
+    assert auroc(separation(table_of(store, told), "one", "corrupted visual")).value == 0.5
+    assert auroc(separation(table_of(store, flat), "one", HALVES))[:3] == (0.5, 0.5, 0.5)
+    # A score moved or squeezed in an increasing way orders clips as before.
+    gates = scores(store, 0.3, 2)
+    squeezed = [{n: torch.sigmoid(3 * x.double()) for n, x in seed.items()} for seed in gates]
+    both = [separation(table_of(store, each), "one", HALVES) for each in (gates, squeezed)]
+    assert auroc(both[0]) == auroc(both[1])
+
+
+def test_weak_states_can_be_taken_together(store: RecordingStore) -> None:
+    table = table_of(store, scores(store, 0.3, 1))
+    together = ["corrupted audio", "corrupted visual"]
+    found = auroc(separation(table, "one", together)).value
+    assert found == pytest.approx(roc_auc_score(table["state"] != "strong", table["one"]))
+    assert weak_states("audio") == ("corrupted audio", "conflicting audio", "dominating audio")
+    assert set(weak_states("audio")) | set(weak_states("visual")) == set(WEAK)
+    for bad in ("strong", "tired", []):
+        with pytest.raises(ValueError, match="expected some of corrupted audio"):
+            separation(table, "one", bad)
+
+
+def test_a_state_that_does_not_occur_has_no_auroc(store: RecordingStore) -> None:
+    found = auroc(separation(table_of(store, scores(store, 0.3, 1)), "one", "conflicting audio"))
+    assert all(math.isnan(number) for number in found[:3])
+
+
+def test_clips_without_a_score_are_left_out(store: RecordingStore) -> None:
+    gates = scores(store, 0.3, 1)
+    gates[0]["r00"] = torch.full((ROWS,), torch.nan)
+    table = table_of(store, gates)
+    known = table[table["recording"] != "r00"]
+    found, expected = (separation(each, "one", HALVES) for each in (table, known))
+    assert auroc(found).value == pytest.approx(auroc(expected).value)
+    assert len(found.subjects) == 6  # the subject keeps its place
+
+
+def test_the_sign_is_the_one_that_separates(store: RecordingStore) -> None:
+    up = table_of(store, scores(store, 0.4, 2))
+    down = up.assign(one=-up["one"])
+    assert (sign_on(up, "one", HALVES), sign_on(down, "one", HALVES)) == (1, -1)
+    assert auroc(separation(down, "one", HALVES, sign=-1)) == auroc(separation(up, "one", HALVES))
+
+
+def test_the_table_has_a_row_a_clip_and_seed(store: RecordingStore, tmp_path: Path) -> None:
+    gates = scores(store, 0.3, 2)
+    table = table_of(store, gates)
+    assert len(table) == 2 * ROWS * len(store)
+    row = table[(table["seed"] == 1) & (table["recording"] == "r11") & (table["clip"] == 5)]
+    assert row["one"].item() == gates[1]["r11"][5]
+    assert row["subject"].item() == "s1"
+    assert row["state"].item() == STATES[store["r11"].state[5]]
+    stateless = write_store(tmp_path / "store", [toy_recording("r00", rows=ROWS)], toy_info())
+    with pytest.raises(ValueError, match="no known states"):
+        score_table([{"one": {"r00": torch.zeros(ROWS)}}], stateless)
+
+
+def test_ccc_in_states_and_its_differences(store: RecordingStore) -> None:
+    def noisy(much: float, seed: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        return {
+            name: recording.labels + much * torch.randn(ROWS, 2, generator=generator)
+            for name, recording in store.items()
+        }
+
+    good, bad = ([noisy(much, seed) for seed in range(2)] for much in (0.1, 0.5))
+    scored = ccc_in_states({"good": good, "bad": bad}, store, RESAMPLES)
+    apart = differences_in_states({"good": good}, bad, store, RESAMPLES)
+    assert list(scored) == list(apart) == ["strong", "corrupted audio", "corrupted visual"]
+    for number, state in enumerate(scored):
+        here = torch.cat([store[name].state == number for name in store])
+        labels = torch.cat([store[name].labels for name in store])[here]
+        for label, model in (("good", good), ("bad", bad)):
+            values = [torch.cat([seed[name] for name in store])[here] for seed in model]
+            expected = np.mean([float(ccc(value, labels).mean()) for value in values])
+            assert scored[state][label].value == pytest.approx(expected)
+        difference = scored[state]["good"].value - scored[state]["bad"].value
+        assert apart[state]["good"].value == pytest.approx(difference)
+        assert apart[state]["good"].low > 0.0
+
+
+def series(store: RecordingStore, slope: float, seeds: int) -> tuple[list[dict], list[dict]]:
+    """Disagreement, and a gate that follows it more or less."""
+    gates, others = [], []
+    for seed in range(seeds):
+        generator = torch.Generator().manual_seed(seed)
+        other = {name: torch.rand(ROWS, generator=generator) for name in store}
+        noise = {name: torch.rand(ROWS, generator=generator) for name in store}
+        others.append(other)
+        gates.append({name: slope * other[name] + noise[name] for name in store})
+    return gates, others
+
+
+def test_rank_correlation_is_scipys_averaged(store: RecordingStore) -> None:
+    gates, others = series(store, 0.7, 2)
+    found = rank_correlation(gates, others, store, RESAMPLES)
+    each = np.array(
+        [
+            [spearmanr(gate[name], other[name]).statistic for name in sorted(store)]
+            for gate, other in zip(gates, others, strict=True)
+        ]
+    )
+    assert found.value == pytest.approx(each.mean())
+    draws = resample(6, 2, RESAMPLES)
+    owner = [int(store.entries[name].subject[1:]) for name in sorted(store)]
+    samples = [
+        np.average([np.average(row, weights=w[owner]) for row in each], weights=seeds)
+        for w, seeds in zip(draws.subjects.numpy(), draws.seeds.numpy(), strict=True)
+    ]
+    low, high = np.quantile(samples, [0.025, 0.975])
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    single = rank_correlation(gates, others[:1], store, RESAMPLES)
+    assert single == rank_correlation(gates, [others[0]] * 2, store, RESAMPLES)
+    with pytest.raises(ValueError, match="2 seeds beside 3"):
+        rank_correlation(gates, others[:1] * 3, store)
+
+
+def test_spearman() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        x, y = torch.randint(0, 6, (2, 15), generator=generator)
+        assert spearman(x, y) == pytest.approx(spearmanr(x, y).statistic)
+    still, moving = torch.full((4,), 0.1), torch.arange(4.0)
+    assert spearman(moving, still) == spearman(still, moving) == 0.0
+    assert math.isnan(spearman(still, still))
+
+
+def test_a_recording_in_which_nothing_moves_is_left_out(store: RecordingStore) -> None:
+    gates, others = series(store, 0.7, 1)
+    for each in (gates, others):
+        each[0]["r00"] = torch.full((ROWS,), 0.3)
+    found = rank_correlation(gates, others, store, RESAMPLES)
+    rest = [spearmanr(gates[0][n], others[0][n]).statistic for n in store if n != "r00"]
+    assert found.value == pytest.approx(np.mean(rest))
+
+
+def test_means_by_disagreement(store: RecordingStore) -> None:
+    gates, others = series(store, 1.0, 2)
+    found = mean_by_disagreement(gates, others, store, parts=4, resamples=RESAMPLES)
+    expected: list[list[float]] = []
+    for gate, other in zip(gates, others, strict=True):
+        quarters: list[list[Tensor]] = [[], [], [], []]
+        for name in store:
+            for number, clips in enumerate(other[name].argsort().split(ROWS // 4)):
+                quarters[number].append(gate[name][clips] - gate[name].mean())
+        expected.append([float(torch.cat(quarter).mean()) for quarter in quarters])
+    values = [interval.value for interval in found]
+    assert values == pytest.approx(np.mean(expected, axis=0).tolist())
+    assert values == sorted(values) and found[0].high < found[-1].low
+    assert all(isinstance(interval, Interval) and interval.seeds == 2 for interval in found)

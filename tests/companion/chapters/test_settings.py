@@ -1,0 +1,104 @@
+"""A notebook's parameters are checked before anything is computed."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toys import toy_info, toy_recording
+
+from companion.chapters import settings as notebook
+from iaca.base.files import DataError
+from iaca.data.recordings import RecordingStore
+from iaca.sources.writing import write_store
+
+
+def test_defaults_are_the_quick_profile_on_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IACA_PROFILE", raising=False)
+    found = notebook.settings(None)
+    assert found.profile.name == "quick"
+    assert found.manifest.name == "synthetic" and not found.gated
+    assert found.output_dir == Path("../_build")
+    assert found.data(share=0.2).share == 0.2
+    assert found.device in ("cpu", "cuda")
+    if found.device == "cpu":
+        assert torch.get_num_threads() == 1, "numbers depend on the number of threads"
+
+
+def test_the_environment_chooses_the_profile_and_a_parameter_overrules_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("IACA_PROFILE", "smoke")
+    assert notebook.settings(None).profile.name == "smoke"
+    assert notebook.settings("full").profile.name == "full"
+
+
+def test_seeds_replace_the_profiles() -> None:
+    assert notebook.settings("smoke", seeds=[7, 9]).profile.seeds == (7, 9)
+
+
+def test_gated_data_are_kept_apart(tmp_path: Path) -> None:
+    found = notebook.settings("smoke", "affwild2", output_dir=tmp_path)
+    assert found.gated and found.output_dir == tmp_path / "private"
+    again = notebook.settings("smoke", "affwild2", output_dir=tmp_path / "private")
+    assert again.output_dir == tmp_path / "private"
+
+
+def stored(folder: Path, source: dict[str, Any]) -> RecordingStore:
+    return write_store(folder, [toy_recording()], replace(toy_info(), source=source))
+
+
+def test_pages_of_most_data_need_no_remark(tmp_path: Path) -> None:
+    assert notebook.remarks(notebook.settings("smoke"), stored(tmp_path / "store", {})) == ""
+    assert notebook.remarks(notebook.settings("smoke", "hri_enjoyment"), None) == ""
+
+
+def test_pages_of_aff_wild2_say_what_is_missing_and_who_a_subject_is(tmp_path: Path) -> None:
+    settings = notebook.settings("smoke", "affwild2")
+    whole = notebook.remarks(settings, stored(tmp_path / "whole", {"wanted": {"report": 72}}))
+    assert "Do not publish" in whole and "intervals are over videos" in whole
+    assert "missing" not in whole and "random" not in whole
+    source = {
+        "wanted": {"train": 351, "report": 76},
+        "not_extracted": {"report": ["a", "b_left"]},
+        "random_weights": "yes",
+    }
+    found = notebook.remarks(settings, stored(tmp_path / "store", source))
+    assert "2 of the 76 recordings of `report` are missing" in found
+    assert "random weights" in found
+    assert "`train`" not in found and "b_left" not in found  # a page names nobody
+
+
+def test_a_manifest_may_be_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\ntitle: Mine\ndescription: Mine.\naccess: local\nstore: rows\n"
+        'licence: {name: none, url: "https://example.org/licence"}\n'
+    )
+    assert notebook.settings("smoke", str(path)).data().manifest == str(path)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"profile": "fast"}, "profile 'fast': expected one of smoke, quick, full"),
+        ({"manifest": "nothing"}, "manifest 'nothing': unknown; known are"),
+        ({"seeds": []}, r"parameter seeds: \[\]"),
+        ({"seeds": [1, 1]}, "expected distinct whole numbers"),
+        ({"seeds": [0.5]}, "expected distinct whole numbers"),
+        ({"seeds": [-1]}, "expected distinct whole numbers"),
+        ({"device": "gpu"}, "parameter device: 'gpu', expected one of"),
+    ],
+)
+def test_an_unknown_value_is_named_with_what_was_expected(
+    parameters: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        notebook.settings(**{"profile": "smoke", **parameters})  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_not_promised() -> None:
+    with pytest.raises(DataError, match="'cuda', but torch sees no GPU"):
+        notebook.settings("smoke", device="cuda")

@@ -1,0 +1,164 @@
+"""Chapter 3's figures and tables say what they were given; its loop is the package's."""
+
+import dataclasses
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from toys import toy_split, toy_store
+
+from companion.analysis.inference import Interval
+from companion.chapters.training import figures
+from iaca.base.paths import NOTEBOOKS
+from iaca.data.windows import feature_statistics, gather, training_windows
+from iaca.learning.evaluation import predict, score
+from iaca.learning.loop import TrainingConfig, adamw, dropout_seed, train
+from iaca.learning.metrics import ccc_loss
+from iaca.models.regressor import AffectRegressor, ModelConfig
+from iaca.runs.runs import RunConfig
+from iaca.sources.synthetic import STATES
+
+ARMS = ("plain", "published", "zero")
+
+
+def history(select: list[float]) -> pd.DataFrame:
+    epochs = range(len(select))
+    return pd.DataFrame({"epoch": epochs, "loss": [2.0 - e for e in epochs], "select_mean": select})
+
+
+def interval(value: float, low: float, high: float, deviation: float = 0.01) -> Interval:
+    return Interval(value, low, high, deviation, 3, 24)
+
+
+def test_learning_curves_mark_the_best_epoch_of_every_run() -> None:
+    runs = [history([0.1, 0.4, 0.3]), history([math.nan, 0.2, 0.5])]
+    select = figures.learning_curves({"plain": runs}).axes[1]
+    assert np.asarray(select.collections[0].get_offsets()).tolist() == [[1.0, 0.4], [2.0, 0.5]]
+    thick = max(select.lines, key=lambda line: line.get_linewidth())
+    assert np.asarray(thick.get_ydata()) == pytest.approx([0.1, 0.3, 0.4])  # NaN is left out
+
+
+@pytest.mark.parametrize("targets", [("enjoyment",), ("valence", "arousal")])
+def test_predictions_have_a_panel_a_target_and_stay_inside_it(targets: tuple[str, ...]) -> None:
+    labels = torch.linspace(1, 5, 10).unsqueeze(1).repeat(1, len(targets))
+    figure = figures.predictions_over_time(
+        labels, {"plain": labels + 2.0}, targets, (1.0, 5.0), None, "one"
+    )
+    assert [axes.get_ylabel() for axes in figure.axes] == list(targets)
+    for axes in figure.axes:
+        drawn = [np.asarray(line.get_ydata()) for line in axes.lines]
+        assert np.allclose(drawn[0], labels[:, 0]) and np.allclose(drawn[1], labels[:, 0] + 2.0)
+        low, high = axes.get_ylim()
+        assert low < 1.0 and high > 7.0
+        assert not axes.collections  # no strip where states are not known
+
+
+def test_weak_clips_are_marked_by_modality() -> None:
+    state = torch.zeros(8, dtype=torch.int64)
+    state[2:4] = STATES.index("conflicting visual")
+    axes = figures.predictions_over_time(
+        torch.zeros(8, 1), {"plain": torch.ones(8, 1)}, ["valence"], (-1.0, 1.0), state, "one"
+    ).axes[0]
+    audio, visual = (collection.get_paths() for collection in axes.collections)
+    assert not audio and len(visual) == 1
+    clips = visual[0].vertices[:, 0]
+    assert 1 <= clips.min() <= 2 and 3 <= clips.max() <= 4
+
+
+@pytest.mark.parametrize("points", [True, False])
+def test_recordings_are_drawn_singly_only_if_asked(points: bool) -> None:
+    each = {arm: pd.DataFrame({"valence": [0.1, 0.2, math.nan, 0.4]}) for arm in ARMS}
+    axes = figures.recording_scores(each, {arm: [0.3] for arm in ARMS}, points).axes[0]
+    sizes = sorted(len(np.asarray(drawn.get_offsets())) for drawn in axes.collections)
+    assert sizes == ([1, 1, 1, 3, 3, 3] if points else [1, 1, 1])
+
+
+def test_difference_intervals_span_low_to_high() -> None:
+    given = {"published": {"valence": interval(0.1, -0.1, 0.3), "mean": interval(0.2, 0.1, 0.4)}}
+    lines = figures.difference_intervals(given).axes[0].lines
+    spans = [list(map(float, np.asarray(line.get_xdata()))) for line in lines]
+    assert spans[:4] == [[-0.1, 0.3], [0.1], [0.1, 0.4], [0.2]]
+
+
+def test_median_recording_is_over_arms_and_targets() -> None:
+    names = ["a", "b", "c", "d"]
+    first = pd.DataFrame({"x": [0.9, 0.1, 0.5, math.nan]}, index=names)  # means: 0.9, 0.5, 0.45
+    second = pd.DataFrame({"x": [0.9, 0.9, 0.4, math.nan]}, index=names)
+    assert figures.median_recording({"plain": first, "zero": second}) == "b"
+    with pytest.raises(ValueError, match="no recording"):
+        figures.median_recording({"plain": first.loc[["d"]]})
+
+
+def test_verdicts_follow_the_interval_and_not_the_value() -> None:
+    assert "scores higher" in figures.verdict(interval(0.02, 0.01, 0.03))
+    assert "scores lower" in figures.verdict(interval(-0.02, -0.03, -0.01))
+    assert "do not tell" in figures.verdict(interval(0.02, -0.001, 0.05))
+
+
+def test_tables_show_values_with_their_spread() -> None:
+    scores = {
+        "Ridge": {"valence": interval(0.3, 0.2, 0.4, math.nan)},
+        "plain": {"valence": interval(0.5, 0.4, 0.6)},
+    }
+    table = figures.scores_table(scores, {"plain": 21826})
+    assert table["valence"].tolist() == ["0.300 [0.200, 0.400]", "0.500 [0.400, 0.600] ± 0.010"]
+    assert table["Parameters"].tolist() == ["–", "21,826"]
+    apart = figures.differences_table(
+        {"zero": {"valence": interval(0.05, -0.01, 0.1)}}, scores["plain"]
+    )
+    assert apart["valence"].tolist() == ["+0.050 [−0.010, +0.100], +10.0 %"]
+
+
+def test_split_table_counts_each_role(tmp_path: Path) -> None:
+    store = toy_store(tmp_path / "store", rows=(20, 18, 16, 24))
+    table = figures.split_table(store, [toy_split()])
+    assert table.loc["all"].tolist() == [
+        "2 subjects, 2 recordings, 38 clips",
+        "1 subjects, 1 recordings, 16 clips",
+        "1 subjects, 1 recordings, 24 clips",
+    ]
+    assert list(figures.split_table(store, [toy_split()] * 2).index) == ["fold 0", "fold 1"]
+
+
+@pytest.mark.parametrize("fusion", ["plain", "iaca"])
+def test_the_loop_in_the_chapter_is_the_packages_loop(tmp_path: Path, fusion: str) -> None:
+    notebook = nbformat.read(NOTEBOOKS / "03_training.ipynb", as_version=4)
+    source = {cell.id: cell.source for cell in notebook.cells}
+    names = {
+        "adamw": adamw,
+        "dropout_seed": dropout_seed,
+        "torch": torch,
+        "pd": pd,
+        "AffectRegressor": AffectRegressor,
+        "feature_statistics": feature_statistics,
+        "training_windows": training_windows,
+        "gather": gather,
+        "ccc_loss": ccc_loss,
+        "score": score,
+        "predict": predict,
+        "settings": SimpleNamespace(device="cpu"),
+    }
+    exec(source["setup"] + "\n\n" + source["loop-code"], names)
+    config = RunConfig(
+        model=ModelConfig(fusion=fusion, dim=8),  # type: ignore[arg-type]
+        training=TrainingConfig(epochs=3, batch_size=4, hop=1),
+        seed=3,
+    )
+    store = toy_store(tmp_path / "store", rows=(20, 20, 20, 20))
+    mine = names["train_in_the_open"](config, store, toy_split())  # type: ignore[operator]
+    package = train(config.model, config.training, store, toy_split(), seed=3, device="cpu")
+    assert mine.equals(package.history[mine.columns])
+    other = train(
+        config.model,
+        dataclasses.replace(config.training, learning_rate=1e-4),
+        store,
+        toy_split(),
+        seed=3,
+        device="cpu",
+    )
+    assert not mine.equals(other.history[mine.columns])

@@ -1,0 +1,109 @@
+"""A run on a video: the same numbers as evaluation gives, a table, a plot, clear refusals."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("av", reason="the extra 'media' is not installed")
+
+from media import stand_ins, tone, write_miniature, write_video
+from PIL import Image
+from toys import tiny_run
+
+from iaca.base.files import DataError
+from iaca.cli import main
+from iaca.commands.predict import GATE_COLUMNS, predict_video
+from iaca.extraction import pipeline
+from iaca.extraction.affwild2 import scan_folder
+from iaca.extraction.pipeline import ExtractionConfig
+from iaca.learning.loop import TrainingConfig
+from iaca.models.regressor import ModelConfig
+from iaca.runs.runs import Run, RunConfig, execute_run
+from iaca.sources.loading import DataConfig
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_miniature(tmp_path_factory.mktemp("affwild2"))
+
+
+@pytest.fixture(scope="module")
+def run(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A gated model trained for a moment on the miniature."""
+    output = tmp_path_factory.mktemp("build") / "private"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "build_backbones", marked)
+        sources = scan_folder(miniature).sources
+        options = ExtractionConfig(weights=("random", "random"), stride=8)
+        pipeline.extract(sources, output / "data" / "affwild2", options)
+    config = RunConfig(
+        DataConfig("affwild2"),
+        ModelConfig(fusion="iaca", dim=8, window=4),
+        TrainingConfig(epochs=1, batch_size=4, hop=1),
+    )
+    return execute_run(config, output, device="cpu")
+
+
+def marked(*arguments, **options):
+    """Stand-ins whose weights are named as random ones are."""
+    networks = stand_ins(*arguments, **options)
+    named = {f"{role}_weights": "random, of tests" for role in ("visual", "audio")}
+    return networks._replace(source={"visual_backbone": "r3d_18", **named})
+
+
+@pytest.fixture(autouse=True)
+def simple_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "build_backbones", marked)
+
+
+def test_a_video_of_the_data_set_gets_the_runs_own_predictions(miniature: Path, run: Run):
+    found = predict_video(
+        miniature / "videos" / "4.mov", run.folder, crops=miniature / "cropped_aligned" / "4"
+    )
+    table = found.table
+    expected = run.predictions["4"].numpy()
+    np.testing.assert_allclose(table[["valence", "arousal"]].to_numpy(), expected, atol=1e-6)
+    assert table["frame"].tolist() == list(range(7, 64, 8))
+    np.testing.assert_allclose(table["second"], table["frame"] / 30)
+    for gate in GATE_COLUMNS.values():
+        weights = table[[f"gate_{part}" for part in gate]]
+        np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
+    written = pd.read_csv(found.folder / "trace.csv")
+    pd.testing.assert_frame_equal(written, table, check_dtype=False)
+    assert found.folder == run.folder.parent.parent / "predictions" / "4"
+    with Image.open(found.folder / "trace.png") as picture:
+        assert min(picture.size) > 300
+    assert found.warnings == ("the backbones' weights are random: these numbers mean nothing",)
+
+
+def test_a_plain_video_by_the_command(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    video = write_video(tmp_path / "talk.mkv", 50, 25, tone(2.0))
+    out = tmp_path / "out"
+    assert main(["predict", str(video), "--run", str(run.folder), "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert f"{out}: 6 clips" in printed.out
+    assert "trained on face crops; here it sees the middle square" in printed.err
+    assert len(pd.read_csv(out / "trace.csv")) == 6
+
+
+def test_what_does_not_fit_is_refused(
+    run: Run, miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    video = miniature / "videos" / "4.mov"
+    with pytest.raises(DataError, match=r"absent\.mp4: no such file"):
+        predict_video(tmp_path / "absent.mp4", run.folder)
+    with pytest.raises(DataError, match=r"config\.json: no such file"):
+        predict_video(video, tmp_path)
+    other = marked()
+    other.source["audio_weights"] = "x.pt, sha256 0"
+    monkeypatch.setattr(pipeline, "build_backbones", lambda *_: other)
+    with pytest.raises(DataError, match=r"audio_weights: found 'x\.pt.*trained on 'random"):
+        predict_video(video, run.folder)
+
+
+def test_a_run_on_other_features_is_refused(miniature: Path, tmp_path: Path, one_thread: None):
+    other = execute_run(tiny_run(tmp_path), tmp_path / "build", device="cpu")
+    with pytest.raises(DataError, match="its features were not made by `iaca data extract`"):
+        predict_video(miniature / "videos" / "4.mov", other.folder)

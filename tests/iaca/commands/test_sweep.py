@@ -1,0 +1,522 @@
+"""`iaca sweep`: what it understands, what it refuses, and its table against plain arithmetic."""
+
+import csv
+import math
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toys import tiny_manifest
+
+from companion.experiments.book_runs import book_runs
+from companion.experiments.grids import dial_runs
+from iaca.base.files import DataError
+from iaca.cli import main
+from iaca.commands import sweep_table
+from iaca.commands.sweep import Request, grid_of
+from iaca.learning.loop import TrainingConfig
+from iaca.learning.protocol import RELEASED, STRICT, Protocol
+from iaca.models.gating import TEMPERATURE
+from iaca.models.regressor import AffectRegressor, ModelConfig
+from iaca.runs import runs
+from iaca.runs import scheduler as grid
+from iaca.runs.arms import ARMS, arm_runs
+from iaca.runs.profiles import get_profile
+from iaca.runs.ray_cluster import RayOptions
+from iaca.runs.runs import RunConfig, execute_run, find_run
+from iaca.sources.loading import DataConfig
+
+SMALL = ["--profile", "smoke", "--set", "model.dim=8", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_manifest(tmp_path_factory.mktemp("manifests")))
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are made in this process: what the engines do is tested elsewhere."""
+
+    def make(self: Any, missing: Any, output_dir: Any, device: Any, worker: Any) -> Any:
+        for config in missing:
+            try:
+                worker(config, output_dir, device)
+            except ArithmeticError as error:
+                yield config, str(error)
+            else:
+                yield config, 0.0
+
+    monkeypatch.setattr(grid.Processes, "make", make)
+
+
+def test_a_grid_is_every_combination(tmp_path: Path) -> None:
+    request = Request(
+        "quick",
+        attention=["ca", "jca"],
+        arm=["plain", "zero"],
+        share=[0.0, 0.6],
+        seeds=[3, 4],
+        set=["model.temperature=0.1,0.3", "training.epochs=5", "data.data_seed=1"],
+    )
+    configs = grid_of(request, tmp_path)
+    # attentions x shares x seeds x (plain once, zero at two temperatures)
+    assert len(configs) == len(set(configs)) == 2 * 2 * 2 * (1 + 2)
+    assert {c.model.attention for c in configs} == {"ca", "jca"}
+    assert {(c.model.fusion, c.model.gate_init) for c in configs} == {
+        ("plain", "xavier"),
+        ("iaca", "zero"),
+    }
+    assert {c.data for c in configs} == {DataConfig(share=s, data_seed=1) for s in (0.0, 0.6)}
+    temperatures = {(c.model.fusion, c.model.temperature) for c in configs}
+    assert temperatures == {("plain", TEMPERATURE), ("iaca", 0.1), ("iaca", 0.3)}
+    assert {c.training for c in configs} == {replace(get_profile("quick").training, epochs=5)}
+    assert {c.seed for c in configs} == {3, 4}
+    assert {c.model.dim for c in configs} == {64}
+
+
+def test_a_grid_over_protocols_and_their_switches(tmp_path: Path) -> None:
+    request = Request(
+        "smoke",
+        arm=["plain"],
+        seeds=[0],
+        protocol=["strict", "released"],
+        set=["protocol.shuffle=true,false", "protocol.smooth_valence=7"],
+    )
+    configs = grid_of(request, tmp_path)
+    assert {c.protocol for c in configs} == {
+        replace(named, shuffle=shuffle, smooth_valence=7)
+        for named in (STRICT, RELEASED)
+        for shuffle in (True, False)
+    }
+    assert {c.protocol for c in grid_of(Request("smoke"), tmp_path)} == {STRICT}
+
+
+def rates(request: Request, output_dir: Path) -> dict[str, set[float]]:
+    """Which rates are configured under a constant rate, and under one that jumps."""
+    found: dict[str, set[float]] = {"constant": set(), "jump": set()}
+    for config in grid_of(request, output_dir):
+        found[config.protocol.learning_rate].add(config.training.learning_rate)
+    return found
+
+
+def test_a_rate_that_jumps_starts_at_the_released_one(tmp_path: Path) -> None:
+    """0.0001 rises tenfold at epoch 6; the book's 0.002 would fall to a half."""
+    both = Request("smoke", protocol=["strict", "released"])
+    assert rates(both, tmp_path) == {"constant": {0.002}, "jump": {0.0001}}
+    (run,) = grid_of(Request("smoke", arm=["plain"], protocol=["released"]), tmp_path)
+    used = [run.protocol.rate(epoch, run.training.learning_rate) for epoch in (5, 6)]
+    assert used == pytest.approx([1e-4, 1e-3])
+    switched = Request("smoke", set=["protocol.learning_rate=constant,jump"])
+    assert rates(switched, tmp_path) == {"constant": {0.002}, "jump": {0.0001}}
+    undone = replace(both, protocol=["released"], set=["protocol.learning_rate=constant"])
+    assert rates(undone, tmp_path) == {"constant": {0.002}, "jump": set()}
+    given = replace(both, set=["training.learning_rate=0.002,0.003"])
+    assert rates(given, tmp_path) == {"constant": {0.002, 0.003}, "jump": {0.002, 0.003}}
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--protocol", "released"], True),
+        (["--set", "protocol.learning_rate=constant,jump"], True),
+        (["--protocol", "released", "--set", "training.learning_rate=0.002"], False),
+        (["--protocol", "released", "--set", "protocol.learning_rate=constant"], False),
+        (["--protocol", "strict"], False),
+    ],
+)
+def test_the_released_rate_is_said(
+    extra: list[str], said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["sweep", *SMALL, "--arm", "plain", "--output-dir", str(tmp_path), "--dry-run"]
+    assert main([*arguments, *extra]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.startswith("learning rate: 0.0001, as released") for line in lines].count(
+        True
+    ) == (1 if said else 0)
+
+
+def test_a_sweep_makes_the_books_runs_not_their_twins(mirror: Path, tmp_path: Path) -> None:
+    quick = get_profile("quick")
+    dial = grid_of(Request("quick", attention=["rjca"], share=list(quick.shares)), tmp_path)
+    models = dial_runs(quick, DataConfig(), tmp_path)["RJCA"]
+    assert set(dial) == {c for arm in ARMS for runs in models[arm].values() for c in runs}
+    enjoyment = grid_of(Request("quick", manifest=["hri_enjoyment"]), tmp_path)
+    arms = arm_runs(quick, DataConfig("hri_enjoyment"), tmp_path)
+    assert set(enjoyment) == {config for runs in arms.values() for config in runs}
+
+
+def test_by_default_the_profile_and_the_three_arms(tmp_path: Path) -> None:
+    configs = grid_of(Request("quick"), tmp_path)
+    profile = get_profile("quick")
+    assert configs == [
+        RunConfig(DataConfig(), ModelConfig("ca", dim=64, **options), profile.training, seed)
+        for options in ARMS.values()
+        for seed in profile.seeds
+    ]
+
+
+def test_the_book_is_its_own_grid(tmp_path: Path) -> None:
+    wanted = book_runs(replace(get_profile("smoke"), seeds=(5,)), tmp_path)
+    assert grid_of(Request("smoke", seeds=[5], book=True), tmp_path) == wanted
+
+
+def test_a_fusion_of_one_s_own_takes_the_place_of_the_arms(tmp_path: Path) -> None:
+    request = Request("smoke", set=["model.fusion=plain,residual_mlp"])
+    assert [c.model.fusion for c in grid_of(request, tmp_path)] == ["plain", "residual_mlp"]
+
+
+@pytest.mark.parametrize("fusion", ["plain", "residual_mlp", "raw_and_attended"])
+@pytest.mark.parametrize(
+    ("setting", "alike"),
+    [
+        ("model.temperature=0.3,1", ["plain", "residual_mlp", "raw_and_attended"]),
+        ("model.gate_init=zero,xavier", ["plain", "residual_mlp", "raw_and_attended"]),
+        ("model.gate_bias=true,false", ["plain", "raw_and_attended"]),
+        ("model.stages=both,second", ["plain", "raw_and_attended"]),
+        ("model.gate_input=own,raw", ["plain", "raw_and_attended"]),
+        ("model.joint_gate_input=joint,all", ["plain", "raw_and_attended"]),
+        ("model.fallback=raw,lstm", ["plain", "raw_and_attended"]),
+        ("model.gate_relu=true,false", []),
+        ("model.norm_axis=column,printed", []),
+    ],
+)
+def test_models_are_one_in_a_grid_only_if_they_are_equal(
+    fusion: str, setting: str, alike: list[str], tmp_path: Path
+) -> None:
+    configs = grid_of(Request("smoke", set=[f"model.fusion={fusion}", setting]), tmp_path)
+    assert len(configs) == (1 if fusion in alike else 2)
+    key, values = setting.removeprefix("model.").split("=")
+    models = []
+    for value in values.split(","):
+        typed: Any = {"true": True, "false": False}.get(value, value)
+        options = {
+            "fusion": fusion,
+            "dim": 16,
+            key: float(value) if key == "temperature" else typed,
+        }
+        torch.manual_seed(0)
+        model = AffectRegressor(ModelConfig(**options), 3, 4, 2).eval()
+        models.append([*model.state_dict().values(), model(*inputs()).values])
+    if fusion in alike:
+        assert len(models[0]) == len(models[1]) and all(map(torch.equal, *models))
+
+
+def inputs() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(2, 16, 3, generator=generator), torch.randn(2, 16, 4, generator=generator)
+
+
+def test_plain_is_trained_without_annealing(tmp_path: Path) -> None:
+    settings = ["training.temperature_start=none,1", "training.anneal_epochs=5"]
+    configs = grid_of(Request("smoke", arm=["plain", "zero"], set=settings), tmp_path)
+    plain, *gated = sorted(configs, key=lambda config: config.model.fusion == "iaca")
+    assert plain.training == get_profile("smoke").training
+    assert [config.training.temperature_start for config in gated] == [None, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("model.temperature=0.3,1", [None, 0.3, 1.0]),
+        ("training.temperature_start=1,2", [None, 1.0, 2.0]),
+        ("training.anneal_epochs=5,6", [None, 5, 6]),
+    ],
+)
+def test_differences_are_to_the_one_plain_model(
+    setting: str, values: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = grid_of(Request("smoke", arm=["plain", "zero"], set=[setting]), tmp_path)
+    ccc = dict(zip(configs, (0.5, 0.75, 1.0), strict=True))
+    monkeypatch.setattr(sweep_table, "_scores", lambda wanted, *_: {0: {"valence": ccc[wanted[0]]}})
+    made = {config: runs.Run(config, tmp_path, {}) for config in configs}
+    rows = sweep_table.table(configs, made, tmp_path)
+    assert list(rows["arm"]) == ["plain", "zero", "zero"]
+    assert list(rows[setting.partition("=")[0]]) == values
+    assert math.isnan(rows["valence delta"][0])
+    assert list(rows["valence delta"][1:]) == [0.25, 0.5]
+    shown = sweep_table.render(rows).lower()
+    assert "none" not in shown and "nan" not in shown
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("model.gate_bias=false", False),
+        ("model.window=8", 8),
+        ("model.encoder_norm=layer", "layer"),
+        ("model.temperature=1e-1", 0.1),
+        ("training.temperature_start=none", None),
+        ("training.temperature_start=2", 2.0),
+        ("data.norm_matched=false", False),
+        ("data.store=/somewhere", "/somewhere"),
+    ],
+)
+def test_values_are_typed_as_their_field_is(setting: str, value: Any, tmp_path: Path) -> None:
+    section, name = setting.partition("=")[0].split(".")
+    for config in grid_of(Request("smoke", arm=["zero"], set=[setting]), tmp_path):
+        found = getattr(getattr(config, section), name)
+        assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"set": ["temperature=1"]}, "expected SECTION.FIELD=VALUE"),
+        ({"set": ["model.temperature"]}, "expected SECTION.FIELD=VALUE"),
+        ({"set": ["model.heat=1"]}, "model.heat: unknown, model has attention, fusion"),
+        ({"set": ["model.temperature=warm"]}, "found 'warm', expected a number"),
+        ({"set": ["model.temperature=inf"]}, "found 'inf', expected a number"),
+        ({"set": ["model.temperature=0.1,"]}, "found '', expected a number"),
+        ({"set": ["training.epochs=2.5"]}, "found '2.5', expected a whole number"),
+        ({"set": ["model.gate_bias=1"]}, "found '1', expected true or false"),
+        ({"set": ["model.stages=third"]}, "found 'third', expected both or "),
+        ({"set": ["training.temperature_start=x"]}, "expected a number or none"),
+        ({"set": ["model.attention=ca"]}, "model.attention: expected --attention"),
+        ({"set": ["data.share=0"]}, "data.share: expected --share"),
+        ({"set": ["model.dim=8", "model.dim=9"]}, "a key is given twice"),
+        ({"set": ["model.fusion=iaca"], "arm": ["zero"]}, "model.fusion: --arm sets it"),
+        ({"set": ["protocol.loss=mse"]}, "found 'mse', expected biased or unbiased"),
+        ({"set": ["protocol.smooth_valence=0"]}, "smooth_valence 0: expected at least 1 frame"),
+        ({"protocol": ["lax"]}, "--protocol 'lax': expected one of strict, released"),
+        ({"book": True, "protocol": ["strict"]}, "--book: expected no --protocol beside it"),
+        ({"attention": ["self"]}, "--attention: found 'self', expected "),
+        ({"arm": ["best"]}, "--arm 'best': expected one of plain, published, zero"),
+        ({"seeds": [1, 1]}, "distinct numbers"),
+        ({"seeds": [-1]}, "distinct numbers"),
+        ({"profile": "huge"}, "profile 'huge'"),
+        ({"book": True, "share": [0.0]}, "--book: expected no --share beside it"),
+        ({"book": True, "set": ["model.dim=8"]}, "--book: expected no --set beside it"),
+        ({"book": True, "manifest": ["a.yaml", "b.yaml"]}, "expected one at most"),
+    ],
+)
+def test_what_is_not_understood_is_named(
+    options: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError) as raised:
+        grid_of(Request(**options), tmp_path)
+    assert message in str(raised.value)
+
+
+def read(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as text:
+        return list(csv.DictReader(text))
+
+
+@pytest.mark.usefixtures("here")
+def test_the_table_is_what_the_runs_say(
+    manifest: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["sweep", *SMALL, "--manifest", manifest, "--seeds", "0", "1", "--share", "0"]
+    arguments += ["--arm", "plain", "zero", "--output-dir", str(tmp_path)]
+    arguments += ["--csv", str(tmp_path / "table.csv")]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "runs: 4 of 4 would be made" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    plain, zero = read(tmp_path / "table.csv")
+    assert (plain["arm"], zero["arm"]) == ("plain", "zero")
+
+    training = get_profile("smoke").training
+    reported: dict[str, list[dict[str, float]]] = {"plain": [], "zero": []}
+    for name, label in (("plain", "plain"), ("zero", "IACA zero-started (ours)")):
+        model = ModelConfig("ca", dim=8, **ARMS[label])
+        for seed in (0, 1):
+            config = RunConfig(DataConfig(manifest, share=0.0), model, training, seed)
+            run = find_run(config, tmp_path, "cpu")
+            assert run is not None
+            reported[name].append(run.metrics["report"])
+    for target in ("valence", "arousal"):
+        mine = [score[target] for score in reported["zero"]]
+        base = [score[target] for score in reported["plain"]]
+        apart = [a - b for a, b in zip(mine, base, strict=True)]
+        assert float(zero[target]) == pytest.approx(statistics.mean(mine))
+        assert float(zero[f"{target} sd"]) == pytest.approx(statistics.stdev(mine))
+        assert float(plain[target]) == pytest.approx(statistics.mean(base))
+        assert float(zero[f"{target} delta"]) == pytest.approx(statistics.mean(apart), abs=1e-12)
+        assert float(zero[f"{target} delta sd"]) == pytest.approx(statistics.stdev(apart))
+        assert plain[f"{target} delta"] == ""
+        assert f"{statistics.mean(mine):.3f} ± {statistics.stdev(mine):.3f}" in shown
+        assert f"{statistics.mean(apart):+.3f} ± " in shown
+    assert (zero["seeds"], zero["failed"], zero["stale"]) == ("2", "0", "False")
+    assert "STALE" not in shown and "FAILED" not in shown
+
+    assert main(arguments) == 0
+    assert "runs: all 4 are there already" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("here")
+def test_protocols_are_one_column_and_score_their_own_runs(manifest: str, tmp_path: Path) -> None:
+    arguments = ["sweep", *SMALL, "--manifest", manifest, "--seeds", "0", "--arm", "plain"]
+    arguments += ["--protocol", "strict", "--set", "protocol.smooth_valence=1,9"]
+    arguments += ["--output-dir", str(tmp_path), "--csv", str(tmp_path / "table.csv")]
+    assert main(arguments) == 0
+    rows = read(tmp_path / "table.csv")
+    assert [row["protocol"] for row in rows] == ["strict", "strict, smooth_valence=9"]
+    model = ModelConfig("ca", dim=8, **ARMS["plain"])
+    training = get_profile("smoke").training
+    for row, protocol in zip(rows, (STRICT, Protocol(smooth_valence=9)), strict=True):
+        config = RunConfig(DataConfig(manifest), model, training, 0, protocol)
+        run = find_run(config, tmp_path, "cpu")
+        assert run is not None
+        assert float(row["valence"]) == pytest.approx(run.metrics["report"]["valence"])
+    assert rows[0]["valence"] != rows[1]["valence"]
+
+
+@pytest.mark.usefixtures("here")
+def test_failed_cells_are_shown_and_the_status_says_so(
+    manifest: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(config: RunConfig, output_dir: Path, device: Any) -> None:
+        if config.model.fusion == "iaca" and (config.seed or config.model.gate_init == "zero"):
+            raise ArithmeticError("the loss is nan")
+        execute_run(config, output_dir, device)
+
+    monkeypatch.setattr("iaca.commands.sweep.execute_runs", with_worker(fail))
+    arguments = ["sweep", *SMALL, "--manifest", manifest, "--seeds", "0", "1"]
+    arguments += ["--output-dir", str(tmp_path), "--csv", str(tmp_path / "table.csv")]
+    assert main(arguments) == 1
+    shown = capsys.readouterr().out
+    assert "3 of 6 runs failed" in shown and "2 FAILED" in shown and "1 FAILED" in shown
+    plain, published, zero = read(tmp_path / "table.csv")
+    assert [row["seeds"] for row in (plain, published, zero)] == ["2", "1", "0"]
+    assert [row["failed"] for row in (plain, published, zero)] == ["0", "1", "2"]
+    assert zero["valence"] == "" and published["valence sd"] == ""
+    assert published["valence delta"] != ""  # against the seed that both have
+
+
+def test_a_target_that_a_data_set_has_not_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (RunConfig(DataConfig(name)) for name in ("one", "two", "three"))
+    scores: dict[str, Any] = {"one": {0: {"valence": 0.5}}, "two": {0: {"joy": 0.25}}, "three": {}}
+    monkeypatch.setattr(sweep_table, "_scores", lambda wanted, *_: scores[wanted[0].data.manifest])
+    monkeypatch.setattr(
+        sweep_table,
+        "load_manifest",
+        lambda name: type("Manifest", (), {"name": name, "benchmark": None}),
+    )
+    made = {config: runs.Run(config, tmp_path, {}) for config in (first, second)}
+    shown = sweep_table.render(sweep_table.table([first, second, third], made, tmp_path))
+    lines = {line.split()[0]: line.split() for line in shown.splitlines()}
+    assert lines["one"] == ["one", "ca", "plain", "1", "0.500"]
+    assert lines["two"] == ["two", "ca", "plain", "1", "0.250"]
+    assert lines["three"] == ["three", "ca", "plain", "0", "failed", "failed", "1", "FAILED"]
+    shown = sweep_table.render(sweep_table.table([first, second], made, tmp_path))
+    assert "failed" not in shown.lower()
+
+
+def with_worker(worker: Any) -> Any:
+    def execute(*arguments: Any, **options: Any) -> Any:
+        return grid.execute_runs(*arguments, **options, worker=worker)
+
+    return execute
+
+
+@pytest.mark.usefixtures("here")
+def test_stale_runs_are_taken_when_asked_for_and_marked(
+    manifest: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["sweep", *SMALL, "--manifest", manifest, "--arm", "plain"]
+    arguments += ["--output-dir", str(tmp_path)]
+    assert main(arguments) == 0
+    monkeypatch.setattr(runs, "code_key", lambda: "newer code")
+    assert main([*arguments, "--reuse-stale"]) == 0
+    shown = capsys.readouterr().out
+    assert "1*" in shown and "* STALE" in shown
+    assert len([*(tmp_path / "runs").glob("[!.]*")]) == 1
+    assert main(arguments) == 0
+    assert len([*(tmp_path / "runs").glob("[!.]*")]) == 2
+    assert "STALE" not in capsys.readouterr().out
+
+
+def test_folds_of_a_seed_are_pooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two folds; a seed that lacks one does not count."""
+    configs = [
+        RunConfig(DataConfig("folded", fold=fold), seed=seed) for seed in (0, 1) for fold in (0, 1)
+    ]
+    made = [runs.Run(config, tmp_path, {}) for config in configs[:3]]
+    monkeypatch.setattr(sweep_table, "open_data", lambda *_: (None, None))
+    pooled: list[Any] = []
+    monkeypatch.setattr(
+        sweep_table, "by_seed", lambda given: pooled.extend(given) or [{"r": given[0].config}]
+    )
+    monkeypatch.setattr(
+        sweep_table, "score", lambda *_: type("Scores", (), {"pooled": {"valence": 0.5}})
+    )
+    monkeypatch.setattr(
+        sweep_table,
+        "load_manifest",
+        lambda name: type("Manifest", (), {"name": name, "benchmark": None}),
+    )
+    rows = sweep_table.table(configs, {run.config: run for run in made}, tmp_path)
+    (row,) = rows.to_dict("records")
+    assert [run.config for run in pooled] == configs[:2]
+    assert (row["seeds"], row["failed"], row["valence"]) == (1, 1, 0.5)
+    assert math.isnan(row["valence sd"])
+    assert "1 FAILED" in sweep_table.render(rows)
+
+
+def test_gated_data_are_swept_below_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: list[Path] = []
+
+    def note(configs: Any, output_dir: Path, *_: Any, **__: Any) -> Any:
+        where.append(output_dir)
+        raise DataError("enough")
+
+    monkeypatch.setattr("iaca.commands.sweep.execute_runs", note)
+    monkeypatch.setattr("iaca.commands.sweep.folds_of", lambda profile, data, output_dir: [data])
+    for folder in (tmp_path, tmp_path / "private"):
+        assert main(["sweep", *SMALL, "--manifest", "affwild2", "--output-dir", str(folder)]) == 2
+    assert where == [tmp_path / "private", tmp_path / "private"]
+
+
+@pytest.mark.parametrize("extra", [["--address", "here:1"], ["--gpus-per-run", "0.5"]])
+def test_options_of_ray_need_ray(extra: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", *extra]) == 2
+    assert "expected --engine ray" in capsys.readouterr().err
+
+
+def test_the_command_line_reaches_the_engine(
+    manifest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def note(*arguments: Any, **options: Any) -> Any:
+        given.append((arguments[1:4], options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("iaca.commands.sweep.execute_runs", note)
+    arguments = ["sweep", *SMALL, "--manifest", manifest, "--output-dir", str(tmp_path)]
+    arguments += ["--engine", "ray", "--address", "here:1", "--gpus-per-run", "0.5", "--jobs", "3"]
+    assert main(arguments) == 130
+    assert given == [
+        (
+            (tmp_path, 3, "cpu"),
+            {"engine": RayOptions("here:1", 0.5), "reuse_stale": False},
+        )
+    ]
+
+
+def test_training_options_that_differ_have_a_column(tmp_path: Path) -> None:
+    configs = grid_of(
+        Request("smoke", arm=["plain"], set=["training.learning_rate=0.001,0.002"]), tmp_path
+    )
+    rows = sweep_table.table(configs, {}, tmp_path)
+    assert list(rows["training.learning_rate"]) == [0.001, 0.002]
+    assert "training.epochs" not in rows
+    assert list(rows["failed"]) == [1, 1]
+    assert TrainingConfig().learning_rate == 0.002
+    assert sweep_table.render(rows).count("1 FAILED") == 2

@@ -1,0 +1,434 @@
+"""Aff-Wild2's layout: annotations, crops, official parts, and every way they can be wrong."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iaca.base.files import DataError
+from iaca.data.schema import Counts
+from iaca.extraction import searching
+from iaca.extraction.affwild2 import (
+    Folder,
+    check_length,
+    count_warnings,
+    labels_at,
+    list_crops,
+    read_annotations,
+    scan_folder,
+    video_of,
+)
+
+TEXT = "valence,arousal\n0.5,-0.25\n-5,0.1\n0.1,-5.0\n-1,1\n-5,-5\n"
+
+
+def lay_out(root: Path, train: str = "a b_left b_right", validation: str = "c", sub: str = ""):
+    for part, names in (("Train_Set", train), ("Validation_Set", validation)):
+        folder = root / "annotations" / sub / part
+        folder.mkdir(parents=True)
+        for name in names.split():
+            (folder / f"{name}.txt").write_text(TEXT)
+    (root / "videos" / "batch1").mkdir(parents=True)
+    (root / "videos" / "a.mp4").touch()
+    (root / "videos" / "batch1" / "b.avi").touch()
+    return root
+
+
+def test_a_line_is_a_frame_and_minus_five_in_either_column_is_no_label(tmp_path: Path):
+    file = tmp_path / "a.txt"
+    file.write_text(TEXT)
+    labels = read_annotations(file)
+    nan = np.nan
+    expected = [[0.5, -0.25], [nan, nan], [nan, nan], [-1, 1], [nan, nan]]
+    assert labels.dtype == np.float32
+    np.testing.assert_array_equal(labels, np.float32(expected))
+
+
+def test_rows_take_the_label_of_their_last_frame(tmp_path: Path):
+    file = tmp_path / "a.txt"
+    file.write_text(TEXT)
+    labels = labels_at(read_annotations(file), np.array([0, 3, 4, 5, 90]))
+    nan = np.nan
+    np.testing.assert_array_equal(
+        labels, np.float32([[0.5, -0.25], [-1, 1], [nan, nan], [nan, nan], [nan, nan]])
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", r"a\.txt: empty"),
+        ("\n \n", r"a\.txt, line 1: found 'blank lines alone', expected 'valence,arousal'"),
+        ("0.1,0.2\n", r"a\.txt, line 1: found '0\.1,0\.2', expected 'valence,arousal'"),
+        ("valence,arousal\n", r"a\.txt, line 2: the file ends"),
+        ("valence,arousal\n\n", r"a\.txt, line 2: the file ends"),
+        ("valence,arousal\n0,0\n0\n", r"a\.txt, line 3: 1 columns in '0', expected 2"),
+        ("valence,arousal\n0,0,0\n", r"a\.txt, line 2: 3 columns in '0,0,0', expected 2"),
+        ("valence,arousal\n0,0\n\n0,0\n", r"a\.txt, line 3: 1 columns in '', expected 2"),
+        ("valence,arousal\n0,x\n", r"a\.txt, line 2, column 'arousal': 'x' is not a number"),
+        ("valence,arousal\n1.01,0\n", r"a\.txt, line 2, column 'valence': 1\.01, expected -1 to 1"),
+        ("valence,arousal\n0,-4\n", r"a\.txt, line 2, column 'arousal': -4, expected"),
+        ("valence,arousal\nnan,0\n", r"a\.txt, line 2, column 'valence': nan, expected"),
+    ],
+)
+def test_a_wrong_annotation_names_file_and_line(tmp_path: Path, text: str, complaint: str):
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(DataError, match=complaint):
+        read_annotations(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + TEXT.encode(),
+        TEXT.encode() + b"\n",
+        TEXT.encode() + b"\r\n \r\n\n",
+        b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode() + b"\r\n",
+    ],
+    ids=["mark", "blank", "blanks", "all"],
+)
+def test_a_byte_order_mark_and_blank_lines_at_the_end_are_passed_over(
+    tmp_path: Path, content: bytes
+):
+    (tmp_path / "plain.txt").write_text(TEXT)
+    (tmp_path / "a.txt").write_bytes(content)
+    labels = read_annotations(tmp_path / "a.txt")
+    assert labels.shape == (5, 2)
+    np.testing.assert_array_equal(labels, read_annotations(tmp_path / "plain.txt"))
+
+
+def test_a_pipe_in_place_of_a_text_file_is_refused_at_once(tmp_path: Path):
+    """Opening one waits for a writer: in a child process, so that a test that hangs can end."""
+    os.mkfifo(tmp_path / "a.txt")
+    lay_out(tmp_path / "root")
+    script = """
+import sys
+from pathlib import Path
+from iaca.extraction.affwild2 import read_annotations, scan_folder
+from iaca.base.files import DataError
+pipe = Path(sys.argv[1]) / "a.txt"
+for read in (read_annotations, lambda file: scan_folder(Path(sys.argv[1]) / "root", file)):
+    try:
+        read(pipe)
+    except DataError as error:
+        print(error)
+"""
+    printed = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+    assert printed == 2 * f"{tmp_path}/a.txt: not a regular file\n"
+
+
+def test_annotations_that_cannot_be_read(tmp_path: Path):
+    with pytest.raises(DataError, match=r"gone\.txt: no such file"):
+        read_annotations(tmp_path / "gone.txt")
+    (tmp_path / "a.txt").write_bytes(b"valence,arousal\n\xff\n")
+    with pytest.raises(DataError, match=r"a\.txt: cannot be read"):
+        read_annotations(tmp_path / "a.txt")
+
+
+def test_more_lines_than_frames_names_the_first_line_too_many(tmp_path: Path):
+    annotations = np.zeros((10, 2))
+    check_length("a.txt", annotations, 10)
+    check_length("a.txt", annotations, 11)
+    # Frames 0 to 7 stand on lines 2 to 9.
+    with pytest.raises(
+        DataError, match=r"a\.txt, line 10: 10 annotated frames, but the video has 8"
+    ):
+        check_length("a.txt", annotations, 8)
+
+
+def test_two_subjects_share_a_video_and_count_once(tmp_path: Path):
+    folder = scan_folder(lay_out(tmp_path))
+    assert [source.name for source in folder.sources] == ["a", "b_left", "b_right", "c"]
+    a, left, right, c = folder.sources
+    assert left.video == right.video == tmp_path / "videos" / "batch1" / "b.avi"
+    assert left.subject == right.subject == "b"
+    assert left.crops == tmp_path / "cropped_aligned" / "b_left"
+    assert [source.split for source in folder.sources] == ["train", "train", "train", "report"]
+    assert a.annotation == tmp_path / "annotations" / "Train_Set" / "a.txt"
+    assert c.video == tmp_path / "videos" / "c.mp4"  # missing, which is found out at extraction
+    assert folder.videos == Counts(train=2, validation=1, test=0)
+
+
+def test_test_videos_have_neither_labels_nor_a_role(tmp_path: Path):
+    names = tmp_path / "test.txt"
+    names.write_text("t_left\nt_right\n\nu\n")
+    folder = scan_folder(lay_out(tmp_path, sub="VA_Set"), names)
+    tests = [source for source in folder.sources if source.split is None]
+    assert [source.name for source in tests] == ["t_left", "t_right", "u"]
+    assert all(source.annotation is None for source in tests)
+    assert folder.videos == Counts(train=2, validation=1, test=2)
+
+
+def test_only_a_suffix_is_taken_off():
+    assert [video_of(name) for name in ("1_left", "1_right", "left_1", "1_left_2", "_left")] == [
+        *("1", "1", "left_1", "1_left_2", "_left")
+    ]
+
+
+def test_counts_that_differ_are_warned_about():
+    expected = Counts(train=360, validation=72, test=162)
+    assert count_warnings(expected, expected) == []
+    assert count_warnings(Counts(train=360, validation=72, test=0), expected) == []
+    warnings = count_warnings(Counts(train=356, validation=76, test=162), expected)
+    assert len(warnings) == 2
+    assert warnings[0].startswith("train: found 356 videos, the manifest expects 360")
+
+
+def test_a_layout_that_is_not_the_official_one(tmp_path: Path):
+    with pytest.raises(DataError, match=r"annotations: the folder Train_Set is missing"):
+        scan_folder(tmp_path)
+    root = lay_out(tmp_path / "empty", validation="")
+    with pytest.raises(DataError, match=r"Validation_Set: no annotation files"):
+        scan_folder(root)
+    (root / "annotations" / "Validation_Set" / "._c.txt").write_text(TEXT)
+    with pytest.raises(DataError, match=r"Validation_Set: no annotation files"):
+        scan_folder(root)
+    root = lay_out(tmp_path / "two")
+    (root / "annotations" / "VA_Set" / "Train_Set").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"the folder Train_Set is in 2 places"):
+        scan_folder(root)
+    root = lay_out(tmp_path / "unseen")
+    shutil.rmtree(root / "videos")
+    with pytest.raises(DataError, match=r"videos: no such folder"):
+        scan_folder(root)
+
+
+def names(folder: Folder) -> list[str]:
+    """Of the recordings that can be extracted."""
+    return [source.name for source in folder.sources if source.problem is None]
+
+
+def problems(folder: Folder) -> dict[str, str]:
+    return {source.name: source.problem for source in folder.sources if source.problem}
+
+
+def test_a_name_in_both_parts_fails_that_recording_alone(tmp_path: Path):
+    folder = scan_folder(lay_out(tmp_path, validation="c a"))
+    assert names(folder) == ["b_left", "b_right", "c"]
+    assert list(problems(folder)) == ["a"]
+    assert re.search(r"Validation_Set/a\.txt: also in .*/Train_Set", problems(folder)["a"])
+    assert folder.left_out == {}
+    folder = scan_folder(lay_out(tmp_path / "side", validation="c b_left"))
+    assert names(folder) == ["a", "c"]
+    assert list(problems(folder)) == ["b_left"]
+    assert list(folder.left_out) == ["b_right"]  # the other side may be meant for validation
+
+
+def test_an_unsafe_name_fails_that_recording_alone(tmp_path: Path):
+    root = lay_out(tmp_path)
+    (root / "annotations" / "Train_Set" / "a b.txt").write_text(TEXT)
+    (root / "annotations" / "Train_Set" / os.fsdecode(b"a\xff.txt")).write_text(TEXT)
+    folder = scan_folder(root)
+    assert names(folder) == ["a", "b_left", "b_right", "c"]
+    failed = problems(folder)
+    assert list(failed) == ["'a b'", r"'a\udcff'"]
+    assert "Train_Set: annotation file 'a b': expected letters" in failed["'a b'"]
+    "\n".join([*failed, *failed.values()]).encode()  # it can be printed
+
+
+def test_a_video_in_two_folders_fails_its_recordings_alone(tmp_path: Path):
+    root = lay_out(tmp_path)
+    (root / "videos" / "b.mp4").touch()
+    folder = scan_folder(root)
+    assert names(folder) == ["a", "c"]
+    assert list(problems(folder)) == ["b_left", "b_right"]
+    both = {"videos/b.mp4", "videos/batch1/b.avi"}
+    assert all(path in problems(folder)["b_left"] for path in both)
+    assert folder.videos == Counts(train=2, validation=1, test=0)  # what the official folders say
+
+
+def test_what_other_systems_leave_behind_is_passed_over(tmp_path: Path):
+    root = lay_out(tmp_path)
+    for part in ("Train_Set", "Validation_Set"):
+        for name in ("._3.txt", "._a.txt", ".DS_Store"):
+            (root / "annotations" / part / name).write_bytes(b"\0\5\x16\7")
+    (root / "videos" / "._a.mp4").touch()
+    for folder in (".trash", "__MACOSX", "__MACOSX/batch1"):
+        (root / "videos" / folder).mkdir()
+        (root / "videos" / folder / "a.mp4").touch()
+    crops_of(root, "a", "batch1/b_left", ".trash/a", "__MACOSX/a", "__MACOSX/batch1/b_left")
+    folder = scan_folder(root)
+    assert names(folder) == ["a", "b_left", "b_right", "c"]
+    assert (problems(folder), folder.left_out) == ({}, {})
+    assert folder.sources[0].video == root / "videos" / "a.mp4"
+
+
+def crops_of(root: Path, *folders: str) -> None:
+    for folder in folders:
+        (root / "cropped_aligned" / folder).mkdir(parents=True)
+        (root / "cropped_aligned" / folder / "00001.jpg").touch()
+
+
+def test_folders_that_are_links_are_searched(tmp_path: Path):
+    root = lay_out(tmp_path / "elsewhere")
+    crops_of(root, "a", "b_left")
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for part in ("annotations", "videos", "cropped_aligned"):
+        (linked / part).symlink_to(root / part)
+    folder = scan_folder(linked)
+    assert folder.sources[0].video == linked / "videos" / "a.mp4"
+    assert folder.sources[1].video == linked / "videos" / "batch1" / "b.avi"
+    assert folder.sources[0].crops == linked / "cropped_aligned" / "a"
+
+    (root / "videos" / "batch1").rename(tmp_path / "disk2")
+    (root / "videos" / "batch1").symlink_to(tmp_path / "disk2")
+    (root / "cropped_aligned" / "b_left").rename(tmp_path / "b_left")
+    (root / "cropped_aligned" / "b_left").symlink_to(tmp_path / "b_left")
+    folder = scan_folder(root)
+    assert problems(folder) == {}
+    assert folder.sources[1].video == root / "videos" / "batch1" / "b.avi"
+    assert folder.sources[1].video.exists()
+    assert list_crops(folder.sources[1].crops or "") == {
+        0: root / "cropped_aligned" / "b_left" / "00001.jpg"
+    }
+
+
+def test_links_in_a_circle_or_to_what_is_there_find_nothing_twice(tmp_path: Path):
+    root = lay_out(tmp_path)
+    crops_of(root, "batch1/a", "b_left", "../a")
+    (root / "a.avi").touch()  # it and the crops stand above the folders that are searched
+    for part in ("videos", "cropped_aligned"):
+        (root / part / "batch1" / "up").symlink_to(root / part)
+        (root / part / "batch1" / "out").symlink_to(root)
+        (root / part / "again").symlink_to("batch1")
+        (root / part / "itself").symlink_to("itself")
+    (root / "videos" / "batch1" / "a.mp4").symlink_to("../a.mp4")
+    (root / "cropped_aligned" / "batch1" / "b_left").symlink_to("../b_left")
+    folder = scan_folder(root)
+    assert problems(folder) == {}
+    a, left, *_ = folder.sources
+    for found, real in (
+        (a.video, "videos/a.mp4"),
+        (left.video, "videos/batch1/b.avi"),
+        (a.crops, "cropped_aligned/batch1/a"),
+        (left.crops, "cropped_aligned/b_left"),
+    ):
+        assert found is not None and found.resolve() == (root / real).resolve()
+
+
+def test_crops_may_stand_in_batches(tmp_path: Path):
+    root = lay_out(tmp_path)
+    crops_of(root, "a", "batch1/b_left", "cropped_aligned/batch2/b_right")
+    crops = root / "cropped_aligned"
+    (crops / "00001.jpg").touch()  # one that lost its folder
+    assert [source.crops for source in scan_folder(root).sources] == [
+        crops / "a",
+        crops / "batch1" / "b_left",
+        crops / "cropped_aligned" / "batch2" / "b_right",
+        crops / "c",  # missing, which is found out at extraction
+    ]
+
+
+def test_crops_in_two_places_fail_that_recording_alone(tmp_path: Path):
+    root = lay_out(tmp_path)
+    crops_of(root, "batch1/a", "batch2/a", "batch1/b_left")
+    folder = scan_folder(root)
+    assert names(folder) == ["b_left", "b_right", "c"]
+    assert list(problems(folder)) == ["a"]
+    assert re.search(
+        r"cropped_aligned/batch2/a: also at .*cropped_aligned/batch1/a, expected one folder",
+        problems(folder)["a"],
+    )
+
+
+def test_crops_are_not_listed_to_find_their_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    root = lay_out(tmp_path)
+    crops_of(root, "batch1/a", "batch1/of_another_challenge")
+    for name in ("a", "of_another_challenge"):
+        for number in range(2, 201):
+            (root / "cropped_aligned" / "batch1" / name / f"{number:05d}.jpg").touch()
+    listed: Counter[str] = Counter()
+    scandir = os.scandir
+
+    class Counting:
+        """Counts the entries that are taken of each folder."""
+
+        def __init__(self, folder: os.PathLike[str] | str) -> None:
+            self.name = Path(folder).name
+            self.entries = scandir(folder)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.entries.close()
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            entry = next(self.entries)
+            listed[self.name] += 1
+            return entry
+
+    monkeypatch.setattr(searching.os, "scandir", Counting)
+    assert scan_folder(root).sources[0].crops == root / "cropped_aligned" / "batch1" / "a"
+    assert listed["batch1"] >= 2
+    assert listed["a"] == 0
+    assert 0 < listed["of_another_challenge"] < 50
+
+
+def test_a_video_on_two_sides_is_left_out_of_training(tmp_path: Path):
+    root = lay_out(tmp_path, train="a b_left d_right", validation="b_right c")
+    (root / "test.txt").write_text("d_left\ne\n")
+    folder = scan_folder(root, root / "test.txt")
+    assert {source.name: source.split for source in folder.sources} == {
+        **{"a": "train", "b_right": "report", "c": "report", "d_left": None, "e": None}
+    }
+    assert problems(folder) == {}
+    assert list(folder.left_out) == ["b_left", "d_right"]
+    assert "Train_Set/b_left.txt: not extracted" in folder.left_out["b_left"]
+    assert re.search(r"'b_right' in .*/Validation_Set is of", folder.left_out["b_left"])
+    assert re.search(r"'d_left' in .*/test\.txt is of", folder.left_out["d_right"])
+    assert folder.videos == Counts(train=3, validation=2, test=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("t\n../x\n", r"line 2: name '\.\./x': expected letters"),
+        ("t\nt\n", r"line 2: 't' is given twice"),
+        ("a\n", r"line 1: 'a' stands elsewhere already"),
+    ],
+)
+def test_a_wrong_test_list_names_the_line(tmp_path: Path, text: str, complaint: str):
+    names = tmp_path / "test.txt"
+    names.write_text(text)
+    with pytest.raises(DataError, match=complaint):
+        scan_folder(lay_out(tmp_path), names)
+
+
+def test_crops_are_numbered_from_one_and_may_be_missing(tmp_path: Path):
+    for name in ("00001.jpg", "00004.jpg", "123456.jpg", ".DS_Store", "1.jpg", "00002.png"):
+        (tmp_path / name).touch()
+    assert list_crops(tmp_path) == {
+        0: tmp_path / "00001.jpg",
+        3: tmp_path / "00004.jpg",
+        123455: tmp_path / "123456.jpg",
+    }
+    (tmp_path / "00000.jpg").touch()
+    with pytest.raises(DataError, match=r"00000\.jpg: crops are numbered from 1"):
+        list_crops(tmp_path)
+
+
+def test_no_crops_at_all(tmp_path: Path):
+    with pytest.raises(DataError, match=r"absent: no folder of face crops"):
+        list_crops(tmp_path / "absent")
+    with pytest.raises(DataError, match=r"no face crops, expected 00001\.jpg"):
+        list_crops(tmp_path)

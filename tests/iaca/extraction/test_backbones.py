@@ -1,0 +1,260 @@
+"""The real architectures: shapes, the map, where weights come from, and files that are refused."""
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+pytest.importorskip("av", reason="the extra 'media' is not installed")
+pytest.importorskip("librosa", reason="the extra 'media' is not installed")
+
+from iaca.base.files import DataError
+from iaca.extraction.audio import CLIP_SAMPLES
+from iaca.extraction.backbones import Backbones, build_backbones, torchvision
+
+RANDOM = ("random", "random")
+
+
+@pytest.fixture(scope="module")
+def networks() -> Backbones:
+    return build_backbones("r3d_18", RANDOM)
+
+
+@pytest.fixture(scope="module")
+def clips() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, 8, 112, 112, 3), dtype=torch.uint8, generator=generator)
+
+
+@torch.inference_mode()
+def test_features_are_512_and_a_clips_do_not_depend_on_the_batch(networks: Backbones, clips):
+    sound = torch.randn(2, CLIP_SAMPLES, generator=torch.Generator().manual_seed(0))
+    for network, given in ((networks.visual, clips), (networks.audio, sound)):
+        both = network(given)
+        assert both.shape == (2, 512)
+        torch.testing.assert_close(network(given[1:]), both[1:], rtol=1e-4, atol=1e-4)
+        assert not torch.allclose(both[0], both[1], atol=1e-3)
+
+
+@torch.inference_mode()
+def test_pooled_features_are_the_means_of_the_map(networks: Backbones, clips):
+    with_map = build_backbones("r3d_18", RANDOM, spatial_map=True)
+    maps = with_map.visual(clips[:1])
+    assert maps.shape == (1, with_map.visual.width) == (1, 25_088)
+    pooled = maps.view(1, 512, 7, 7).mean(dim=(2, 3))
+    torch.testing.assert_close(pooled, networks.visual(clips[:1]), rtol=1e-4, atol=1e-4)
+
+
+def test_pictures_are_normalised_as_kinetics_is(networks: Backbones, clips):
+    """(x / 255 - mean) / deviation by channel, time after the channels."""
+    found = networks.visual.normalise(clips)
+    assert found.shape == (2, 3, 8, 112, 112)
+    mean, deviation = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+    for channel in range(3):
+        value = clips[1, 5, 60, 70, channel].item() / 255
+        expected = (value - mean[channel]) / deviation[channel]
+        assert found[1, channel, 5, 60, 70].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_random_weights_are_the_same_each_time_and_marked(networks: Backbones):
+    before = torch.get_rng_state()
+    again = build_backbones("r3d_18", RANDOM)
+    assert torch.equal(before, torch.get_rng_state())
+    for key, value in networks.visual.state_dict().items():
+        assert torch.equal(value, again.visual.state_dict()[key])
+    for role in ("visual", "audio"):
+        assert networks.source[f"{role}_weights"].startswith("random")
+    assert not any(p.requires_grad for n in networks[:2] for p in n.parameters())
+    assert not networks.visual.training and not networks.audio.trunk.bn1.training
+
+
+@torch.inference_mode()
+def test_null_features_are_those_of_silence_and_of_black(networks: Backbones):
+    audio, visual = networks.null_features()
+    torch.testing.assert_close(audio, networks.audio(torch.zeros(1, CLIP_SAMPLES))[0])
+    black = torch.zeros(1, 8, 112, 112, 3, dtype=torch.uint8)
+    torch.testing.assert_close(visual, networks.visual(black)[0])
+    assert visual.abs().max() > 0
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Weights as torchvision publishes them, classifier included, of another seed."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(7)
+    visual = torchvision().models.video.r3d_18(weights=None).state_dict()
+    audio = torchvision().models.resnet18(weights=None).state_dict()
+    save_file(visual, folder / "visual.safetensors")
+    torch.save(audio, folder / "audio.pth")
+    return {"visual": folder / "visual.safetensors", "audio": folder / "audio.pth"}
+
+
+def test_weights_come_from_files(files: dict[str, Path]):
+    loaded = build_backbones("r3d_18", (str(files["visual"]), str(files["audio"])))
+    from safetensors.torch import load_file
+
+    for key, value in loaded.visual.trunk.state_dict().items():
+        assert torch.equal(value, load_file(files["visual"])[key])
+    audio = torch.load(files["audio"], weights_only=True)
+    first = loaded.audio.trunk.conv1.weight
+    assert first.shape == (64, 1, 7, 7)
+    # A grey picture gives what it gave with three equal channels.
+    grey = torch.randn(1, 1, 32, 32)
+    expected = torch.nn.functional.conv2d(grey.expand(1, 3, 32, 32), audio["conv1.weight"])
+    torch.testing.assert_close(torch.nn.functional.conv2d(grey, first), expected)
+    assert loaded.source["audio_weights"].startswith("audio.pth, sha256 ")
+    assert str(files["audio"].parent) not in str(loaded.source)
+
+
+class Boom:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('unpickled')",))
+
+
+def test_files_that_run_code_or_do_not_fit_are_refused(files: dict[str, Path], tmp_path: Path):
+    def attempt(visual: Path | str, complaint: str, audio: Path | str = "random") -> None:
+        with pytest.raises(DataError, match=complaint):
+            build_backbones("r3d_18", (str(visual), str(audio)))
+
+    (tmp_path / "evil.pt").write_bytes(pickle.dumps(Boom(), protocol=2))
+    attempt(tmp_path / "evil.pt", r"evil\.pt: holds no weights that can be loaded safely")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    attempt(tmp_path / "text.safetensors", r"text\.safetensors: holds no weights")
+    attempt(tmp_path / "gone.pt", r"gone\.pt: no such file; expected 'pretrained', 'random'")
+    (tmp_path / "w.bin").touch()
+    attempt(tmp_path / "w.bin", r"w\.bin: expected a file that ends in")
+    torch.save({"state_dict": {}}, tmp_path / "nested.pt")
+    attempt(tmp_path / "nested.pt", r"nested\.pt: expected tensors by torchvision's names")
+    attempt(files["audio"], r"visual weights .*names missing, the first")
+    attempt("random", r"audio weights .*: \d+ names missing", audio=files["visual"])
+    state = torch.load(files["audio"], weights_only=True)
+    torch.save({**state, "more": torch.zeros(1)}, tmp_path / "more.pt")
+    attempt("random", r"1 names not expected, the first 'more'", audio=tmp_path / "more.pt")
+    torch.save({**state, "bn1.weight": torch.zeros(3)}, tmp_path / "shape.pt")
+    attempt("random", r"'bn1\.weight' is \(3,\), expected \(64,\)", audio=tmp_path / "shape.pt")
+
+
+def test_published_weights_that_cannot_be_had_say_what_to_do(monkeypatch: pytest.MonkeyPatch):
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", offline)
+    for weights in torchvision().models.get_model_weights("r3d_18"):
+        monkeypatch.setattr(type(weights), "get_state_dict", offline)
+    with pytest.raises(DataError, match=r"https://.*r3d_18.*: cannot be had \(no network\); name"):
+        build_backbones("r3d_18", ("pretrained", "random"))
+
+
+def test_published_weights_are_loaded_safely_and_named(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+):
+    asked: dict[str, object] = {}
+
+    def given(self, **options):
+        asked.update(options)
+        return torch.load(files["audio"], weights_only=True)
+
+    for weights in torchvision().models.get_model_weights("resnet18"):
+        monkeypatch.setattr(type(weights), "get_state_dict", given)
+    source = build_backbones("r3d_18", ("random", "pretrained")).source
+    assert asked["weights_only"] is asked["check_hash"] is True
+    assert source["audio_weights"].startswith("ResNet18_Weights.IMAGENET1K_V1, resnet18-")
+
+
+def test_an_unknown_backbone_is_refused():
+    with pytest.raises(DataError, match="backbone 'r50': expected one of r3d_18, r2plus1d_18"):
+        build_backbones("r50", RANDOM)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"valence,arousal\n" * 20,
+        b"weights of my own",
+        bytes(range(256)) * 4,
+        np.random.default_rng(0).bytes(1000),
+        np.random.default_rng(1).bytes(1000),
+        pickle.dumps({"conv1.weight": [1.0, 2.0]}, protocol=2),
+        pickle.dumps({1: 2}, protocol=2),
+    ],
+)
+def test_bytes_that_are_no_weights_are_refused_by_name(tmp_path: Path, content: bytes, suffix: str):
+    (tmp_path / f"own{suffix}").write_bytes(content)
+    with pytest.raises(DataError, match=rf"own\{suffix}: .*(loaded safely|expected tensors)") as e:
+        build_backbones("r3d_18", (str(tmp_path / f"own{suffix}"), "random"))
+    assert "\n" not in str(e.value)
+
+
+def test_tensors_without_names_are_refused(tmp_path: Path):
+    torch.save({0: torch.zeros(1)}, tmp_path / "own.pt")
+    with pytest.raises(DataError, match=r"own\.pt: expected tensors by torchvision's names"):
+        build_backbones("r3d_18", (str(tmp_path / "own.pt"), "random"))
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device in ("cuda", "cuda:1", torch.device("cuda")):
+        with pytest.raises(DataError, match=r"device 'cuda(:1)?': torch sees no GPU"):
+            build_backbones("r3d_18", RANDOM, device=device)
+    assert build_backbones("r3d_18", RANDOM, device="auto").device.type == "cpu"
+
+
+def run(code: str, path: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run Python afresh: here torchvision has been imported already."""
+    folders = [*([] if path is None else [str(path)]), *sys.path]
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys\nsys.path[:] = {folders}\n{code}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+LOADED = """
+from iaca.extraction import backbones
+found = backbones.torchvision()
+import torchvision
+assert found is torchvision is backbones.torchvision()
+print(len(backbones._SCHEMAS), sorted(vars(found.models.video))[-1])
+"""
+
+
+def test_the_installed_torchvision_is_imported_with_help_only_if_it_needs_it():
+    bare = run("import torchvision")
+    loaded = run(
+        LOADED + "import torch\nprint(found.models.resnet18()(torch.zeros(1, 3, 64, 64)).shape)"
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert "torch.Size([1, 1000])" in loaded.stdout
+    assert loaded.stdout.split()[0] == str(int(bare.returncode != 0))
+    if bare.returncode:
+        assert "operator torchvision::nms does not exist" in bare.stderr
+
+
+def test_a_torchvision_that_lacks_its_operators_is_imported_all_the_same(tmp_path: Path):
+    """A package that asks for the operators as torchvision does, on any machine."""
+    package = tmp_path / "torchvision"
+    (package / "models" / "video").mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "import torch\n"
+        "from torchvision import early, models\n"
+        "@torch.library.register_fake('torchvision::nms')\n"
+        "def nms(dets, scores, iou_threshold):\n    return scores\n"
+        "@torch.library.register_fake('torchvision::qnms')\n"
+        "def qnms(dets, scores, iou_threshold):\n    return scores\n"
+    )
+    (package / "early.py").touch()  # is imported twice: what a failed import leaves is dropped
+    (package / "models" / "__init__.py").touch()
+    (package / "models" / "video" / "__init__.py").write_text("zz_ours = 1\n")
+    bare = run("import torchvision", tmp_path)
+    assert bare.returncode != 0 and "torchvision::nms does not exist" in bare.stderr
+    loaded = run(LOADED, tmp_path)
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout.split() == ["1", "zz_ours"]

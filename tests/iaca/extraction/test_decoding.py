@@ -1,0 +1,286 @@
+"""Decoding: times, sound and pictures of files made here, and files that are no videos."""
+
+import errno
+import json
+import os
+from multiprocessing import Pipe
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("av", reason="the extra 'media' is not installed")
+
+from media import grey_frames, tone, write_crops, write_video
+
+from iaca.base.files import DataError
+from iaca.extraction import decoding
+from iaca.extraction import video as reading
+from iaca.extraction.decoding import decode
+from iaca.extraction.video import CHUNK, Timeline, read_crops, read_pictures, read_timeline
+
+
+def read_sound(file: Path) -> np.ndarray:
+    return np.fromfile(file, dtype=np.float32)
+
+
+@pytest.mark.parametrize("rate", [25, 30])
+def test_frames_times_and_sound_of_a_video(tmp_path: Path, rate: int):
+    sound = tone(1.0)
+    path = write_video(tmp_path / "v.mov", 40, rate, sound)
+    timeline = read_timeline(path, tmp_path / "sound")
+    np.testing.assert_allclose(timeline.times, np.arange(40) / rate, atol=1e-4)
+    assert timeline.frame_rate == pytest.approx(rate)
+    assert (timeline.samples, timeline.audio_start) == (44_100, pytest.approx(0.0, abs=1e-4))
+    np.testing.assert_allclose(read_sound(tmp_path / "sound"), sound, atol=1e-3)
+
+
+@pytest.mark.parametrize("start", [0.5, 1.2])
+def test_sound_that_starts_late(tmp_path: Path, start: float):
+    path = write_video(tmp_path / "v.mkv", 50, 25, tone(0.5), start)
+    timeline = read_timeline(path, tmp_path / "sound")
+    assert timeline.audio_start == pytest.approx(start, abs=2e-3)  # mkv counts milliseconds
+    assert timeline.samples == 22_050
+
+
+def test_stereo_at_another_rate_becomes_mono_at_44100(tmp_path: Path, mirror: Path):
+    clip = next((mirror / "clips").glob("*.mpg"), None)
+    if clip is None:
+        pytest.skip("no real clips")
+    timeline = read_timeline(clip, tmp_path / "sound")
+    assert len(timeline.times) == 75
+    assert timeline.frame_rate == 25
+    np.testing.assert_allclose(timeline.times, np.arange(75) / 25, atol=1e-4)
+    # The clips are about 3 s long; that of the sound is known to a block of 1152 samples.
+    assert timeline.samples == pytest.approx(75 / 25 * 44_100, abs=2 * 1152)
+    assert np.abs(read_sound(tmp_path / "sound")).max() > 0.01
+    pictures = [chunk.frames for chunk in read_pictures(clip, timeline)]
+    assert sum(len(frames) for frames in pictures) == 75
+    assert 20 < np.concatenate(pictures).mean() < 235
+
+
+def test_each_frame_is_handed_on_once_and_in_order(tmp_path: Path):
+    path = write_video(tmp_path / "v.mp4", CHUNK + 20, 25, tone(3.0), codecs=("mpeg4", "aac"))
+    with decode(path, tmp_path / "sound") as decoded:
+        chunks = list(decoded.chunks)
+    assert [len(chunk.frames) for chunk in chunks] == [CHUNK, 20]
+    assert all(chunk.present.all() for chunk in chunks)
+    frames = np.concatenate([chunk.frames for chunk in chunks])
+    assert frames.shape == (CHUNK + 20, 112, 112, 3)
+    expected = [picture[0, 0, 0] for picture in grey_frames(CHUNK + 20)]
+    np.testing.assert_allclose(frames.mean(axis=(1, 2, 3)), expected, atol=3)
+    times = np.concatenate([chunk.times for chunk in chunks])
+    np.testing.assert_allclose(times, np.arange(CHUNK + 20) / 25, atol=1e-4)
+
+
+def test_the_middle_square_is_seen(tmp_path: Path):
+    import av
+
+    picture = np.zeros((64, 128, 3), dtype=np.uint8)
+    picture[:, 32:96] = 200  # the middle square of 128 x 64
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    square = reading._square("x", frame)
+    assert square.shape == (112, 112, 3)
+    np.testing.assert_allclose(square[:, 2:-2], 200, atol=4)
+
+
+def test_crops_stand_at_their_frames_and_may_be_missing(tmp_path: Path):
+    write_crops(tmp_path / "crops", [0, 2, 4])
+    (tmp_path / "crops" / "00004.jpg").write_bytes(b"no picture")
+    whole = (tmp_path / "crops" / "00005.jpg").read_bytes()
+    (tmp_path / "crops" / "00006.jpg").write_bytes(whole[: len(whole) // 2])
+    files = {n: str(tmp_path / "crops" / f"{n + 1:05d}.jpg") for n in (0, 2, 3, 4, 5)}
+    timeline = Timeline(np.arange(7) / 25, 25.0, 0, 0.0, False)
+    problems: list[str] = []
+    (chunk,) = read_crops(files, timeline, problems.append)
+    assert chunk.present.tolist() == [True, False, True, False, True, False, False]
+    np.testing.assert_allclose(
+        chunk.frames.mean(axis=(1, 2, 3)), [60, 0, 64, 0, 68, 0, 0], atol=1.5
+    )
+    assert len(problems) == 2
+    for problem, name in zip(problems, ("00004.jpg", "00006.jpg"), strict=True):
+        assert f"{name}: unreadable crop" in problem
+
+
+def test_a_video_without_sound_says_so(tmp_path: Path):
+    timeline = read_timeline(write_video(tmp_path / "v.mp4", 5), tmp_path / "sound")
+    assert not timeline.has_audio
+    assert timeline.samples == 0
+
+
+def failing(path: Path, complaint: str, **options) -> None:
+    with (
+        pytest.raises(DataError, match=complaint),
+        decode(path, path.with_name("sound"), **options) as decoded,
+    ):
+        for _ in decoded.chunks:
+            pass
+
+
+def test_what_is_no_video_is_refused(tmp_path: Path):
+    failing(tmp_path / "absent.mp4", r"absent\.mp4: no such file")
+    failing(tmp_path, r": not a regular file")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    failing(tmp_path / "pipe.mp4", r"pipe\.mp4: not a regular file")
+    (tmp_path / "text.mp4").write_text("valence,arousal\n" * 100)
+    failing(tmp_path / "text.mp4", r"text\.mp4: cannot be decoded")
+    (tmp_path / "empty.mp4").touch()
+    failing(tmp_path / "empty.mp4", r"empty\.mp4: empty")
+
+
+def test_a_file_cannot_make_the_decoder_open_another(tmp_path: Path):
+    target = write_video(tmp_path / "v.mp4", 5)
+    for name, text in (
+        ("list.mp4", f"ffconcat version 1.0\nfile {target.name}\n"),
+        ("live.mp4", f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{target}\n#EXT-X-ENDLIST\n"),
+    ):
+        (tmp_path / name).write_text(text)
+        failing(tmp_path / name, rf"{name}: cannot be decoded")
+
+
+def remux(source: Path, target: Path, options: dict[str, str]) -> None:
+    """Write the same packets again, with other options of the container."""
+    import av
+
+    with av.open(str(source)) as read, av.open(str(target), "w", options=options) as written:
+        streams = {s.index: written.add_stream_from_template(s) for s in read.streams}
+        for packet in read.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                written.mux(packet)
+
+
+def test_a_truncated_video_is_an_error(tmp_path: Path):
+    whole = write_video(tmp_path / "v.mkv", 100, 25, tone(4.0)).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2])
+    failing(tmp_path / "cut.mkv", r"cut\.mkv: truncated")
+    whole = write_video(tmp_path / "v.mp4", 100, 25, tone(4.0), codecs=("mpeg4", "aac"))
+    (tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    failing(tmp_path / "cut.mp4", r"cut\.mp4: cannot be decoded, truncated")  # no index
+    head_first = tmp_path / "head_first.mp4"
+    remux(whole, head_first, {"movflags": "faststart"})
+    data = head_first.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert len(read_timeline(head_first, tmp_path / "sound").times) == 100
+    for share in (0.3, 0.6, 0.9, 0.99):  # its index is whole, and promises what is not there
+        (tmp_path / "cut.mp4").write_bytes(data[: round(share * len(data))])
+        failing(tmp_path / "cut.mp4", r"cut\.mp4: truncated")
+    whole = write_video(tmp_path / "v.avi", 100, 25, tone(4.0)).read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
+    failing(tmp_path / "cut.avi", r"cut\.avi: truncated")
+
+
+def test_a_truncated_program_stream_is_an_error(tmp_path: Path, mirror: Path):
+    """It declares no length. Cuts fall into packets of pictures, of sound, and into headers."""
+    clip = next((mirror / "clips").glob("*.mpg"), None)
+    if clip is None:
+        pytest.skip("no real clips")
+    whole = clip.read_bytes()
+    for size in range(50_001, len(whole), 37_003):
+        (tmp_path / "cut.mpg").write_bytes(whole[:size])
+        with pytest.raises(DataError, match=r"cut\.mpg: truncated"):
+            read_timeline(tmp_path / "cut.mpg", tmp_path / "sound")
+
+
+def test_a_whole_program_stream_of_our_own_is_none(tmp_path: Path):
+    path = write_video(tmp_path / "v.mpg", 30, 25, tone(1.2), codecs=("mpeg1video", "mp2"))
+    assert len(read_timeline(path, tmp_path / "sound").times) == 30
+    whole = path.read_bytes()
+    (tmp_path / "cut.mpg").write_bytes(whole[:-500])
+    failing(tmp_path / "cut.mpg", r"cut\.mpg: truncated")
+
+
+def test_a_sound_without_pictures_is_no_video(tmp_path: Path):
+    import wave
+
+    with wave.open(str(tmp_path / "sound.wav"), "wb") as file:
+        file.setparams((1, 2, 44_100, 0, "NONE", ""))
+        file.writeframes(b"\0" * 1000)
+    failing(tmp_path / "sound.wav", r"sound\.wav: cannot be decoded")  # no container for videos
+    import av
+
+    with av.open(str(tmp_path / "sound.mkv"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=44_100)
+        stream.layout = "mono"
+        block = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), "s16", "mono")
+        block.sample_rate = 44_100
+        container.mux(stream.encode(block))
+    failing(tmp_path / "sound.mkv", r"sound\.mkv: no video stream")
+
+
+def test_pictures_and_times_have_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = write_video(tmp_path / "v.mp4", 50)
+    monkeypatch.setattr(reading, "MAX_SECONDS", 1.5)
+    with pytest.raises(DataError, match=r"v\.mp4: 1\.96 s long, expected 1\.5 s at most"):
+        read_timeline(path, tmp_path / "sound")
+    monkeypatch.setattr(reading, "MAX_PIXELS", 128 * 112 - 1)
+    with pytest.raises(DataError, match=r"v\.mp4: pictures of 128 x 112, expected"):
+        read_timeline(path, tmp_path / "sound")
+
+
+def instead(code: str) -> str:
+    """A child that behaves until it is asked to decode pictures, and then runs other code."""
+    return decoding._CHILD.replace(
+        "serve(**request)",
+        "from iaca.extraction import decoding\n"
+        "import os, time\n"
+        f"def pictures(*_):\n    {code}\n"
+        "decoding.read_pictures = pictures\n"
+        "serve(**request)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("time.sleep(60)", r"v\.mp4: the decoder has sent nothing for 3 s"),
+        ("os.abort()", r"v\.mp4: the decoder died \(status -6\)"),
+        ("os._exit(3)", r"v\.mp4: the decoder died \(status 3\)"),
+    ],
+)
+def test_a_decoder_that_hangs_or_crashes_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, complaint: str
+):
+    path = write_video(tmp_path / "v.mp4", 5)
+    monkeypatch.setattr(decoding, "_CHILD", instead(code))
+    failing(path, complaint, timeout=3)
+
+
+def test_a_decoder_that_never_starts_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = write_video(tmp_path / "v.mp4", 5)
+    monkeypatch.setattr(decoding, "_CHILD", "import time; time.sleep(60)")
+    failing(path, r"v\.mp4: the decoder has sent nothing for 0\.1 s", timeout=0.1)
+
+
+def test_a_block_that_is_left_early_leaves_no_child_behind(tmp_path: Path):
+    path = write_video(tmp_path / "v.mp4", 4 * CHUNK)
+    with decode(path, tmp_path / "sound", ahead=1) as decoded:
+        next(decoded.chunks)
+    children = Path("/proc/self/task").glob("*/children")
+    pids = [pid for file in children for pid in file.read_text().split()]
+    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
+    assert not [command for command in commands if b"iaca.extraction.decoding" in command]
+
+
+def test_a_disk_that_is_full_is_not_the_videos_fault(tmp_path: Path):
+    path = write_video(tmp_path / "v.mkv", 30, 25, tone(1.2))
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full to write to")
+    with pytest.raises(OSError, match="No space left") as raised, decode(path, full):
+        pass
+    assert not isinstance(raised.value, DataError)
+    assert raised.value.errno == errno.ENOSPC  # it is told by number, across the pipe too
+
+
+def test_a_disk_that_cannot_read_a_video_fails_that_video(monkeypatch: pytest.MonkeyPatch):
+    def unreadable(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(decoding, "read_timeline", unreadable)
+    receiver, sender = Pipe(duplex=False)
+    with receiver:
+        decoding.serve(os.dup(sender.fileno()), "v.mkv", "sound", None, 1)
+        sender.close()
+        message = json.loads(receiver.recv_bytes())
+    assert message == {"kind": "error", "text": "v.mkv: Input/output error"}

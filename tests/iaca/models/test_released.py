@@ -1,0 +1,444 @@
+"""The released models: their sizes, their equations in NumPy, their layouts, their fast map."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from reference import Array, lstm, relu
+from torch import Tensor, nn
+from toys import toy_info, toy_recording
+
+from iaca.data.recordings import Recording
+from iaca.learning.evaluation import predict
+from iaca.models.regressor import count_parameters
+from iaca.models.released import (
+    BLOCKS,
+    WINDOWS_IN_CACHE,
+    AudioGuidedAttention,
+    JointAttention,
+    ReleasedConfig,
+    ReleasedModel,
+    TemporalEncoder,
+    correlate,
+    thin_out,
+)
+from iaca.sources.writing import write_store
+
+B, L, D, POSITIONS = 3, 5, 6, 4
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(3)
+
+
+def small(name: str, **options: Any) -> ReleasedConfig:
+    sizes = {"dim": D, "positions": POSITIONS, "window": L}
+    return ReleasedConfig(name, **{**sizes, **options})  # type: ignore[arg-type]
+
+
+def spread(module: nn.Module) -> Any:
+    """Every parameter away from zero, so that none can be missing unseen."""
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.4)
+    return module.double().eval()
+
+
+def features() -> tuple[Tensor, Tensor]:
+    audio = torch.randn(B, L, D, dtype=torch.float64)
+    return audio, torch.randn(B, L, D * POSITIONS, dtype=torch.float64)
+
+
+# ---- The equations, in NumPy: rows are clips ------------------------------------------------
+
+
+def numbers(tensor: Tensor) -> Array:
+    return tensor.detach().numpy()
+
+
+def linear(x: Array, layer: nn.Linear) -> Array:
+    out = x @ numbers(layer.weight).T
+    return out if layer.bias is None else out + numbers(layer.bias)
+
+
+def softmax(x: Array) -> Array:
+    return np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
+
+
+def unit(x: Array) -> Array:
+    return x / np.sqrt((x**2).sum(axis=-1, keepdims=True))
+
+
+def temporal(x: Array, module: TemporalEncoder) -> Array:
+    state, modelled = numbers(module.state), x.T
+    for layer in range(2):
+        ways = []
+        for way, suffix in enumerate(("", "_reverse")):
+            w = {
+                kind: numbers(getattr(module.lstm, f"{kind}_l{layer}{suffix}"))
+                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            }
+            row = 2 * layer + way
+            ways.append(
+                lstm(
+                    modelled,
+                    w["weight_ih"],
+                    w["weight_hh"],
+                    w["bias_ih"] + w["bias_hh"],
+                    backwards=way == 1,
+                    first=(state[row], state[4 + row]),
+                )
+            )
+        modelled = np.concatenate(ways)
+    return unit(linear(np.concatenate([x, modelled.T], axis=1), module.linear))
+
+
+def guided(visual: Array, audio: Array, module: AudioGuidedAttention) -> tuple[Array, Array]:
+    out, weights = [], []
+    for v, a in zip(visual, audio, strict=True):
+        channels = [v[c * POSITIONS : (c + 1) * POSITIONS] for c in range(D)]
+        if module.layout == "chw":
+            tokens = [np.array([channel[t] for channel in channels]) for t in range(POSITIONS)]
+        else:
+            tokens = [v[t * D : (t + 1) * D] for t in range(POSITIONS)]
+        from_audio = linear(relu(linear(a, module.audio)), module.from_audio)
+        z = [
+            linear(
+                np.tanh(linear(relu(linear(token, module.video)), module.from_video) + shift),
+                module.score,
+            )[0]
+            for token, shift in zip(tokens, from_audio, strict=True)
+        ]
+        alpha = softmax(np.array(z))
+        chosen = sum(weight * token for weight, token in zip(alpha, tokens, strict=True))
+        out.append(linear(chosen, module.feature))
+        weights.append(alpha)
+    return np.array(out), np.array(weights)
+
+
+def joint(visual: Array, audio: Array, module: JointAttention) -> tuple[Array, Array]:
+    query = linear(np.concatenate([visual, audio], axis=1), module.query)  # (L, 2d)
+    out = []
+    for x, key, value, output in (
+        (visual, module.key_visual, module.value_visual, module.output_visual),
+        (audio, module.key_audio, module.value_audio, module.output_audio),
+    ):
+        s = np.tanh(linear(x.T, key) @ query / math.sqrt(2 * D))  # (d, 2d)
+        h = relu(np.tanh(linear(x, value) @ s))
+        out.append(x + relu(linear(h, output)))
+    return out[0], out[1]
+
+
+def whole(audio: Array, visual: Array, model: ReleasedModel) -> Array:
+    x_a, v = unit(audio), unit(visual)
+    recurrent = model.config.name != "jca"
+    if recurrent:
+        x_a = temporal(x_a, model.encode_audio)  # type: ignore[arg-type]
+    x_v, _ = guided(v, x_a, model.spatial)
+    if recurrent:
+        x_v = temporal(x_v, model.encode_visual)  # type: ignore[arg-type]
+    att_v, att_a = x_v, x_a
+    for block in model.blocks:
+        att_v, att_a = joint(att_v, att_a, block)  # type: ignore[arg-type]
+    if model.config.name == "dca":
+        gated = []
+        for x, att, gate in ((x_v, att_v, model.gate_visual), (x_a, att_a, model.gate_audio)):
+            g = softmax(linear(att, gate.linear) / 0.1)  # type: ignore[union-attr]
+            gated.append(relu(g[:, :1] * x + g[:, 1:] * att))
+        att_v, att_a = gated
+    fused = temporal(np.concatenate([att_v, att_a], axis=1), model.encode_joint)
+    values = [linear(relu(linear(fused, head[0])), head[3]) for head in model.heads]  # type: ignore[index]
+    return np.concatenate(values, axis=1)
+
+
+@pytest.mark.parametrize("layout", ["scrambled", "chw"])
+@pytest.mark.parametrize("name", BLOCKS)
+def test_the_models_are_the_equations(name: str, layout: str) -> None:
+    model = spread(ReleasedModel(small(name, layout=layout)))
+    audio, visual = features()
+    found = model(audio, visual)
+    assert found.values.shape == (B, L, 2)
+    for b in range(B):
+        expected = whole(numbers(audio[b]), numbers(visual[b]), model)
+        np.testing.assert_allclose(numbers(found.values[b]), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("features", [D, 2 * D])
+def test_the_encoder_is_its_equations_and_starts_where_it_learnt_to(features: int) -> None:
+    encoder = spread(TemporalEncoder(features, D, dropout=0.1))
+    x = torch.randn(B, L, features, dtype=torch.float64)
+    found = encoder(x)
+    expected = np.array([temporal(numbers(each), encoder) for each in x])
+    np.testing.assert_allclose(numbers(found), expected, rtol=1e-9)
+    torch.testing.assert_close(found.norm(dim=-1), torch.ones(B, L, dtype=torch.float64))
+    nn.init.zeros_(encoder.state)
+    assert (encoder(x) - found).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("layout", ["scrambled", "chw"])
+def test_the_spatial_attention_is_its_equations(layout: str) -> None:
+    module = spread(AudioGuidedAttention(D, POSITIONS, layout))
+    audio, visual = features()
+    x, alpha = module(visual, audio)
+    for b in range(B):
+        expected = guided(numbers(visual[b]), numbers(audio[b]), module)
+        np.testing.assert_allclose(numbers(x[b]), expected[0], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(numbers(alpha[b]), expected[1], rtol=1e-9)
+
+
+def test_the_joint_attention_is_its_equations() -> None:
+    module = spread(JointAttention(D, L, dropout=0.6))
+    visual, audio = torch.randn(2, B, L, D, dtype=torch.float64)
+    found = module(visual, audio)
+    for b in range(B):
+        expected = joint(numbers(visual[b]), numbers(audio[b]), module)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(numbers(one[b]), other, rtol=1e-9, atol=1e-12)
+
+
+# ---- Sizes and starts -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("jca", 8_586_323), ("rjca", 15_947_859), ("dca", 18_574_967)]
+)
+def test_the_sizes_are_the_released_ones(name: str, parameters: int) -> None:
+    with torch.device("meta"):
+        model = ReleasedModel(ReleasedConfig(name))  # type: ignore[arg-type]
+    assert count_parameters(model) == parameters
+
+
+def test_rjca_has_one_block_and_dca_two_of_its_own() -> None:
+    assert len(ReleasedModel(small("rjca")).blocks) == 1
+    first, second = ReleasedModel(small("dca")).blocks
+    assert not {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
+
+
+def test_linear_layers_start_as_released() -> None:
+    model = ReleasedModel(ReleasedConfig("dca", dim=32, positions=9))
+    linear_layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    for module in linear_layers:
+        assert module.bias is None or not module.bias.any()
+        bound = math.sqrt(6.0 / sum(module.weight.shape))  # Glorot & Bengio 2010, Eq. 16
+        assert 0.5 * bound < module.weight.abs().max() <= bound
+    assert model.encode_joint.state.abs().max() <= math.sqrt(6.0 / (8 + 16))
+    assert model.encode_joint.lstm.bias_ih_l0.any()  # torch's own
+
+
+# ---- The two layouts ------------------------------------------------------------------------
+
+
+def test_scrambled_tokens_are_no_positions() -> None:
+    """Every value says which channel and position it is of."""
+    channel, position = torch.meshgrid(torch.arange(512), torch.arange(49), indexing="ij")
+    with torch.device("meta"):
+        right, released = (AudioGuidedAttention(512, 49, each) for each in ("chw", "scrambled"))
+    for token in range(49):
+        channels = right.tokens(channel.reshape(1, -1))[0, token]
+        assert channels.tolist() == list(range(512))
+        assert set(right.tokens(position.reshape(1, -1))[0, token].tolist()) == {token}
+        mixed = released.tokens(channel.reshape(1, -1))[0, token]
+        assert len(set(mixed.tolist())) in (11, 12)
+        assert len(set(released.tokens(position.reshape(1, -1))[0, token].tolist())) == 49
+
+
+def test_only_the_right_layout_finds_a_face_wherever_it_is() -> None:
+    """Without its say on tokens by number, attention does not care where a position lies."""
+    moved = torch.randperm(POSITIONS)
+    audio, visual = features()
+    elsewhere = visual.unflatten(-1, (D, POSITIONS))[..., moved].flatten(-2)
+    found = {}
+    for layout in ("chw", "scrambled"):
+        module = spread(AudioGuidedAttention(D, POSITIONS, layout))  # type: ignore[arg-type]
+        nn.init.zeros_(module.from_audio.weight)
+        (before, alpha), (after, alpha_moved) = module(visual, audio), module(elsewhere, audio)
+        found[layout] = (after - before).abs().max().item()
+        if layout == "chw":
+            torch.testing.assert_close(alpha_moved, alpha[..., moved])
+    assert found["chw"] < 1e-12
+    assert found["scrambled"] > 1e-3
+
+
+# ---- The map, its dropout and its gradient --------------------------------------------------
+
+
+def operands(d: int = D) -> list[Tensor]:
+    shapes = (B, d, L), (B, L, 2 * d), (B, L, d)
+    return [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+
+def masks(windows: int, shape: tuple[int, ...], dropout: float, seed: int) -> Tensor:
+    """What is kept, as 0 and 1, drawn a part at a time."""
+    torch.manual_seed(seed)
+    kept = torch.ones(windows, *shape, dtype=torch.float64)
+    for part in kept.split(WINDOWS_IN_CACHE):
+        thin_out(part, dropout)
+    return kept
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.6])
+@pytest.mark.parametrize("d", [5, 6])
+def test_the_map_and_its_gradients_are_those_of_the_plain_formula(d: int, dropout: float) -> None:
+    keys, query, values = operands(d)
+    torch.manual_seed(7)
+    found = correlate(keys, query, values, dropout)
+    mask = masks(B, (d, 2 * d), dropout, seed=7)
+    assert dropout == 0.0 or 0.2 < mask.mean() < 0.6
+    s = torch.tanh(keys @ query / math.sqrt(2 * d))
+    kept = 1.0 - round(dropout * 2**16) / 2**16
+    expected = values @ (s * mask / kept if dropout else s)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(found)
+    inputs = (keys, query, values)
+    for one, other in zip(
+        torch.autograd.grad((found * weights).sum(), inputs),
+        torch.autograd.grad((expected * weights).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_half_precision_is_close() -> None:
+    exact = [x.detach().requires_grad_() for x in operands()]
+    halved = [x.detach().bfloat16().requires_grad_() for x in exact]
+    results = []
+    for inputs in (exact, halved):
+        torch.manual_seed(2)
+        mixed = correlate(*inputs, 0.6)
+        mixed.square().sum().backward()
+        assert mixed.dtype == inputs[0].dtype
+        results.append([mixed, *(x.grad for x in inputs)])
+    for one, other in zip(*results, strict=True):
+        assert one is not None and other is not None
+        assert (one - other).abs().max() < 0.05 * one.abs().max()
+
+
+def test_the_gradient_passes_where_the_map_is_exactly_zero() -> None:
+    keys, query, values = operands()
+    with torch.no_grad():
+        keys.zero_()
+    correlate(keys, query, values, 0.6).sum().backward()
+    assert keys.grad is not None and keys.grad.abs().min() > 0.0
+
+
+def test_every_value_is_dropped_as_often_and_for_itself() -> None:
+    keep = masks(500, (257,), 0.6, seed=0)
+    assert set(keep.unique().tolist()) == {0.0, 1.0}
+    n = keep.numel()
+    assert keep.mean().item() == pytest.approx(0.4, abs=4 * math.sqrt(0.24 / n))
+    assert (keep.mean(dim=0) - 0.4).abs().max() < 5 * math.sqrt(0.24 / 500)
+    for lag in (1, 2, 3, 4):  # neighbours come of the same 64 bits
+        pairs = torch.stack([keep[:, :-lag], keep[:, lag:]]).flatten(1)
+        assert torch.corrcoef(pairs)[0, 1].abs() < 4 / math.sqrt(n)
+    assert torch.corrcoef(keep[:, :20].T).triu(1).abs().max() < 5 / math.sqrt(500)
+
+
+@pytest.mark.parametrize("dropout", [0.1, 0.5, 0.999])
+def test_the_probability_is_what_is_asked_for(dropout: float) -> None:
+    keep = masks(20, (5000,), dropout, seed=1)
+    error = 4 * math.sqrt(dropout * (1.0 - dropout) / keep.numel())
+    assert keep.mean().item() == pytest.approx(1.0 - dropout, abs=error)
+
+
+def test_dropout_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    keys, query, values = (x.detach()[:1] for x in operands())
+    exact = correlate(keys, query, values, 0.0)
+    repeated = [x.expand(4000, -1, -1).contiguous() for x in (keys, query, values)]
+    drawn = correlate(*repeated, 0.6)
+    error = (drawn.mean(dim=0) - exact[0]).abs()
+    assert (error < 5 * drawn.std(dim=0) / math.sqrt(4000)).all()
+
+
+def test_evaluation_draws_nothing_and_training_does() -> None:
+    model = ReleasedModel(small("dca")).double()
+    audio, visual = features()
+    model.eval()
+    state = torch.get_rng_state()
+    assert torch.equal(model(audio, visual).values, model(audio, visual).values)
+    assert torch.equal(torch.get_rng_state(), state)
+    model.train()
+    torch.manual_seed(1)
+    first = model(audio, visual).values
+    assert not torch.equal(model(audio, visual).values, first)
+    torch.manual_seed(1)
+    assert torch.equal(model(audio, visual).values, first)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_every_parameter_learns(name: str) -> None:
+    model = spread(ReleasedModel(small(name))).train()
+    (model(*features()).values ** 2).sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+# ---- What goes in and what comes out --------------------------------------------------------
+
+
+def test_only_dca_has_gates_and_only_the_first_stage() -> None:
+    audio, visual = features()
+    for name in ("jca", "rjca"):
+        assert spread(ReleasedModel(small(name)))(audio, visual).gates is None
+    gates = spread(ReleasedModel(small("dca")))(audio, visual).gates
+    assert gates is not None
+    ones = torch.ones(B, L, dtype=torch.float64)
+    torch.testing.assert_close(gates.audio.sum(dim=-1), ones)
+    torch.testing.assert_close(gates.visual.sum(dim=-1), ones)
+    assert gates.audio_visual[1, 2].tolist() == [0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_padding_does_not_matter(name: str) -> None:
+    model = spread(ReleasedModel(small(name)))
+    audio, visual = features()
+    mask = torch.ones(B, L, dtype=torch.bool)
+    mask[0, 3:] = False
+    first = model(audio, visual, mask).values
+    audio[0, 3:], visual[0, 3:] = 9.0, -7.0
+    assert torch.equal(model(audio, visual, mask).values, first)
+    assert torch.isfinite(first).all()
+
+
+def test_recordings_are_predicted_as_by_any_other_model(tmp_path: Path) -> None:
+    model = spread(ReleasedModel(small("dca"))).float()
+
+    def recording(name: str, rows: int) -> Recording:
+        given = toy_recording(name, name, rows)
+        audio, visual = torch.randn(rows, D), torch.randn(rows, D * POSITIONS)
+        return Recording(name, name, audio, visual, given.labels, given.end_frame)
+
+    info = toy_info()
+    info = type(info)(D, D * POSITIONS, info.labels, info.label_range)
+    store = write_store(tmp_path / "s", [recording("r0", 12), recording("r1", 3)], info)
+    traces = predict(model, store, store)  # type: ignore[arg-type]
+    assert traces.predictions["r0"].shape == (12, 2)
+    assert all(torch.isfinite(values).all() for values in traces.predictions.values())
+    assert set(traces.gates) == {"audio", "visual", "audio_visual"}
+
+
+@pytest.mark.parametrize(
+    ("audio", "visual", "message"),
+    [
+        (
+            (B, L + 1, D),
+            (B, L + 1, D * POSITIONS),
+            r"audio: windows of \(6, 6\), expected \(5, 6\)",
+        ),
+        ((B, L, D), (B, L, D), r"visual: windows of \(5, 6\), expected \(5, 24\)"),
+    ],
+)
+def test_other_sizes_are_refused(audio: Any, visual: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ReleasedModel(small("jca"))(torch.zeros(audio), torch.zeros(visual))
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="name 'tca': expected one of"):
+        ReleasedModel(small("tca"))
+    with pytest.raises(ValueError, match="layout 'hwc': expected one of"):
+        ReleasedModel(small("jca", layout="hwc"))
+    with pytest.raises(ValueError, match="windows of 4 clips, but the weights fix 5"):
+        JointAttention(D, L, 0.0)(torch.zeros(1, 4, D), torch.zeros(1, 4, D))

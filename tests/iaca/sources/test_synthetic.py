@@ -1,0 +1,380 @@
+"""The bundled benchmark does what its manifest says."""
+
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from iaca.base.files import DataError, sha256_of
+from iaca.data.recordings import RecordingStore
+from iaca.data.schema import Benchmark
+from iaca.sources.manifest import load_manifest
+from iaca.sources.synthetic import (
+    KINDS,
+    ROLES,
+    STATES,
+    draw_states,
+    write_benchmark,
+    write_oracle,
+)
+
+MODALITIES = ("audio", "visual")
+
+
+def benchmark() -> Benchmark:
+    found = load_manifest("synthetic").benchmark
+    assert found is not None
+    return found
+
+
+def small(**changes: Any) -> Benchmark:
+    """The benchmark's constants with little data, and no bound on the realised share."""
+    content = benchmark().model_dump()
+    content["sizes"] = {"train": 3, "select": 2, "report": 2, "recordings": 2, "clips": 60}
+    return Benchmark.model_validate({**content, "tolerance": 1.0, **changes})
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[float, RecordingStore]:
+    folder = tmp_path_factory.mktemp("benchmark")
+    return {
+        share: write_benchmark(folder / f"{share}", benchmark(), share) for share in (0.0, 0.2, 0.6)
+    }
+
+
+@pytest.fixture(scope="module")
+def unmatched(tmp_path_factory: pytest.TempPathFactory) -> RecordingStore:
+    folder = tmp_path_factory.mktemp("unmatched")
+    return write_benchmark(folder / "store", benchmark(), 0.6, norm_matched=False)
+
+
+def stacked(store: RecordingStore, part: str, role: str | None = None) -> np.ndarray:
+    names = [name for name, entry in store.entries.items() if role in (None, entry.split)]
+    return torch.cat([getattr(store[name], part) for name in names]).double().numpy()
+
+
+def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
+    one = write_benchmark(tmp_path / "one", small(), 0.46)
+    two = write_benchmark(tmp_path / "two", small(), 0.46)
+    files = sorted(file.relative_to(one.path) for file in one.path.rglob("*") if file.is_file())
+    assert len(files) == 2 + 14
+    assert [sha256_of(one.path / file) for file in files] == [
+        sha256_of(two.path / file) for file in files
+    ]
+    assert write_benchmark(tmp_path / "numpy", small(), np.float64(0.46)).key == one.key
+    others = [
+        write_benchmark(tmp_path / "share", small(), 0.2),
+        write_benchmark(tmp_path / "seed", small(), 0.46, data_seed=1),
+        write_benchmark(tmp_path / "unmatched", small(), 0.46, norm_matched=False),
+    ]
+    assert len({store.key for store in (one, *others)}) == 4
+    assert not np.allclose(stacked(one, "labels"), stacked(others[1], "labels"))
+
+
+def test_sizes_and_splits_are_the_manifests(stores: dict[float, RecordingStore]) -> None:
+    sizes = benchmark().sizes
+    for store in stores.values():
+        subjects = {}
+        for role in ROLES:
+            names = [name for name, entry in store.entries.items() if entry.split == role]
+            subjects[role] = set(store.subjects(names))
+            assert len(subjects[role]) == getattr(sizes, role)
+            assert len(names) == getattr(sizes, role) * sizes.recordings
+        assert not subjects["train"] & subjects["select"]
+        assert not subjects["train"] & subjects["report"]
+        assert not subjects["select"] & subjects["report"]
+        assert {entry.rows for entry in store.entries.values()} == {sizes.clips}
+        assert store.info.labels == ("valence", "arousal")
+
+
+def test_what_the_dial_leaves_alone(stores: dict[float, RecordingStore]) -> None:
+    """Labels are common to all shares; where two shares are both strong, so are the features."""
+    base = stores[0.0]
+    for share, store in stores.items():
+        assert np.array_equal(stacked(store, "labels"), stacked(base, "labels"))
+        state = stacked(store, "state")
+        assert (state == 0).all() if share == 0.0 else (state > 0).any()
+        for modality in MODALITIES:
+            same = (stacked(store, modality) == stacked(base, modality)).all(axis=1)
+            weak = [i for i, name in enumerate(STATES) if name.endswith(modality)]
+            shown_truly = ~np.isin(state, weak)  # the other modality's trouble leaves this one be
+            assert same[shown_truly].all()
+            assert not same[~shown_truly].any()
+
+
+def test_labels_are_the_true_latents(stores: dict[float, RecordingStore]) -> None:
+    """Stationary, within their range, and forgetful at the manifest's pace."""
+    latent = benchmark().latent
+    labels = stacked(stores[0.6], "labels").reshape(-1, benchmark().sizes.clips, 2)
+    assert np.abs(labels).max() < 1.0
+    path = np.arctanh(labels) / latent.gain  # back to the Ornstein-Uhlenbeck processes
+    np.testing.assert_allclose(path.mean(axis=(0, 1)), 0.0, atol=0.15)
+    np.testing.assert_allclose(path.std(axis=(0, 1)), 1.0, atol=0.07)
+    constants = (latent.valence_time_constant, latent.arousal_time_constant)
+    for target, constant in enumerate(constants):
+        x = path[..., target]
+        for lag in (1, 4):
+            correlation = np.corrcoef(x[:, :-lag].ravel(), x[:, lag:].ravel())[0, 1]
+            assert correlation == pytest.approx(np.exp(-lag / constant), abs=0.05)
+    assert abs(np.corrcoef(path[..., 0].ravel(), path[..., 1].ravel())[0, 1]) < 0.06
+
+
+@pytest.mark.parametrize("data_seed", [0, 1])
+def test_the_realised_share_is_the_dials_in_every_split(data_seed: int) -> None:
+    constants = benchmark()
+    assert constants.tolerance <= 0.03
+    assert constants.central_share in constants.dial
+    for share in constants.dial:
+        for role in ROLES:
+            chain = draw_states(constants, role, share, data_seed)
+            assert abs((chain.states > 0).mean() - share) <= 0.03
+            assert chain.states.min() >= 0
+            assert chain.states.max() < len(STATES)
+
+
+def test_the_store_holds_the_states_that_were_drawn(stores: dict[float, RecordingStore]) -> None:
+    drawn = [draw_states(benchmark(), role, 0.6, 0).states for role in sorted(ROLES)]
+    assert np.array_equal(stacked(stores[0.6], "state"), np.concatenate(drawn).ravel())
+
+
+def episodes(states: np.ndarray) -> list[tuple[int, int]]:
+    """State and length of each run of equal states that neither starts nor ends a recording."""
+    found = []
+    for row in states:
+        edges = np.flatnonzero(np.diff(row)) + 1
+        found += [(int(row[a]), int(b - a)) for a, b in pairwise(edges)]
+    return found
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6])
+def test_states_are_a_stationary_chain_with_the_manifests_dwell(share: float) -> None:
+    sizes = {"train": 300, "select": 1, "report": 1, "recordings": 1, "clips": 400}
+    content = {**benchmark().model_dump(), "sizes": sizes}
+    constants = Benchmark.model_validate(content)
+    states = draw_states(constants, "train", share, 0).states
+    weak = states > 0
+    # As many weak clips at the start as in the middle and at the end.
+    for part in (weak[:, :40], weak[:, 180:220], weak[:, -40:]):
+        assert part.mean() == pytest.approx(share, abs=0.05)
+    assert weak[:, 0].mean() == pytest.approx(share, abs=0.1)
+    counts = np.bincount(states[weak], minlength=7)[1:]
+    weights = np.repeat([getattr(constants.states, kind) for kind in KINDS], 2)
+    np.testing.assert_allclose(counts / counts.sum(), weights / weights.sum(), atol=0.03)
+    runs = episodes(states)
+    # Episodes that a recording's ends cut are left out, which favours short ones a little.
+    dwell = {kind: [n for state, n in runs if (state > 0) == kind] for kind in (True, False)}
+    assert np.mean(dwell[True]) == pytest.approx(constants.states.dwell, rel=0.06)
+    strong = constants.states.dwell * (1.0 - share) / share
+    assert np.mean(dwell[False]) == pytest.approx(strong, rel=0.12)
+    # Geometric: a clip leaves its episode with the same chance, however old the episode is.
+    lengths = np.array(dwell[True])
+    young, old = (lengths == 1).mean(), (lengths[lengths > 5] == 6).mean()
+    assert young == pytest.approx(old, abs=0.04)
+
+
+def test_kinds_follow_their_weights() -> None:
+    states = {**benchmark().states.model_dump(), "corrupted": 6.0}
+    sizes = {"train": 200, "select": 1, "report": 1, "recordings": 1, "clips": 400}
+    content = {**benchmark().model_dump(), "states": states, "sizes": sizes}
+    drawn = draw_states(Benchmark.model_validate(content), "train", 0.46, 0).states
+    counts = np.bincount(drawn.ravel(), minlength=7)[1:]
+    np.testing.assert_allclose(counts / counts.sum(), [3 / 8, 3 / 8, *4 * [1 / 16]], atol=0.03)
+
+
+def moments_by_state(store: RecordingStore, modality: str, kind: str) -> tuple:
+    """Rows of a modality that is in a state, and rows in which it is strong."""
+    state, rows = stacked(store, "state"), stacked(store, modality)
+    return rows[state == STATES.index(f"{kind} {modality}")], rows[state == 0]
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_corrupted_clip_has_the_norm_of_a_strong_one(
+    stores: dict[float, RecordingStore], unmatched: RecordingStore, modality: str
+) -> None:
+    corrupted, strong = moments_by_state(stores[0.6], modality, "corrupted")
+    n = len(corrupted)
+    assert n > 800
+    # Neighbouring clips share latents and offsets: allow twice the error of independent ones.
+    ratio = corrupted.var(axis=0) / strong.var(axis=0)
+    assert np.abs(ratio - 1.0).max() < 2.0 * 3.5 * np.sqrt(2.0 / n)
+    assert ratio.mean() == pytest.approx(1.0, abs=0.03)
+    error = strong.std(axis=0) / np.sqrt(n)
+    assert (np.abs(corrupted.mean(axis=0) - strong.mean(axis=0)) < 2.0 * 3.5 * error).all()
+
+    corrupted, strong = moments_by_state(unmatched, modality, "corrupted")
+    constants, noise = benchmark().states, getattr(benchmark(), modality).noise
+    loud = constants.attenuation**2 + (constants.extra_noise * noise) ** 2
+    ratio = corrupted.var(axis=0) / strong.var(axis=0)
+    assert ratio.mean() == pytest.approx(loud / (1.0 + noise**2), rel=0.05)
+    assert ratio.min() > 1.5
+
+
+def test_matching_touches_corrupted_clips_alone(
+    stores: dict[float, RecordingStore], unmatched: RecordingStore
+) -> None:
+    state = stacked(unmatched, "state")
+    assert np.array_equal(state, stacked(stores[0.6], "state"))
+    for modality in MODALITIES:
+        same = (stacked(unmatched, modality) == stacked(stores[0.6], modality)).all(axis=1)
+        assert np.array_equal(~same, state == STATES.index(f"corrupted {modality}"))
+
+
+def ridge(store: RecordingStore, modality: str, rows: np.ndarray | None = None) -> np.ndarray:
+    """Correlation of labels with a ridge regression's predictions on the reported subjects."""
+    model = Ridge(alpha=100.0)
+    model.fit(stacked(store, modality, "train"), stacked(store, "labels", "train"))
+    found, due = (
+        model.predict(stacked(store, modality, "report")),
+        stacked(store, "labels", "report"),
+    )
+    keep = slice(None) if rows is None else rows
+    return np.array([np.corrcoef(found[keep, t], due[keep, t])[0, 1] for t in (0, 1)])
+
+
+def test_audio_carries_arousal_and_visual_valence_better(
+    stores: dict[float, RecordingStore],
+) -> None:
+    audio, visual = (ridge(stores[0.0], modality) for modality in MODALITIES)
+    assert audio[1] > visual[1] + 0.05  # arousal
+    assert visual[0] > audio[0] + 0.05  # valence
+    assert min(*audio, *visual) > 0.2
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_weak_modality_tells_less(
+    stores: dict[float, RecordingStore], modality: str, kind: str
+) -> None:
+    state = stacked(stores[0.6], "state", "report")
+    strong = ridge(stores[0.6], modality, state == 0).mean()
+    weak = ridge(stores[0.6], modality, state == STATES.index(f"{kind} {modality}")).mean()
+    assert weak < strong - 0.1
+    if kind != "corrupted":  # another's affect, or none: nothing of this one's
+        assert abs(weak) < 0.2
+
+
+def test_what_a_weak_clip_shows(tmp_path: Path) -> None:
+    """Without noise and offsets, the embedding is all there is to see."""
+    content = small().model_dump()
+    for modality in MODALITIES:
+        content[modality] |= {"noise": 0.0, "subject_offset": 0.0}
+    quiet = Benchmark.model_validate(content)
+    strong = write_benchmark(tmp_path / "strong", quiet, 0.0)
+    weak = write_benchmark(tmp_path / "weak", quiet, 0.6, norm_matched=False)
+    state = stacked(weak, "state")
+    for modality in MODALITIES:
+        shown, truth = stacked(weak, modality), stacked(strong, modality)
+        corrupted, conflicting, dominating = (
+            state == STATES.index(f"{kind} {modality}") for kind in KINDS
+        )
+        np.testing.assert_allclose(
+            shown[corrupted], quiet.states.attenuation * truth[corrupted], atol=2e-3
+        )
+        assert len(np.unique(shown[dominating], axis=0)) == 1  # restrained: always the same
+        assert len(np.unique(shown[conflicting], axis=0)) == conflicting.sum()
+        distance = np.abs(shown - truth).mean(axis=1)
+        assert (distance[conflicting] > 0.1).mean() > 0.9
+
+
+def test_oracle(stores: dict[float, RecordingStore], tmp_path: Path) -> None:
+    store = stores[0.6]
+    oracle = write_oracle(tmp_path / "oracle", store)
+    width = len(STATES)
+    assert list(oracle) == list(store)
+    assert oracle.info.audio_dim == store.info.audio_dim + width
+    assert oracle.info.visual_dim == store.info.visual_dim + width
+    assert oracle.key != store.key
+    state = stacked(store, "state").astype(int)
+    for part in ("labels", "end_frame", "state"):
+        assert np.array_equal(stacked(oracle, part), stacked(store, part))
+    assert {n: (e.subject, e.split) for n, e in oracle.entries.items()} == {
+        n: (e.subject, e.split) for n, e in store.entries.items()
+    }
+    for modality in MODALITIES:
+        told, shown = stacked(oracle, modality), stacked(store, modality)
+        assert np.array_equal(told[:, -width:], np.eye(width)[state])
+        weak = np.isin(state, [i for i, name in enumerate(STATES) if name.endswith(modality)])
+        assert not told[weak, :-width].any()
+        assert np.array_equal(told[~weak, :-width], shown[~weak])
+        assert weak.any()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, float("nan")])
+def test_impossible_shares(tmp_path: Path, share: float) -> None:
+    with pytest.raises(DataError, match="expected 0 <= share < 1"):
+        write_benchmark(tmp_path / "store", small(), share)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_share_too_large_for_the_dwell_time(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"share 0\.95 with weak episodes of 6"):
+        write_benchmark(tmp_path / "store", small(), 0.95)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_share_that_never_comes_about_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iaca.sources.synthetic.MAX_DRAWS", 3)
+    with pytest.raises(DataError, match="split train: no chain within 1e-06"):
+        draw_states(small(tolerance=1e-6), "train", 0.46, 0)
+
+
+def test_the_face_trails_the_voice_by_the_lag(tmp_path: Path) -> None:
+    lag = 3
+    now = write_benchmark(tmp_path / "now", small(), 0.0)
+    late = write_benchmark(tmp_path / "late", small(visual_lag=lag), 0.0)
+
+    def correlation(store: RecordingStore, modality: str, shift: int) -> float:
+        """How well features explain labels ``shift`` clips earlier, on the training rows."""
+        x, y = [], []
+        for name, recording in store.items():
+            if name.startswith("train"):
+                end = len(recording) - shift
+                x.append(getattr(recording, modality)[shift:].double().numpy())
+                y.append(recording.labels[:end].double().numpy())
+        return (
+            Ridge(alpha=10.0)
+            .fit(np.concatenate(x), np.concatenate(y))
+            .score(np.concatenate(x), np.concatenate(y))
+        )
+
+    assert correlation(now, "visual", 0) > correlation(now, "visual", lag)
+    assert correlation(late, "visual", lag) > correlation(late, "visual", 0)
+    assert correlation(late, "audio", 0) > correlation(late, "audio", lag)
+    assert {entry.rows for entry in late.entries.values()} == {60}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from iaca.sources import synthetic
+from iaca.sources.manifest import load_manifest
+
+whole = synthetic._recordings
+
+def dying(*arguments):
+    for number, recording in enumerate(whole(*arguments)):
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield recording
+
+synthetic._recordings = dying
+synthetic.write_benchmark(Path(sys.argv[1]), load_manifest("synthetic").benchmark, 0.2)
+"""
+
+
+def test_an_interrupted_generation_leaves_no_store(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert not path.exists()
+    for folder in tmp_path.iterdir():
+        with pytest.raises(DataError):
+            RecordingStore(folder)
+    assert len(write_benchmark(path, small(), 0.2)) == 14
