@@ -1,19 +1,17 @@
 """Plain attention and its gated arms, and their runs on a data set."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from torch import Tensor
-from iaca.sources.loading import DataConfig, count_folds
-from iaca.sources.manifest import load_manifest
-from iaca.data.schema import SubjectFolds
-from iaca.base.files import DataError
-from iaca.models.regressor import AttentionName, EncoderNorm, ModelConfig
-from iaca.runs.runs import Run, RunConfig, execute_run, find_run
-from iaca.learning.loop import Device, TrainingConfig
-from iaca.runs.profiles import Profile, folds_of, training_on
 
+from torch import Tensor
+
+from iaca.learning.loop import Device
+from iaca.models.regressor import AttentionName, ModelConfig
+from iaca.runs.profiles import Profile, folds_of, training_on
+from iaca.runs.runs import Run, RunConfig, execute_run, find_run
+from iaca.sources.loading import DataConfig
 
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {"fusion": "plain"},

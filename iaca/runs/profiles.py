@@ -4,20 +4,15 @@
 for a GPU and patience.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from torch import Tensor
-
+from iaca.base.files import DataError
+from iaca.data.schema import SubjectFolds
+from iaca.learning.loop import TrainingConfig
+from iaca.models.regressor import AttentionName
 from iaca.sources.loading import DataConfig, count_folds
 from iaca.sources.manifest import load_manifest
-from iaca.data.schema import SubjectFolds
-from iaca.base.files import DataError
-from iaca.models.regressor import AttentionName, EncoderNorm, ModelConfig
-from iaca.runs.runs import Run, RunConfig, execute_run, find_run
-from iaca.learning.loop import Device, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -153,7 +148,6 @@ BENCHMARK = DataConfig()  # the bundled one at its central share
 SMALL = ("hri_enjoyment",)
 
 
-
 def get_profile(name: str) -> Profile:
     """Return a profile by its name.
 
@@ -163,16 +157,6 @@ def get_profile(name: str) -> Profile:
     if name not in PROFILES:
         raise DataError(f"profile {name!r}: expected one of {', '.join(PROFILES)}")
     return PROFILES[name]
-
-
-
-
-
-
-
-
-
-
 
 
 def training_on(profile: Profile, data: DataConfig) -> TrainingConfig:
@@ -203,9 +187,3 @@ def folds_of(profile: Profile, data: DataConfig, output_dir: Path) -> list[DataC
     data = replace(data, folds=profile.folds)
     count = count_folds(data, output_dir / "data")
     return [replace(data, fold=fold) for fold in range(count)]
-
-
-
-
-
-

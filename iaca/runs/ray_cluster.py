@@ -17,11 +17,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from iaca.sources.loading import open_data
 from iaca.base.files import DataError, check_name, whole_folder
+from iaca.learning.loop import Device
 from iaca.runs.ray_node import Finished, bundle, shipped
 from iaca.runs.runs import RunConfig, device_type, key_of, run_identity
-from iaca.learning.loop import Device
+from iaca.sources.loading import open_data
 
 ATTEMPTS = 3  # at a run whose worker or node is lost
 OBJECT_STORE = 80 * 2**20  # bytes, about Ray's least: what travels are weights of small models

@@ -17,10 +17,10 @@ from typing import NamedTuple
 from filelock import FileLock
 
 from iaca.base import paths
-from iaca.sources.loading import open_data
-from iaca.sources.manifest import load_manifest
 from iaca.base.files import DataError
 from iaca.runs.runs import device_type, key_of, run_identity
+from iaca.sources.loading import open_data
+from iaca.sources.manifest import load_manifest
 
 NODE_VARIABLE = "IACA_NODE_DIR"
 ATTEMPTS = 3  # at a finished run that somebody else's driver takes first

@@ -27,9 +27,6 @@ from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from iaca.sources.loading import DataConfig, open_data
-from iaca.data.recordings import RecordingStore
-from iaca.learning.evaluation import predict, score
 from iaca.base.files import (
     DataError,
     canonical_json,
@@ -39,10 +36,13 @@ from iaca.base.files import (
     syntax_hash,
     write_json,
 )
-from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.base.paths import PACKAGE
-from iaca.learning.protocol import STRICT, Protocol, protocol_name
+from iaca.data.recordings import RecordingStore
+from iaca.learning.evaluation import predict, score
 from iaca.learning.loop import Device, TrainingConfig, train
+from iaca.learning.protocol import STRICT, Protocol, protocol_name
+from iaca.models.regressor import AffectRegressor, ModelConfig
+from iaca.sources.loading import DataConfig, open_data
 
 CODE = ("data", "models", "learning")  # rooms whose code decides a run's numbers
 CPU_THREADS = 1  # of every run on a CPU, wherever it is made: the order of sums depends on it

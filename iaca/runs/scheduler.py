@@ -14,10 +14,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from iaca.runs.ray_cluster import RayOptions, open_ray
 from iaca.base.processes import end_with_parent
-from iaca.runs.runs import Run, RunConfig, RunError, describe, device_type, execute_run, find_run
 from iaca.learning.loop import Device
+from iaca.runs.ray_cluster import RayOptions, open_ray
+from iaca.runs.runs import Run, RunConfig, RunError, describe, device_type, execute_run, find_run
 
 Worker = Callable[[RunConfig, Path, Device], object]
 Outcome = tuple[RunConfig, float | str]  # the seconds that a run took, or why it failed

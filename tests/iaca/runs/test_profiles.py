@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from iaca.sources.loading import DataConfig
-from iaca.runs.profiles import PROFILES, get_profile
 from companion.experiments.grids import VALIDITY_SHARES, validity_runs
-from iaca.runs.arms import ARMS, arm_runs, model_runs
 from iaca.base.files import DataError
 from iaca.models.regressor import ModelConfig
+from iaca.runs.arms import ARMS, arm_runs, model_runs
+from iaca.runs.profiles import PROFILES, get_profile
+from iaca.sources.loading import DataConfig
 
 GATES = {"fusion", "gate_init"}
 

@@ -20,20 +20,17 @@ import pytest
 import workers
 from toys import tiny_manifest
 
-from iaca.runs import ray_cluster as cluster
-
-from iaca.runs import scheduler as grid
-
-from iaca.runs import ray_node as node
-
-from iaca.runs import runs
-from iaca.runs.ray_cluster import Cluster, RayOptions, open_ray
-from iaca.sources.loading import DataConfig
 from iaca.base.files import DataError
-from iaca.runs.scheduler import execute_runs
-from iaca.models.regressor import ModelConfig
-from iaca.runs.runs import RunConfig, RunError, find_run
 from iaca.learning.loop import TrainingConfig
+from iaca.models.regressor import ModelConfig
+from iaca.runs import ray_cluster as cluster
+from iaca.runs import ray_node as node
+from iaca.runs import runs
+from iaca.runs import scheduler as grid
+from iaca.runs.ray_cluster import Cluster, RayOptions, open_ray
+from iaca.runs.runs import RunConfig, RunError, find_run
+from iaca.runs.scheduler import execute_runs
+from iaca.sources.loading import DataConfig
 
 CODE = node.bundle()
 ANOTHER_TOKEN = "0123456789abcdef" * 4
@@ -302,7 +299,8 @@ def test_the_bundle_holds_code_and_manifests_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = zipfile.ZipFile(io.BytesIO(node.bundle())).namelist()
-    assert {"iaca/runs/runs.py", "iaca/data/windows.py", "data_manifests/synthetic.yaml"} <= set(names)
+    expected = {"iaca/runs/runs.py", "iaca/data/windows.py", "data_manifests/synthetic.yaml"}
+    assert expected <= set(names)
     assert {name.split("/")[0] for name in names} == {"iaca", "data_manifests"}
     assert node.bundle() == node.bundle()
 

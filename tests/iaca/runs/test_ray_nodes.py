@@ -9,12 +9,12 @@ import pytest
 import workers
 from toys import tiny_manifest
 
-from iaca.runs.ray_cluster import RayOptions, read_token_anew
-from iaca.sources.loading import DataConfig
-from iaca.runs.scheduler import execute_runs
-from iaca.models.regressor import ModelConfig
-from iaca.runs.runs import RunConfig
 from iaca.learning.loop import TrainingConfig
+from iaca.models.regressor import ModelConfig
+from iaca.runs.ray_cluster import RayOptions, read_token_anew
+from iaca.runs.runs import RunConfig
+from iaca.runs.scheduler import execute_runs
+from iaca.sources.loading import DataConfig
 
 SETTINGS = {
     "PYTHONPATH": str(Path(__file__).parent),  # where `workers` is

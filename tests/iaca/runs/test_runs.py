@@ -15,11 +15,10 @@ from safetensors.torch import load_file
 from toys import tiny_run
 from workers import note_attempt
 
-from iaca.runs import runs
-from iaca.sources.loading import open_data
 from iaca.learning.evaluation import predict, score
-from iaca.runs.scheduler import execute_runs
+from iaca.learning.loop import train
 from iaca.learning.protocol import Protocol
+from iaca.runs import runs
 from iaca.runs.runs import (
     RunConfig,
     code_key,
@@ -28,7 +27,8 @@ from iaca.runs.runs import (
     find_run,
     run_key,
 )
-from iaca.learning.loop import train
+from iaca.runs.scheduler import execute_runs
+from iaca.sources.loading import open_data
 
 FILES = {
     "config.json",

@@ -9,12 +9,11 @@ import workers
 from toys import tiny_run
 from workers import Job
 
-from iaca.runs import scheduler as grid
-
-from iaca.runs import runs
 from iaca.base.files import DataError
-from iaca.runs.scheduler import execute_runs
+from iaca.runs import runs
+from iaca.runs import scheduler as grid
 from iaca.runs.runs import RunConfig, RunError
+from iaca.runs.scheduler import execute_runs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
