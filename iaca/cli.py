@@ -102,7 +102,6 @@ def _add_extract(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
     action.add_argument(
         "--stride", type=int, default=1, help="frames between two rows: 1 (the default) to 32"
     )
-    action.add_argument("--map", action="store_true", help="keep the 7 x 7 map of the pictures")
     action.add_argument(
         "--allow-silent", action="store_true", help="videos without sound are taken as silence"
     )

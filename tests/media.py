@@ -100,14 +100,13 @@ def wave_labels(frames: int, phase: float = 0.0, gaps: Iterable[int] = ()) -> li
 class GreyVisual(nn.Module):
     """Stands in for a visual backbone: the first 8 features are the greys of the 8 frames."""
 
-    def __init__(self, width: int = 512) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.width = width
         self.register_buffer("mean", torch.zeros(()))
 
     def forward(self, clips: Tensor) -> Tensor:
         greys = clips.float().mean(dim=(2, 3, 4))  # (B, 8)
-        return nn.functional.pad(greys, (0, self.width - 8))
+        return nn.functional.pad(greys, (0, 512 - 8))
 
 
 class LevelAudio(nn.Module):
@@ -123,12 +122,10 @@ class LevelAudio(nn.Module):
 def stand_ins(
     visual: str = "r3d_18",
     weights: tuple[str, str] = ("random", "random"),
-    spatial_map: bool = False,
     device: str = "cpu",
 ) -> Backbones:
     """In place of `build_backbones`: features that can be told from the media by hand."""
-    seen = GreyVisual(512 * 7 * 7 if spatial_map else 512)
-    return Backbones(seen, LevelAudio(), {"visual_backbone": "stand-in"})
+    return Backbones(GreyVisual(), LevelAudio(), {"visual_backbone": "stand-in"})
 
 
 class Person(NamedTuple):

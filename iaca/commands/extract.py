@@ -26,7 +26,6 @@ def run_extraction(
     weights: Sequence[str],
     backbone: VisualName,
     stride: int,
-    map: bool,
     allow_silent: bool,
     batch_size: int,
     workers: int,
@@ -41,7 +40,7 @@ def run_extraction(
     sources: Sequence[Source]
     notes: dict[str, str] = {}
     left_out: Mapping[str, str] = {}
-    config = ExtractionConfig(backbone, _pair(weights), stride, map, allow_silent)
+    config = ExtractionConfig(backbone, _pair(weights), stride, allow_silent)
     if folder is not None:
         out = out or BUILD / PRIVATE / "data" / MANIFEST
         found, notes = _affwild2(folder, test_list, out)

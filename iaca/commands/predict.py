@@ -103,7 +103,6 @@ def _extraction_config(
         source["visual_backbone"],
         weights,
         stride=SLOT // trained.info.clip_spacing,
-        spatial_map=str(source["visual_features"]).startswith("7 x 7"),
         allow_silent=True,
     )
 

@@ -59,6 +59,17 @@ class AudioTrack:
         return clips
 
 
+def mel_filters() -> np.ndarray:
+    """HTK's mel filterbank, ``(64, 513)`` float32: triangles of height 1, evenly spaced in mel."""
+    highest = 2595.0 * np.log10(1.0 + SAMPLE_RATE / 2 / 700.0)  # mel
+    corners = 700.0 * (10.0 ** (np.linspace(0.0, highest, N_MELS + 2) / 2595.0) - 1.0)  # Hz
+    bins = np.fft.rfftfreq(N_FFT, 1.0 / SAMPLE_RATE)  # Hz, (513,)
+    width = np.diff(corners)[:, None]
+    rising = (bins - corners[:-2, None]) / width[:-1]
+    falling = (corners[2:, None] - bins) / width[1:]
+    return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+
+
 class LogMel(nn.Module):
     """Log-mel spectrograms: ``(B, 45599)`` samples to ``(B, 1, 64, 104)``.
 
@@ -71,13 +82,8 @@ class LogMel(nn.Module):
     filters: Tensor
 
     def __init__(self) -> None:
-        import librosa  # slow to import
-
         super().__init__()
-        filters = librosa.filters.mel(
-            sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, htk=True, norm=None
-        )
-        self.register_buffer("filters", torch.from_numpy(filters).float())  # (64, 513)
+        self.register_buffer("filters", torch.from_numpy(mel_filters()))
         self.register_buffer("window", torch.hann_window(WINDOW_SAMPLES))
 
     def forward(self, samples: Tensor) -> Tensor:

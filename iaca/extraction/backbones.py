@@ -22,8 +22,6 @@ from iaca.extraction.video import SIDE
 
 VisualName = Literal["r3d_18", "r2plus1d_18"]
 WIDTH = 512  # features of either backbone
-GRID = 7  # the visual backbone's last map is 7 x 7
-MAP_WIDTH = WIDTH * GRID * GRID
 MEAN = (0.43216, 0.394666, 0.37645)  # of Kinetics-400, by channel
 DEVIATION = (0.22803, 0.22145, 0.216989)
 RANDOM, PRETRAINED = "random", "pretrained"
@@ -33,33 +31,21 @@ _SCHEMAS: list[torch.library.Library] = []  # alive as long as torchvision needs
 
 
 class VisualBackbone(nn.Module):
-    """Clips ``(B, 8, 112, 112, 3)`` uint8 to features ``(B, 512)``, or maps ``(B, 25088)``.
-
-    A map is the last layer's, flattened channel by channel: (c, h, w) of 512 x 7 x 7; the pooled
-    features are its means over h and w.
-    """
+    """Clips ``(B, 8, 112, 112, 3)`` uint8 to features ``(B, 512)``: means over the last map."""
 
     mean: Tensor
     deviation: Tensor
     trunk: nn.Module
 
-    def __init__(self, name: VisualName, spatial_map: bool = False) -> None:
+    def __init__(self, name: VisualName) -> None:
         super().__init__()
         self.trunk = getattr(torchvision().models.video, name)(weights=None)
         self.trunk.fc = nn.Identity()
-        self.spatial_map = spatial_map
-        if spatial_map:
-            self.trunk.avgpool = nn.Identity()
         shape = (1, 3, 1, 1, 1)
         self.register_buffer("mean", 255.0 * torch.tensor(MEAN).view(shape), persistent=False)
         self.register_buffer(
             "deviation", 255.0 * torch.tensor(DEVIATION).view(shape), persistent=False
         )
-
-    @property
-    def width(self) -> int:
-        """Features a clip."""
-        return MAP_WIDTH if self.spatial_map else WIDTH
 
     def normalise(self, clips: Tensor) -> Tensor:
         """Pictures as the trunk takes them, ``(B, 3, 8, 112, 112)``."""
@@ -110,7 +96,6 @@ class Backbones(NamedTuple):
 def build_backbones(
     visual: VisualName = "r3d_18",
     weights: tuple[str, str] = (PRETRAINED, PRETRAINED),
-    spatial_map: bool = False,
     device: torch.device | str = "cpu",
 ) -> Backbones:
     """Build both networks and load their weights.
@@ -120,7 +105,6 @@ def build_backbones(
         weights: of the visual and of the audio backbone: ``pretrained`` (Kinetics-400, ImageNet),
             ``random``, or a file of torchvision's names and shapes, ``.safetensors``, ``.pt`` or
             ``.pth``. ImageNet's first layer takes three channels; their sum takes one.
-        spatial_map: keep the visual backbone's 7 x 7 map.
         device: where to compute; ``auto`` takes a GPU if torch sees one.
 
     Raises:
@@ -137,7 +121,7 @@ def build_backbones(
         states.append(state)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
-        networks = VisualBackbone(visual, spatial_map), AudioBackbone()
+        networks = VisualBackbone(visual), AudioBackbone()
     trunks = (networks[0].trunk, networks[1].trunk)
     for role, trunk, state, given in zip(ROLES, trunks, states, weights, strict=True):
         if state is not None:

@@ -36,14 +36,12 @@ class ExtractionConfig:
         backbone: of the visual clips, ``r3d_18`` or ``r2plus1d_18``.
         weights: of the visual and the audio backbone, see `build_backbones`.
         stride: frames between two rows, a divisor of 32.
-        spatial_map: 7 x 7 x 512 visual features a row in place of 512.
         allow_silent: videos without a sound stream get silence; otherwise they are an error.
     """
 
     backbone: VisualName = "r3d_18"
     weights: tuple[str, str] = (PRETRAINED, PRETRAINED)
     stride: int = 1
-    spatial_map: bool = False
     allow_silent: bool = False
 
 

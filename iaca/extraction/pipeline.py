@@ -13,7 +13,7 @@ from iaca.base.files import DataError, read_json, write_json
 from iaca.data.recordings import RecordingStore, StoreInfo
 from iaca.extraction.affwild2 import HEADER, HIGH, LOW, Source
 from iaca.extraction.audio import CLIP_SAMPLES
-from iaca.extraction.backbones import MAP_WIDTH, RANDOM, WIDTH, Backbones, build_backbones
+from iaca.extraction.backbones import RANDOM, WIDTH, Backbones, build_backbones
 from iaca.extraction.changes import Plan, beside_held_out, plan
 from iaca.extraction.clips import CLIP_FRAMES, SLOT, check_stride
 from iaca.extraction.decoding import TIMEOUT
@@ -113,10 +113,10 @@ def extract(
     if batch_size < 1 or workers < 1:
         raise DataError(f"batch_size {batch_size}, workers {workers}: expected at least 1")
     with clear_faults(out, batch_size):
-        backbones = build_backbones(config.backbone, config.weights, config.spatial_map, device)
+        backbones = build_backbones(config.backbone, config.weights, device)
     info = StoreInfo(
         audio_dim=WIDTH,
-        visual_dim=MAP_WIDTH if config.spatial_map else WIDTH,
+        visual_dim=WIDTH,
         labels=HEADER,
         label_range=(LOW, HIGH),
         clip_spacing=spacing,
@@ -192,7 +192,7 @@ def _source_notes(
         "pictures": FACE_CROPS if cropped else MIDDLE_SQUARE,
         "clip": f"{CLIP_FRAMES} of {SLOT} frames, a row every {config.stride}",
         "sound": f"{CLIP_SAMPLES} samples at {SAMPLE_RATE} Hz up to the clip's last frame",
-        "visual_features": "7 x 7 map" if config.spatial_map else "average over the 7 x 7 map",
+        "visual_features": "average over the 7 x 7 map",
     }
     if RANDOM in config.weights:
         notes["random_weights"] = "yes: for tests only"

@@ -220,22 +220,3 @@ def test_plain_videos_through_the_real_networks(
     null_audio, null_visual = store.null_features
     assert not torch.allclose(a.audio[0], null_audio, atol=1e-2)
     assert not torch.allclose(a.visual[0], null_visual, atol=1e-2)
-
-
-def test_maps_of_plain_videos_through_the_real_networks(tmp_path: Path):
-    """Pooled features are the means of the maps."""
-    write_video(tmp_path / "videos" / "a.mkv", 40, 25, tone(1.6))
-    command_line = ["data", "extract", "--videos", str(tmp_path / "videos"), "--stride", "32"]
-    stores = []
-    for name, options in (("pooled", []), ("maps", ["--map"])):
-        out = ["--weights", "random", "--out", str(tmp_path / name)]
-        assert main([*command_line, *out, *options]) == 0
-        stores.append(RecordingStore(tmp_path / name))
-    pooled, maps = stores
-    maps.verify()
-    assert maps.info.visual_dim == 25_088
-    means = maps["a"].visual.float().view(1, 512, 49).mean(dim=2)
-    torch.testing.assert_close(means, pooled["a"].visual.float(), rtol=2e-3, atol=2e-3)
-    null = maps.null_features[1].float().view(512, 49).mean(dim=1)
-    torch.testing.assert_close(null, pooled.null_features[1].float(), rtol=2e-3, atol=2e-3)
-    assert torch.equal(maps["a"].audio, pooled["a"].audio)

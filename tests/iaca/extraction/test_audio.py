@@ -7,9 +7,8 @@ import pytest
 import torch
 
 pytest.importorskip("av", reason="the extra 'media' is not installed")
-pytest.importorskip("librosa", reason="the extra 'media' is not installed")
 
-from iaca.extraction.audio import CLIP_SAMPLES, AudioTrack, LogMel
+from iaca.extraction.audio import CLIP_SAMPLES, AudioTrack, LogMel, mel_filters
 
 RATE = 44_100
 
@@ -86,6 +85,12 @@ def test_log_mel_against_numpy():
         found = LogMel()(torch.from_numpy(samples)[None])
         assert found.shape == (1, 1, 64, 104)
         np.testing.assert_allclose(found[0, 0].numpy(), reference(samples), atol=2e-3)
+
+
+def test_mel_filters_against_librosa():
+    librosa = pytest.importorskip("librosa", reason="the extra 'test' is not installed")
+    expected = librosa.filters.mel(sr=RATE, n_fft=1024, n_mels=64, htk=True, norm=None)
+    np.testing.assert_allclose(mel_filters(), expected, atol=1e-6)
 
 
 def test_silence_is_minus_100_decibels():

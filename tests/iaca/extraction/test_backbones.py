@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save_file
 
 pytest.importorskip("av", reason="the extra 'media' is not installed")
-pytest.importorskip("librosa", reason="the extra 'media' is not installed")
 
 from iaca.base.files import DataError
 from iaca.extraction.audio import CLIP_SAMPLES
@@ -39,15 +38,6 @@ def test_features_are_512_and_a_clips_do_not_depend_on_the_batch(networks: Backb
         assert both.shape == (2, 512)
         torch.testing.assert_close(network(given[1:]), both[1:], rtol=1e-4, atol=1e-4)
         assert not torch.allclose(both[0], both[1], atol=1e-3)
-
-
-@torch.inference_mode()
-def test_pooled_features_are_the_means_of_the_map(networks: Backbones, clips):
-    with_map = build_backbones("r3d_18", RANDOM, spatial_map=True)
-    maps = with_map.visual(clips[:1])
-    assert maps.shape == (1, with_map.visual.width) == (1, 25_088)
-    pooled = maps.view(1, 512, 7, 7).mean(dim=(2, 3))
-    torch.testing.assert_close(pooled, networks.visual(clips[:1]), rtol=1e-4, atol=1e-4)
 
 
 def test_pictures_are_normalised_as_kinetics_is(networks: Backbones, clips):

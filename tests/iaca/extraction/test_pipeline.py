@@ -183,20 +183,6 @@ def test_rows_of_a_wide_stride_are_among_those_of_every_frame(
     assert short["4"].end_frame.tolist() == [31, 63]
 
 
-def test_maps_are_stored_whole(miniature: Path, extracted: RecordingStore, tmp_path: Path):
-    (source,) = (s for s in scan_folder(miniature).sources if s.name == "3")
-    config = ExtractionConfig(stride=8, spatial_map=True)
-    store = pipeline.extract([source], tmp_path / "store", config).store
-    assert store is not None
-    assert (store.info.audio_dim, store.info.visual_dim) == (512, 512 * 49)
-    assert store.info.source["visual_features"] == "7 x 7 map"
-    assert store["3"].visual.shape == (2, 512 * 49)
-    assert torch.equal(store["3"].visual[:, :512], extracted["3"].visual)
-    assert store.null_features[1].shape == (512 * 49,)
-    with pytest.raises(DataError, match="key 'visual_features': was made with '7 x 7 map'"):
-        extract(miniature, tmp_path / "store", only="3")
-
-
 def test_batches_and_workers_change_nothing(
     miniature: Path, extracted: RecordingStore, tmp_path: Path
 ):

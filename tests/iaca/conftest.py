@@ -1,4 +1,4 @@
-"""A miniature Aff-Wild2 for the tests of this folder."""
+"""A miniature Aff-Wild2 for the tests of extraction and of the commands."""
 
 import shutil
 from pathlib import Path
