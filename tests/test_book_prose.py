@@ -116,7 +116,7 @@ def test_doi_and_address_look_like_what_they_are(bibliography: dict) -> None:
 def test_every_citation_in_the_book_has_an_entry_and_every_entry_a_citation(
     bibliography: dict,
 ) -> None:
-    sources = [*BOOK.glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")]
+    sources = [ROOT / "index.md", *BOOK.glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")]
     roles = [
         found
         for file in sources
@@ -158,7 +158,7 @@ def test_the_glossary_explains_each_term_briefly_and_in_order() -> None:
 
 def test_every_term_that_the_book_links_is_in_the_glossary() -> None:
     known = {name.lower() for name in glossary()}
-    for file in [*BOOK.glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")]:
+    for file in [ROOT / "index.md", *BOOK.glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")]:
         for role in re.findall(r"\{term\}`([^`]+)`", file.read_text(encoding="utf-8")):
             target = re.sub(r"^.*<(.*)>$", r"\1", role).strip().lower()
             assert target in known, f"{file.name}: {{term}}`{role}`"

@@ -5,17 +5,18 @@ import logging
 import os
 import platform
 import re
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nbformat
+from tqdm import tqdm
 
+from companion.publishing.pages import Page
 from iaca.base.files import (
     DataError,
     canonical_json,
@@ -40,15 +41,6 @@ PUBLISHING = COMPANION / "publishing"
 UNUSED = (PACKAGE / "commands", PACKAGE / "extraction", PUBLISHING)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
-
-
-class Page(NamedTuple):
-    """One chapter of the book: a notebook, or the same notebook on other parameters."""
-
-    name: str  # of the page; where it differs from `notebook`, the page is a variant
-    notebook: str  # file in notebooks/, without its suffix
-    parameters: Mapping[str, Any] = {}
-    title: str | None = None  # a variant's own first heading
 
 
 class Failure(NamedTuple):
@@ -152,10 +144,8 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
 
 def versions() -> dict[str, str]:
     """Return the versions that results depend on, without importing anything heavy."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        found[package] = importlib.metadata.version(package)
-    return found
+    found = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), **found}
 
 
 def code_state() -> str:
@@ -176,18 +166,14 @@ def data_state() -> str:
     Names and sizes only; their content is checked when they are read.
     """
     mirror = os.environ.get("IACA_DATA_MIRROR")
-    folders = [Path(mirror)] if mirror else []
-    listings = []
-    for folder in [*folders, BUILD / "downloads"]:
-        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-        listings.append(
-            [
-                [path.relative_to(folder).as_posix(), path.stat().st_size]
-                for path in files
-                if not path.name.startswith(".")  # a download that is not finished
-            ]
-        )
-    return short_hash(canonical_json(listings))
+    folders = [*([Path(mirror)] if mirror else []), BUILD / "downloads"]
+    return short_hash(canonical_json([list(_listing(folder)) for folder in folders]))
+
+
+def _listing(folder: Path) -> Iterator[tuple[str, int]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):  # a download that is not finished
+            yield path.relative_to(folder).as_posix(), path.stat().st_size
 
 
 def task_key(task: Task, code: str) -> str:
@@ -257,56 +243,14 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-@dataclass
-class Progress:
-    """Lines that say what is done and how much time is left, judged by the last build."""
-
-    expected: dict[str, float]  # seconds by page; pages never timed take the others' mean
-    jobs: int
-    started: float = field(default_factory=time.monotonic)
-    total: int = 0
-
-    def __post_init__(self) -> None:
-        self.total = len(self.expected)
-        self.say(f"Executing {self.total} notebooks, {self.jobs} at a time{self._left()}")
-
-    def done(self, page: str, seconds: float, failed: bool) -> None:
-        """Report one finished notebook."""
-        del self.expected[page]
-        count = self.total - len(self.expected)
-        verdict = "FAILED after" if failed else "done in"
-        elapsed = duration(time.monotonic() - self.started)
-        self.say(
-            f"[{count}/{self.total}] {page}: {verdict} {duration(seconds)}; "
-            f"{elapsed} so far{self._left()}"
-        )
-
-    def _left(self) -> str:
-        known = [seconds for seconds in self.expected.values() if seconds > 0]
-        if not self.expected or not known:
-            return ""
-        mean = sum(known) / len(known)
-        rest = [seconds or mean for seconds in self.expected.values()]
-        return f", about {duration(max(max(rest), sum(rest) / self.jobs))} left"
-
-    @staticmethod
-    def say(line: str) -> None:
-        """Print at once, also into a pipe."""
-        print(line, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in words.
-
-    >>> duration(7.2), duration(95), duration(7260)
-    ('7 s', '1 min 35 s', '2 h 1 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+def time_left(expected: Mapping[str, float], jobs: int) -> str:
+    """How much longer the pages take, judged by the seconds of the last build (0: not known)."""
+    known = [seconds for seconds in expected.values() if seconds > 0]
+    if not known:
+        return ""
+    mean = sum(known) / len(known)
+    rest = [seconds or mean for seconds in expected.values()]
+    return f", about {tqdm.format_interval(max(max(rest), sum(rest) / jobs))} left"
 
 
 def execute_all(
@@ -324,23 +268,28 @@ def execute_all(
     due = [task for task in tasks if force or not is_current(task, keys[task.page], data)]
     if not due:
         return []
-    before = {task.page: read_json(task.stamp)["seconds"] for task in due if task.stamp.is_file()}
-    progress = Progress({task.page: before.get(task.page, 0.0) for task in due}, jobs)
+    seconds = {task.page: read_json(task.stamp)["seconds"] for task in due if task.stamp.is_file()}
+    expected = {task.page: seconds.get(task.page, 0.0) for task in due}
+    print(
+        f"Executing {len(due)} notebooks, {jobs} at a time{time_left(expected, jobs)}", flush=True
+    )
     failures: dict[str, Failure] = {}
-    sys.stdout.flush()
     with ProcessPoolExecutor(
         jobs, mp_context=get_context("spawn"), initializer=end_with_parent
     ) as pool:
         # Later chapters compute more: begun first, none of them is left for the end.
         futures = {pool.submit(timed_execute, task): task for task in reversed(due)}
-        for future in as_completed(futures):
-            task, (failure, seconds) = futures[future], future.result()
-            progress.done(task.page, seconds, failure is not None)
+        for count, future in enumerate(as_completed(futures), start=1):
+            task, (failure, took) = futures[future], future.result()
+            del expected[task.page]
+            verdict = f"{'FAILED after' if failure else 'done in'} {tqdm.format_interval(took)}"
+            left = time_left(expected, jobs)
+            print(f"[{count}/{len(due)}] {task.page}: {verdict}{left}", flush=True)
             if failure is not None:
                 failures[task.page] = failure
                 continue
             # The data are looked at again: the notebook may have downloaded some itself.
-            stamp = {"key": keys[task.page], "data": data_state(), "seconds": seconds}
+            stamp = {"key": keys[task.page], "data": data_state(), "seconds": took}
             write_json(task.stamp, stamp)
     return [failures[task.page] for task in tasks if task.page in failures]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iaca.base.files import DataError, canonical_json, short_hash, syntax_hash
-from iaca.base.paths import BUILD, PACKAGE
+from iaca.base.paths import BUILD, MANIFESTS, PACKAGE
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Benchmark, Manifest, ManifestSplit, SubjectFolds
 from iaca.data.splits import Split, fold_count, make_split
@@ -14,6 +14,9 @@ from iaca.sources.enjoyment import prepare_enjoyment
 from iaca.sources.manifest import fetch, load_manifest
 from iaca.sources.synthetic import check_share, write_benchmark, write_oracle
 
+# What makes a data set's store from its downloaded files; the benchmark and features that somebody
+# extracted or imported need no line here.
+PREPARED = {"hri_enjoyment": prepare_enjoyment}
 MADE_BY = (PACKAGE / "data", PACKAGE / "sources")  # rooms whose code decides a store's bytes
 OF_THE_BENCHMARK = ("share", "data_seed", "norm_matched", "oracle", "noise_factor", "time_factor")
 
@@ -97,13 +100,14 @@ def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> Recording
     if config.store is not None:
         return RecordingStore(config.store)
     if manifest.store is not None:
-        return RecordingStore(Path(config.manifest).parent / manifest.store)
-    if manifest.name == "hri_enjoyment":
+        file = MANIFESTS / config.manifest if config.manifest == manifest.name else config.manifest
+        return RecordingStore(Path(file).parent / manifest.store)
+    if (prepare := PREPARED.get(manifest.name)) is not None:
         files = fetch(manifest)
         key = [file.sha256 for file in manifest.files]
         return _cached(
             cache / f"{manifest.name}-{short_hash(canonical_json([key, syntax_hash(*MADE_BY)]))}",
-            lambda path: prepare_enjoyment(files, path),
+            lambda path: prepare(files, path),
         )
     if manifest.access == "gated":
         prepared = cache / manifest.name  # where `iaca data extract` puts it

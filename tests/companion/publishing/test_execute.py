@@ -9,15 +9,15 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from companion.publishing import execute as execution
 from companion.publishing.execute import (
-    Page,
-    Progress,
     Task,
     cleaned,
     execute,
     execute_all,
     make_tasks,
     task_key,
+    time_left,
 )
+from companion.publishing.pages import Page
 from iaca.base.files import DataError
 
 PARAMETERS = (
@@ -127,12 +127,10 @@ def test_a_page_carries_no_widget_and_no_trace_of_the_run() -> None:
     assert notebook.cells[1].outputs == [text]
 
 
-def test_time_left_is_judged_by_the_last_build(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress({"a": 100.0, "b": 20.0, "new": 0.0}, jobs=2)
-    assert "about 1 min 40 s left" in capsys.readouterr().out  # a alone takes that long
-    progress.done("a", 90.0, failed=False)
-    assert "[1/3] a: done in 1 min 30 s" in (line := capsys.readouterr().out)
-    assert "about 20 s left" in line  # b, and as much for the one never timed, at the same time
+def test_time_left_is_judged_by_the_last_build() -> None:
+    assert "01:40" in time_left({"a": 100.0, "b": 20.0, "new": 0.0}, 2)  # a alone takes that long
+    assert "00:20" in time_left({"b": 20.0, "new": 0.0}, 2)  # as much for the one never timed
+    assert time_left({"new": 0.0}, 2) == time_left({}, 2) == ""
 
 
 def test_a_cell_may_take_longer_than_jupyters_half_minute_but_not_for_ever(tmp_path: Path) -> None:

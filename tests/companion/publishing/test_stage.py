@@ -1,18 +1,13 @@
-"""The staged book: variants without duplicates, a root page that is no redirect, a footer."""
+"""The staged book: variants without duplicates, a banner and a footer."""
 
 import copy
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from companion.publishing.execute import Page
-from companion.publishing.stage import (
-    Provenance,
-    add_variants,
-    make_variant,
-    moved_to_root,
-    staged_config,
-)
+from companion.publishing.banners import Provenance
+from companion.publishing.pages import Page
+from companion.publishing.stage import add_variants, make_variant, staged_config
 from iaca.base.files import DataError
 
 PAGES = (Page("a", "a"), Page("a_real", "a", {"manifest": "real"}, "On real data"), Page("b", "b"))
@@ -59,26 +54,6 @@ def test_variants_follow_their_notebook_in_the_contents() -> None:
     add_variants(toc, PAGES)
     files = [chapter["file"] for chapter in toc["parts"][0]["chapters"]]
     assert files == ["notebooks/a", "notebooks/a_real", "notebooks/b"]
-    assert "chapters" not in toc
-
-
-@pytest.mark.parametrize(
-    ("page", "text", "moved"),
-    [
-        ("intro", "![p](pictures/p.png)", "![p](book/pictures/p.png)"),
-        ("intro", "{glue:text}`../notebooks/a.ipynb::n`", "{glue:text}`notebooks/a.ipynb::n`"),
-        ("intro", "```{figure} ../x.svg\n", "```{figure} x.svg\n"),
-        ("intro", "[d](../notebooks/a.ipynb#part)", "[d](notebooks/a.ipynb#part)"),
-        ("intro", "{doc}`words <glossary.md>`", "{doc}`words <book/glossary.md>`"),
-        ("intro", "<https://x.org/a.html> [y](https://x.org/a.md)", None),
-        ("intro", "`notebooks` and notebooks/a.ipynb in prose", None),
-        ("rerun", "[s](intro.md) [g](glossary.md)", "[s](../index.md) [g](glossary.md)"),
-    ],
-)
-def test_paths_of_the_root_page_still_lead_where_they_led(
-    page: str, text: str, moved: str | None
-) -> None:
-    assert moved_to_root(text, f"book/{page}.md") == (text if moved is None else moved)
 
 
 def test_the_staged_configuration_executes_nothing_and_states_the_build() -> None:
