@@ -5,14 +5,19 @@ SHELL := /bin/bash
 .PHONY: help book test lint lab serve dist lock clean
 
 PROFILE ?= quick
+# TORCH_INDEX=https://... takes torch alone from another package index, say that of one CUDA version.
+TORCH_INDEX ?=
 # The lock is made for 3.11; a later Python is taken where that is missing or does not start.
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	if $$python $(NEW_ENOUGH) 2> /dev/null; then echo $$python; break; fi; done)
-# TORCH_INDEX=https://... takes torch alone from another package index, say that of one CUDA version.
-TORCH_INDEX ?=
-BIN := .venv/bin
-READY := .venv/.installed
+# An activated conda environment is taken as it is, unless there is a .venv here already.
+CONDA := $(and $(CONDA_PREFIX),$(wildcard $(CONDA_PREFIX)/bin/python),$(if $(wildcard .venv),,yes))
+ENVIRONMENT := $(if $(CONDA),$(CONDA_PREFIX),.venv)
+BIN := $(ENVIRONMENT)/bin
+PIP := $(BIN)/pip install --quiet -c requirements.lock
+BOOK := $(ENVIRONMENT)/.installed
+TEST := $(ENVIRONMENT)/.installed-test
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -20,24 +25,25 @@ help:  ## Say what can be made
 	@echo "PROFILE=smoke|quick|full chooses how much make book computes ($(PROFILE))."
 	@echo "TORCH_INDEX=URL chooses where torch comes from."
 
-book: $(READY)  ## Compute, execute and render the book into _build/html
+book: $(BOOK)  ## Compute, execute and render the book into _build/html
 	@$(BIN)/python -m companion.publishing.build build --profile $(PROFILE)
 
 test: lint  ## Check the style and the types, run every test
-	@$(BIN)/pytest
+	@$(BIN)/python -m pytest
 
-lint: $(READY)  ## Check the style and the types
+lint: $(TEST)  ## Check the style and the types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-lab: $(READY)  ## Open the notebooks in JupyterLab, on this machine only
+lab: $(BOOK)  ## Open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
 
-serve: $(READY)  ## Serve the built book on a local port
-	@$(BIN)/python -m companion.publishing.build serve
+serve: $(BOOK)  ## Serve the built book on a local port, on this machine only
+	@test -f _build/html/index.html || { echo "No book to serve; make book builds one." >&2; exit 1; }
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html
 
-dist: $(READY)  ## Zip the built book, to be opened anywhere
+dist: $(BOOK)  ## Zip the built book, to be opened anywhere
 	@$(BIN)/python -m companion.publishing.build dist
 
 lock:  ## Resolve all dependencies afresh into requirements.lock
@@ -47,12 +53,19 @@ clean:  ## Remove the built book and every cache; runs and downloaded data stay
 	rm -rf _build/{,private/}{html,html.json,stage,notebooks,book.log} _build/{test,cache,dist}
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 
-# The stamp is written last: an interrupted installation is begun again. torchvision should be built
-# for the same CUDA as torch; where TORCH_INDEX lacks it, the last line gets another build.
-$(READY): pyproject.toml requirements.lock
+# What a book needs. The stamp is written last: an interrupted installation is begun again.
+$(BOOK): pyproject.toml requirements.lock
+ifndef CONDA
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; PYTHON=path names one." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c requirements.lock torch $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	-$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --no-deps -c requirements.lock torchvision --index-url $(TORCH_INDEX))
-	$(BIN)/pip install --quiet -c requirements.lock -e '.[book,cluster,media,test]'
+endif
+	$(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX))
+	$(PIP) -e '.[book]'
+	@touch $@
+
+# What the tests need on top: tools, Ray, a browser's driver, extraction. torchvision should be built
+# for the same CUDA as torch; where TORCH_INDEX lacks it, the last line gets another build.
+$(TEST): $(BOOK)
+	-$(if $(TORCH_INDEX),$(PIP) --no-deps torchvision --index-url $(TORCH_INDEX))
+	$(PIP) -e '.[book,cluster,media,test]'
 	@touch $@

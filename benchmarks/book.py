@@ -23,7 +23,7 @@ from reporting import machine, spread, table
 from iaca.base.paths import ROOT
 from iaca.runs.profiles import PROFILES
 
-INSTALL = ("make", ".venv/.installed")  # the stamp that every other target waits for
+INSTALL = ("make", ".venv/.installed")  # the stamp that `make book` waits for
 LOG_TAIL = 40  # lines shown of a command that failed
 
 
