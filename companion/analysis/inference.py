@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from iaca.data.recordings import RecordingStore
+from iaca.learning.metrics import concordance
 
 
 class Interval(NamedTuple):
@@ -86,9 +87,8 @@ def _labels(store: RecordingStore, name: str, state: int | None) -> Tensor:
     recording = store[name]
     if state is None:
         return recording.labels
-    if recording.state is None:
-        raise ValueError(f"{store.path}: recording {name!r} has no known states")
-    return torch.where((recording.state == state).unsqueeze(1), recording.labels, torch.nan)
+    in_it = (recording.known_state == state).unsqueeze(1)
+    return torch.where(in_it, recording.labels, torch.nan)
 
 
 def six_sums(prediction: Tensor, label: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def ccc_of_sums(sums: Tensor) -> Tensor:
     var_x = xx / count - mean_x.square()
     var_y = yy / count - mean_y.square()
     covariance = xy / count - mean_x * mean_y
-    return 2.0 * covariance / (var_x + var_y + (mean_x - mean_y).square())
+    return concordance(covariance, var_x + var_y, mean_x - mean_y)
 
 
 def resample(subjects: int, seeds: int, count: int = 1000, seed: int = 0) -> Resamples:

@@ -8,7 +8,7 @@ way of the features that they read.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,6 @@ from iaca.models.regressor import AffectRegressor
 GATES = Gates._fields  # audio, visual, audio_visual
 INTERVENTIONS = ("stage 1 frozen", "stage 2 frozen", "all frozen", "all permuted")
 
-Over = Literal["recording", "all"]
 GateTraces = Mapping[str, Mapping[str, Tensor]]  # gate -> recording -> (T, K), as in `Traces`
 
 
@@ -52,39 +51,22 @@ def freeze_gates(gates: GateTraces, means: Mapping[str, Tensor]) -> dict[str, di
     }
 
 
-def permute_gates(
-    gates: GateTraces, seed: int, over: Over = "recording"
-) -> dict[str, dict[str, Tensor]]:
-    """Hand each clip another clip's gates; all gates of a clip stay together.
+def permute_gates(gates: GateTraces, seed: int) -> dict[str, dict[str, Tensor]]:
+    """Hand each clip the gates of another clip of its recording; a clip's gates stay together.
+
+    A recording's mean gate is kept.
 
     Args:
         gates: what the model itself chose.
         seed: of the permutation.
-        over: ``recording`` permutes clips within each recording, which keeps a recording's mean;
-            ``all`` permutes the clips of all recordings together.
-
-    Raises:
-        ValueError: for an unknown ``over``.
     """
-    if over not in get_args(Over):
-        raise ValueError(f"over {over!r}: expected one of {', '.join(get_args(Over))}")
-    lengths = {name: len(trace) for name, trace in next(iter(gates.values())).items()}
-    order = _order([*lengths.values()], seed, over)
-    permuted = {}
-    for gate, traces in gates.items():
-        rows = torch.cat([traces[name] for name in lengths])[order]
-        permuted[gate] = dict(zip(lengths, rows.split([*lengths.values()]), strict=True))
-    return permuted
-
-
-def _order(lengths: list[int], seed: int, over: Over) -> Tensor:
-    """Which clip's gates each clip gets, all recordings one after the other."""
     generator = torch.Generator().manual_seed(seed)
-    if over == "all":
-        return torch.randperm(sum(lengths), generator=generator)
-    starts = torch.tensor(lengths).cumsum(0) - torch.tensor(lengths)
-    parts = zip(starts, lengths, strict=True)
-    return torch.cat([start + torch.randperm(n, generator=generator) for start, n in parts])
+    lengths = {name: len(trace) for name, trace in next(iter(gates.values())).items()}
+    orders = {name: torch.randperm(rows, generator=generator) for name, rows in lengths.items()}
+    return {
+        gate: {name: trace[orders[name]] for name, trace in traces.items()}
+        for gate, traces in gates.items()
+    }
 
 
 def predict_with_gates(
@@ -111,7 +93,7 @@ def predict_with_gates(
         ValueError: if the model has no gates, or none of the given names.
     """
     names = list(names)
-    fusion = _gated(model)
+    fusion = model.gating
     _check_gates(gates, GATES)
     windows = evaluation_windows(store, names, model.config.window)
     given: dict[str, nn.Module] = {}
@@ -123,42 +105,6 @@ def predict_with_gates(
         given[gate] = _Given(rows, getattr(fusion, f"gate_{gate}"))
     with _in_place(fusion, given):
         return predict(model, store, names, batch_size)
-
-
-def predict_frozen(
-    model: AffectRegressor,
-    store: RecordingStore,
-    names: Iterable[str],
-    means: Mapping[str, Tensor],
-) -> Traces:
-    """Predict with some gates frozen at ``means``, gate -> ``(K,)``; see `freeze_gates`."""
-    names = list(names)
-    gates = _own_gates(model, store, names)
-    return predict_with_gates(model, store, names, freeze_gates(gates, means))
-
-
-def predict_permuted(
-    model: AffectRegressor,
-    store: RecordingStore,
-    names: Iterable[str],
-    seed: int,
-    over: Over = "recording",
-    which: Collection[str] = GATES,
-) -> Traces:
-    """Predict with some gates permuted over clips; see `permute_gates`.
-
-    Args:
-        model: a trained model with gates.
-        store: the recordings.
-        names: which of them.
-        seed: of the permutation.
-        over: clips of a ``recording``, or of ``all`` of them.
-        which: the gates that are permuted; the others are the model's own.
-    """
-    names = list(names)
-    _check_gates(which, GATES)
-    permuted = permute_gates(_own_gates(model, store, names), seed, over)
-    return predict_with_gates(model, store, names, {gate: permuted[gate] for gate in which})
 
 
 def take_choice_away(
@@ -220,17 +166,6 @@ def _in_place(fusion: InconsistencyAware, given: Mapping[str, nn.Module]) -> Ite
     finally:
         for gate, module in own.items():
             setattr(fusion, f"gate_{gate}", module)
-
-
-def _own_gates(model: AffectRegressor, store: RecordingStore, names: list[str]) -> GateTraces:
-    _gated(model)
-    return predict(model, store, names).gates
-
-
-def _gated(model: AffectRegressor) -> InconsistencyAware:
-    if not isinstance(model.fusion, InconsistencyAware):
-        raise ValueError(f"fusion {model.config.fusion!r} has no gates to intervene on")
-    return model.fusion
 
 
 def _check_gates(found: Collection[str] | Mapping[str, Any], known: Collection[str]) -> None:

@@ -1,7 +1,6 @@
 """Sliders for a live kernel, over the same figures as the page's."""
 
 import base64
-import copy
 import functools
 import html
 import io
@@ -41,7 +40,7 @@ def temperature_explorer(
     shown = ipywidgets.HTML()
 
     def draw(temperature: float) -> None:
-        traces = predict_at(model, temperature, store, [name])
+        traces = predict(model, store, [name], temperature=temperature)
         said = _said(score(traces.predictions, store))
         shown.value = _gates_image(
             traces, store, name, f"{name}, T = {temperature:.3f}; CCC {said}"
@@ -171,21 +170,6 @@ def has_gates(model: AffectRegressor) -> bool:
     return isinstance(model.fusion, InconsistencyAware)
 
 
-def predict_at(
-    model: AffectRegressor, temperature: float, store: RecordingStore, names: Iterable[str]
-) -> Traces:
-    """Predict with the gates at another temperature; the given model is left as it is.
-
-    Raises:
-        ValueError: if the model has no gates, or for a temperature that is not positive.
-    """
-    model = copy.deepcopy(model)
-    if not isinstance(model.fusion, InconsistencyAware):
-        raise ValueError("this model has no gates to set the temperature of")
-    model.fusion.set_temperature(temperature)
-    return predict(model, store, names)
-
-
 def _temperature_slider(temperature: float) -> ipywidgets.FloatLogSlider:
     return ipywidgets.FloatLogSlider(
         value=temperature,
@@ -221,7 +205,7 @@ def _described(
     if not has_gates(model):
         return f"<p>{count}: {before}.</p><p>This model has no gates and no temperature.</p>"
     name = min(reported) if name is None else name
-    traces = predict_at(model, temperature, store, {**reported, name: None})
+    traces = predict(model, store, {**reported, name: None}, temperature=temperature)
     after = score({each: traces.predictions[each] for each in reported}, store)
     image = _gates_image(traces, store, name, f"{name}, T = {temperature:.3f}")
     return (

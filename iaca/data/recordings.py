@@ -53,6 +53,17 @@ class Recording:
     def __len__(self) -> int:
         return len(self.audio)
 
+    @property
+    def known_state(self) -> Tensor:
+        """``state`` where it has to be known.
+
+        Raises:
+            DataError: if it is not.
+        """
+        if self.state is None:
+            raise DataError(f"recording {self.name!r} has no known states")
+        return self.state
+
     def check(self) -> None:
         """Raise `DataError`, naming the recording and the row, unless the contract above holds."""
         check_name(self.name, "recording")

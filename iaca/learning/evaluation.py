@@ -1,6 +1,7 @@
 """A trained model over recordings: predictions, gates and scores."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import pandas as pd
@@ -8,10 +9,9 @@ import torch
 from torch import Tensor
 
 from iaca.data.recordings import Recording, Recordings, StoreInfo
-from iaca.data.windows import Window, evaluation_windows, gather
+from iaca.data.windows import Batch, Window, evaluation_windows, gather
 from iaca.learning.metrics import ccc
 from iaca.learning.protocol import STRICT, Protocol, smooth
-from iaca.models.gating import Gates
 from iaca.models.regressor import AffectRegressor
 
 EVALUATION_BATCH = 256  # windows; bounds memory, changes nothing else
@@ -35,49 +35,91 @@ def predict(
     store: Recordings,
     names: Iterable[str],
     batch_size: int = EVALUATION_BATCH,
+    temperature: float | None = None,
 ) -> Traces:
-    """Predict every row of some recordings exactly once, in evaluation mode, on the CPU or GPU.
+    """Predict every row of some recordings exactly once, in evaluation mode, on the model's device.
 
-    The model's own device is used; its mode is restored afterwards.
+    Args:
+        model: left as it was.
+        store: the recordings.
+        names: which of them.
+        batch_size: windows at a time; changes nothing else.
+        temperature: of all gates, in place of the model's own.
+
+    Raises:
+        ValueError: for a temperature that is not positive, or of a model without gates.
     """
     names = list(names)
-    targets = len(store.info.labels)
+
+    def compute(batch: Batch) -> dict[str, Tensor]:
+        output = model(batch.audio, batch.visual, batch.mask)
+        gates = {} if output.gates is None else output.gates._asdict()
+        return {"": output.values.float()} | {name: gate.float() for name, gate in gates.items()}
+
+    own = nullcontext() if temperature is None else model.gating.at_temperature(temperature)
+    with own:
+        windows, found = over_windows(model, store, names, compute, batch_size)
+    traces = {key: by_recording(windows, values, store, names) for key, values in found.items()}
+    return Traces(traces.pop("", {}), traces)
+
+
+def over_windows(
+    model: AffectRegressor,
+    store: Recordings,
+    names: Iterable[str],
+    compute: Callable[[Batch], Mapping[str, Tensor]],
+    batch_size: int = EVALUATION_BATCH,
+    whole: bool = False,
+) -> tuple[list[Window], dict[str, Tensor]]:
+    """Compute something on the evaluation windows of some recordings, without gradients.
+
+    Args:
+        model: in evaluation mode meanwhile; its mode is restored afterwards.
+        store: the recordings.
+        names: which of them.
+        compute: maps a batch, on the model's device, to named tensors ``(B, L, ...)``.
+        batch_size: windows at a time.
+        whole: leave out recordings that are shorter than a window.
+
+    Returns:
+        The W windows, and each named tensor for all of them, ``(W, L, ...)`` on the CPU.
+    """
+    length = model.config.window
+    windows = [
+        window
+        for window in evaluation_windows(store, names, length)
+        if window.length == length or not whole
+    ]
     device = next(model.parameters()).device
-    predictions = {
-        name: torch.full((store.entries[name].rows, targets), torch.nan) for name in names
-    }
-    gates: dict[str, dict[str, Tensor]] = {}
-    windows = evaluation_windows(store, names, model.config.window)
-    training = model.training
+    found: dict[str, list[Tensor]] = {}
+    was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
             for start in range(0, len(windows), batch_size):
-                chunk = windows[start : start + batch_size]
-                batch = gather(store, chunk, model.config.window)
-                output = model(*(x.to(device) for x in (batch.audio, batch.visual, batch.mask)))
-                _scatter(predictions, output.values.float().cpu(), chunk)
-                for gate, weights in _named(output.gates):
-                    traces = gates.setdefault(gate, {})
-                    for window in chunk:
-                        rows = store.entries[window.recording].rows
-                        traces.setdefault(
-                            window.recording, torch.full((rows, weights.shape[-1]), torch.nan)
-                        )
-                    _scatter(traces, weights.float().cpu(), chunk)
+                batch = gather(store, windows[start : start + batch_size], length)
+                for name, values in compute(Batch(*(x.to(device) for x in batch))).items():
+                    found.setdefault(name, []).append(values.cpu())
     finally:
-        model.train(training)
-    return Traces(predictions, gates)
+        model.train(was_training)
+    return windows, {name: torch.cat(parts) for name, parts in found.items()}
 
 
-def _named(gates: Gates | None) -> list[tuple[str, Tensor]]:
-    return [] if gates is None else list(gates._asdict().items())
+def by_recording(
+    windows: Sequence[Window], values: Tensor, store: Recordings, names: Iterable[str]
+) -> dict[str, Tensor]:
+    """Put what `over_windows` computed, ``(W, L, ...)``, back in place: name -> ``(T, ...)``.
 
-
-def _scatter(traces: dict[str, Tensor], values: Tensor, windows: Sequence[Window]) -> None:
+    Each row is of the one window that is to predict it; rows of no window are NaN.
+    """
+    traces = {
+        name: values.new_full((store.entries[name].rows, *values.shape[2:]), torch.nan)
+        for name in names
+    }
     for row, window in zip(values, windows, strict=True):
         kept = slice(window.fresh, window.length)
         traces[window.recording][window.rows][kept] = row[kept]
+    return traces
 
 
 class Scores(NamedTuple):
@@ -125,7 +167,7 @@ def post_process(
     return torch.stack(columns, dim=1)
 
 
-def judged(
+def pairs_to_score(
     values: Tensor, recording: Recording, info: StoreInfo, protocol: Protocol
 ) -> tuple[Tensor, Tensor]:
     """A recording's predictions and labels as a protocol has them scored, ``(T, n)`` each.
@@ -145,17 +187,17 @@ def judged(
 def score(
     predictions: Mapping[str, Tensor], store: Recordings, protocol: Protocol = STRICT
 ) -> Scores:
-    """Score ``recording -> (T, n)`` predictions, as the model says them, against the labels.
+    """Score raw predictions, ``recording -> (T, n)``, against the labels.
 
     The protocol decides what becomes of invalid rows, and on clipping, smoothing and scaling; by
     default nothing is done, and invalid labels do not count.
     """
     targets = store.info.labels
     names = list(predictions)
-    pairs = [judged(predictions[name], store[name], store.info, protocol) for name in names]
-    concordance = _min_max_ccc if protocol.min_max else ccc
-    pooled = concordance(torch.cat([said for said, _ in pairs]), torch.cat([y for _, y in pairs]))
-    each = [concordance(said, labels).tolist() for said, labels in pairs]
+    pairs = [pairs_to_score(predictions[name], store[name], store.info, protocol) for name in names]
+    agreement = _min_max_ccc if protocol.min_max else ccc
+    pooled = agreement(torch.cat([said for said, _ in pairs]), torch.cat([y for _, y in pairs]))
+    each = [agreement(said, labels).tolist() for said, labels in pairs]
     return Scores(
         dict(zip(targets, pooled.tolist(), strict=True)),
         pd.DataFrame(each, index=pd.Index(names, name="recording"), columns=list(targets)),

@@ -21,7 +21,6 @@ from iaca.learning.corruption import drop_modality
 from iaca.learning.evaluation import predict, score
 from iaca.learning.metrics import ccc_loss, unbiased_ccc_loss
 from iaca.learning.protocol import STRICT, Protocol
-from iaca.models.gating import InconsistencyAware
 from iaca.models.regressor import GATED, AffectRegressor, ModelConfig
 
 if TYPE_CHECKING:
@@ -325,14 +324,9 @@ def _annealed(
     if config.temperature_start is None:
         yield {}
         return
-    gated, final = model.fusion, model.config.temperature
-    assert isinstance(gated, InconsistencyAware)
-    temperature = config.temperature(epoch, final)
-    gated.set_temperature(temperature)
-    try:
+    temperature = config.temperature(epoch, model.config.temperature)
+    with model.gating.at_temperature(temperature):
         yield {"temperature": temperature}
-    finally:
-        gated.set_temperature(final)
 
 
 def _save(

@@ -4,6 +4,11 @@ import torch
 from torch import Tensor
 
 
+def concordance(covariance: Tensor, spread: Tensor, gap: Tensor, epsilon: float = 0.0) -> Tensor:
+    """CCC's formula: twice the covariance over both variances' sum and the means' squared gap."""
+    return 2.0 * covariance / (spread + gap.square() + epsilon)
+
+
 def ccc(prediction: Tensor, label: Tensor) -> Tensor:
     r"""Concordance correlation coefficient over the first axis, in float64.
 
@@ -48,7 +53,7 @@ def ccc(prediction: Tensor, label: Tensor) -> Tensor:
     var_x, var_y = dx.square().sum(dim=0) / count, dy.square().sum(dim=0) / count
     # A constant column's mean is rounded, so its variance is tiny instead of 0.
     constant_x, constant_y = _constant(x, valid), _constant(y, valid)
-    value = 2.0 * covariance / (var_x + var_y + (mean_x - mean_y).square())
+    value = concordance(covariance, var_x + var_y, mean_x - mean_y)
     value = torch.where(constant_x | constant_y, 0.0, value)
     return torch.where((constant_x & constant_y) | (count == 0), torch.nan, value)
 
@@ -89,8 +94,8 @@ def ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor
     dy = torch.where(valid, y - mean_y, 0.0)
     covariance = (dx * dy).sum(dim=0) / safe
     spread = (dx.square().sum(dim=0) + dy.square().sum(dim=0)) / safe
-    concordance = 2.0 * covariance / (spread + (mean_x - mean_y).square() + epsilon)
-    return torch.where(count > 0, 1.0 - concordance, 0.0).sum()
+    agreement = concordance(covariance, spread, mean_x - mean_y, epsilon)
+    return torch.where(count > 0, 1.0 - agreement, 0.0).sum()
 
 
 def unbiased_ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor | None:
@@ -128,6 +133,6 @@ def unbiased_ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) 
         dx, dy = x_valid - x_valid.mean(), y_valid - y_valid.mean()
         correlation = (dx * dy).sum() / (dx.norm() * dy.norm() + epsilon)
         s_x, s_y = x_valid.std(), y_valid.std()
-        spread = s_x.square() + s_y.square() + (x_valid.mean() - y_valid.mean()).square()
-        losses.append(1.0 - 2.0 * correlation * s_x * s_y / spread)
+        spread, gap = s_x.square() + s_y.square(), x_valid.mean() - y_valid.mean()
+        losses.append(1.0 - concordance(correlation * s_x * s_y, spread, gap))
     return torch.stack(losses).sum() if losses else None

@@ -4,6 +4,8 @@ Tensors are ``(B, L, d)``; the paper writes ``d x L``.
 """
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -219,12 +221,23 @@ class InconsistencyAware(nn.Module):
         self.fall_back_audio = _fallback(fallback, dim)
         self.fall_back_visual = _fallback(fallback, dim)
 
-    def set_temperature(self, temperature: float) -> None:
-        """Change T of all gates: while it is annealed, or for inference at another one."""
+    @contextmanager
+    def at_temperature(self, temperature: float) -> Iterator[None]:
+        """Give all gates another T within the block, and their own again after it.
+
+        Raises:
+            ValueError: if it is not positive.
+        """
+        gates = (self.gate_audio, self.gate_visual, self.gate_audio_visual)
+        own = {gate: gate.temperature for gate in gates if isinstance(gate, Gate)}
         _positive(temperature)
-        for gate in (self.gate_audio, self.gate_visual, self.gate_audio_visual):
-            if isinstance(gate, Gate):
+        try:
+            for gate in own:
                 gate.temperature = temperature
+            yield
+        finally:
+            for gate, before in own.items():
+                gate.temperature = before
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Gates]:
         """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, with the gates."""

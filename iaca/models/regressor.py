@@ -235,6 +235,17 @@ class AffectRegressor(nn.Module):
         # Last, and the gates last in it: with one seed, all arms start from the same weights.
         self.fusion = build_fusion(config, attention)
 
+    @property
+    def gating(self) -> InconsistencyAware:
+        """The fusion, if it is one with IACA's gates.
+
+        Raises:
+            ValueError: if it is not.
+        """
+        if not isinstance(self.fusion, InconsistencyAware):
+            raise ValueError(f"fusion {self.config.fusion!r} has no gates")
+        return self.fusion
+
     def encode(
         self, audio: Tensor, visual: Tensor, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:

@@ -9,12 +9,14 @@ Nothing here is fitted to anything: every constant stands in ``data_manifests/sy
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from iaca.base.files import DataError
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
@@ -38,6 +40,11 @@ class Chain(NamedTuple):
 
     states: NDArray[np.int64]  # (recordings, clips), index into STATES
     draws: int
+
+
+def weak_in(state: Tensor, modality: str) -> Tensor:
+    """Where one modality is weak: true states, indices into `STATES`, to booleans."""
+    return torch.isin(state, torch.tensor([STATES.index(f"{kind} {modality}") for kind in KINDS]))
 
 
 def check_share(share: float) -> float:
@@ -99,24 +106,14 @@ def write_oracle(path: Path, store: RecordingStore) -> RecordingStore:
     width = len(STATES)
 
     def told(recording: Recording) -> Recording:
-        assert recording.state is not None
-        one_hot = torch.nn.functional.one_hot(recording.state, width).float()
-        features = {}
+        state = recording.known_state
+        one_hot = torch.nn.functional.one_hot(state, width).float()
+        features: dict[str, Any] = {}
         for modality in ("audio", "visual"):
-            weak = [i for i, state in enumerate(STATES) if state.endswith(modality)]
-            trusted = ~torch.isin(recording.state, torch.tensor(weak))
-            shown = getattr(recording, modality).float() * trusted.unsqueeze(1)
+            trusted = ~weak_in(state, modality).unsqueeze(1)
+            shown = getattr(recording, modality).float() * trusted
             features[modality] = torch.cat([shown, one_hot], dim=1)
-        return Recording(
-            name=recording.name,
-            subject=recording.subject,
-            labels=recording.labels,
-            end_frame=recording.end_frame,
-            frame_rate=recording.frame_rate,
-            split=recording.split,
-            state=recording.state,
-            **features,
-        )
+        return replace(recording, **features)
 
     return write_store(
         path,

@@ -10,7 +10,8 @@ from torch import Tensor
 from companion.analysis.entropy import relative_entropy
 from companion.analysis.inference import Interval, resample, seed_interval
 from iaca.data.recordings import RecordingStore
-from iaca.data.windows import Window, evaluation_windows, gather
+from iaca.data.windows import Batch, Window
+from iaca.learning.evaluation import over_windows
 from iaca.models.regressor import AffectRegressor
 from iaca.sources.synthetic import STATES
 
@@ -48,37 +49,23 @@ def read_attention(model: AffectRegressor, store: RecordingStore, names: Sequenc
     Raises:
         ValueError: if a recording has no states, or none is as long as a window.
     """
+
+    def compute(batch: Batch) -> dict[str, Tensor]:
+        encoded = model.encode(batch.audio, batch.visual)
+        audio, visual = model.standardise_audio(batch.audio), model.standardise_visual(batch.visual)
+        return {
+            **model.fusion.get_submodule("attention")(*encoded, return_scores=True).scores,
+            "norm_audio": audio.square().mean(dim=-1).sqrt(),
+            "norm_visual": visual.square().mean(dim=-1).sqrt(),
+        }
+
     length = model.config.window
-    windows = [w for w in evaluation_windows(store, names, length) if w.length == length]
+    windows, found = over_windows(model, store, names, compute, whole=True)
     if not windows:
         raise ValueError(f"no recording of {length} clips or more among {list(names)}")
-    batch = gather(store, windows, length)
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
-        x_audio, x_visual = model.encode(batch.audio, batch.visual)
-        scores = model.fusion.get_submodule("attention")(x_audio, x_visual, return_scores=True)[-1]
-        audio = model.standardise_audio(batch.audio)
-        visual = model.standardise_visual(batch.visual)
-    model.train(was_training)
     fresh = torch.arange(length) >= torch.tensor([w.fresh for w in windows]).unsqueeze(1)
-    return Reading(
-        tuple(windows),
-        fresh,
-        torch.stack([_states(store, w) for w in windows]),
-        scores["z"],
-        scores["a_audio"],
-        scores["a_visual"],
-        audio.square().mean(dim=-1).sqrt(),
-        visual.square().mean(dim=-1).sqrt(),
-    )
-
-
-def _states(store: RecordingStore, window: Window) -> Tensor:
-    state = store[window.recording].state
-    if state is None:
-        raise ValueError(f"recording {window.recording!r} has no states")
-    return state[window.rows]
+    state = torch.stack([store[w.recording].known_state[w.rows] for w in windows])
+    return Reading(tuple(windows), fresh, state, **found)
 
 
 def clip_table(readings: Sequence[Reading], store: RecordingStore) -> pd.DataFrame:

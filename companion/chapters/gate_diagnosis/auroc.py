@@ -56,7 +56,7 @@ def score_table(seeds: Sequence[Mapping[str, Scores]], store: RecordingStore) ->
     frames = []
     for seed, detectors in enumerate(seeds):
         names = sorted(next(iter(detectors.values())))
-        states = [_states(store, name) for name in names]
+        states = [store[name].known_state.numpy() for name in names]
         rows = [len(state) for state in states]
         columns = {
             "seed": seed,
@@ -69,13 +69,6 @@ def score_table(seeds: Sequence[Mapping[str, Scores]], store: RecordingStore) ->
             columns[detector] = torch.cat([scores[name] for name in names]).double().numpy()
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
-
-
-def _states(store: RecordingStore, name: str) -> NDArray[np.int64]:
-    state = store[name].state
-    if state is None:
-        raise ValueError(f"{store.path}: recording {name!r} has no known states")
-    return np.asarray(state.numpy(), dtype=np.int64)
 
 
 class Separation(NamedTuple):
@@ -251,7 +244,7 @@ def _occurring(models: Mapping[str, Predictions], store: RecordingStore) -> list
     names = next(iter(models.values()))[0]
     found: set[int] = set()
     for name in names:
-        found |= set(_states(store, name).tolist())
+        found |= set(store[name].known_state.tolist())
     return [(number, state) for number, state in enumerate(STATES) if number in found]
 
 

@@ -19,10 +19,9 @@ from companion.analysis.ridge import MODALITIES, Modality, fit_reading, standard
 from companion.experiments.trained import load_models
 from iaca.data.recordings import Recording, RecordingStore
 from iaca.data.splits import Split
-from iaca.data.windows import Statistics, evaluation_windows, feature_statistics, gather
-from iaca.learning.evaluation import Traces, predict
+from iaca.data.windows import Batch, Statistics, feature_statistics
+from iaca.learning.evaluation import Traces, by_recording, over_windows, predict
 from iaca.models.attention import CrossAttention, TransformerCrossAttention
-from iaca.models.gating import InconsistencyAware
 from iaca.models.regressor import AffectRegressor
 from iaca.runs.runs import Run
 
@@ -85,11 +84,7 @@ def reported_traces(
     """
     seeds: dict[int, Traces] = {}
     for model, store, split, seed in load_models(list(runs), output_dir):
-        if temperature is not None:
-            if not isinstance(model.fusion, InconsistencyAware):
-                raise ValueError(f"fusion {model.config.fusion!r} has no gates with a temperature")
-            model.fusion.set_temperature(temperature)
-        found = predict(model, store, split.report)
+        found = predict(model, store, split.report, temperature=temperature)
         whole = seeds.setdefault(seed, Traces({}, {}))
         whole.predictions.update(found.predictions)
         for gate, traces in found.gates.items():
@@ -202,35 +197,23 @@ def attention_evenness(
     attention = model.fusion.get_submodule("attention")
     if not isinstance(attention, CrossAttention | TransformerCrossAttention):
         raise ValueError(f"attention {model.config.attention!r}: expected ca or tca")
-    length = model.config.window
+
+    def compute(batch: Batch) -> dict[str, Tensor]:
+        encoded = model.encode(batch.audio, batch.visual)
+        maps = attention(*encoded, return_scores=True).scores
+        found = {}
+        for modality in MODALITIES:
+            a = maps[f"a_{modality}"].double()
+            if isinstance(attention, TransformerCrossAttention):
+                even = relative_entropy(a.mT).mean(dim=1)  # heads; its rows sum to 1
+            else:
+                even = relative_entropy(a)
+            found[EVENNESS[modality]] = even
+        return found
+
     names = list(names)
-    scores = {
-        EVENNESS[modality]: {
-            name: torch.full((store.entries[name].rows,), torch.nan, dtype=torch.float64)
-            for name in names
-        }
-        for modality in MODALITIES
-    }
-    windows = [w for w in evaluation_windows(store, names, length) if w.length == length]
-    if not windows:
-        return scores
-    batch = gather(store, windows, length)
-    training = model.training
-    model.eval()
-    with torch.inference_mode():
-        maps = attention(*model.encode(batch.audio, batch.visual), return_scores=True).scores
-    model.train(training)
-    assert maps is not None
-    for modality in MODALITIES:
-        a = maps[f"a_{modality}"].double()
-        if isinstance(attention, TransformerCrossAttention):
-            even = relative_entropy(a.mT).mean(dim=1)  # heads; its rows sum to 1
-        else:
-            even = relative_entropy(a)
-        for row, window in zip(even, windows, strict=True):
-            trace = scores[EVENNESS[modality]][window.recording]
-            trace[window.rows][window.fresh :] = row[window.fresh :]
-    return scores
+    windows, found = over_windows(model, store, names, compute, whole=True)
+    return {what: by_recording(windows, values, store, names) for what, values in found.items()}
 
 
 def simple_scores(

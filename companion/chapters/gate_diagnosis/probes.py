@@ -17,8 +17,8 @@ from torch import Tensor
 from companion.chapters.cross_attention.maps import STRONG
 from companion.chapters.gate_diagnosis.detectors import Scores
 from iaca.data.recordings import RecordingStore
-from iaca.data.windows import evaluation_windows, gather
-from iaca.models.gating import InconsistencyAware
+from iaca.data.windows import Batch
+from iaca.learning.evaluation import by_recording, over_windows
 from iaca.models.regressor import AffectRegressor
 from iaca.sources.synthetic import STATES
 
@@ -47,38 +47,24 @@ def gate_inputs(
     Raises:
         ValueError: if the model has no gates.
     """
-    if not isinstance(model.fusion, InconsistencyAware):
-        raise ValueError(f"fusion {model.config.fusion!r} has no gates that could read anything")
-    length = model.config.window
-    names = list(names)
-    windows = [w for w in evaluation_windows(store, names, length) if w.length == length]
-    batch = gather(store, windows, length)
-    training = model.training
-    model.eval()
-    with torch.inference_mode():
+    gating = model.gating
+
+    def compute(batch: Batch) -> dict[str, Tensor]:
         encoded = model.encode(batch.audio, batch.visual)
-        steps = model.fusion.steps(*encoded)
-    model.train(training)
-    attended = steps.attended
-    read = {
-        OWN["audio"]: attended.audio,
-        OWN["visual"]: attended.visual,
-        BOTH: torch.cat([attended.audio, attended.visual], dim=-1),
-        UNATTENDED: torch.cat(encoded, dim=-1),
-        JOINT: steps.x_att_gav,
-        PRODUCTS: torch.cat(
-            [attended.audio, attended.visual, attended.audio * attended.visual], dim=-1
-        ),
-    }  # (B, L, k)
-    found = {}
-    for what, features in read.items():
-        found[what] = {
-            name: torch.full((store.entries[name].rows, features.shape[-1]), torch.nan)
-            for name in names
-        }
-        for row, window in zip(features, windows, strict=True):
-            found[what][window.recording][window.rows][window.fresh :] = row[window.fresh :]
-    return found
+        steps = gating.steps(*encoded)
+        audio, visual = steps.attended.audio, steps.attended.visual
+        return {
+            OWN["audio"]: audio,
+            OWN["visual"]: visual,
+            BOTH: torch.cat([audio, visual], dim=-1),
+            UNATTENDED: torch.cat(encoded, dim=-1),
+            JOINT: steps.x_att_gav,
+            PRODUCTS: torch.cat([audio, visual, audio * visual], dim=-1),
+        }  # (B, L, k)
+
+    names = list(names)
+    windows, read = over_windows(model, store, names, compute, whole=True)
+    return {what: by_recording(windows, values, store, names) for what, values in read.items()}
 
 
 def probe(
@@ -99,7 +85,7 @@ def probe(
     Raises:
         ValueError: if a training recording has no known states.
     """
-    states = np.concatenate([_state(store, name) for name in train])
+    states = np.concatenate([store[name].known_state.numpy() for name in train])
     fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     fitted.fit(_rows(features, train), states)
     weak = [int(number) for number in fitted.classes_ if STATES[number] != STRONG]
@@ -118,18 +104,10 @@ def _rows(features: Features, names: Iterable[str]) -> NDArray[np.float64]:
     return np.concatenate([features[name].double().numpy() for name in names])
 
 
-def _state(store: RecordingStore, name: str) -> NDArray[np.int64]:
-    state = store[name].state
-    if state is None:
-        raise ValueError(f"{store.path}: recording {name!r} has no known states")
-    return np.asarray(state.numpy(), dtype=np.int64)
-
-
 def state_columns(store: RecordingStore, names: Iterable[str]) -> dict[str, Tensor]:
     """The true state as indicators, ``(T, 7)``, for `share_followed`."""
     return {
-        name: torch.nn.functional.one_hot(torch.from_numpy(_state(store, name)), len(STATES))
-        for name in names
+        name: torch.nn.functional.one_hot(store[name].known_state, len(STATES)) for name in names
     }
 
 

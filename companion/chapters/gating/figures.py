@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
 from companion.chapters.drawing.style import AUDIO, JOINT, LABEL, VISUAL, WIDTH, style
-from iaca.sources.synthetic import STATES
+from iaca.sources.synthetic import STATES, weak_in
 
 T_MIN, T_MAX, T_STEP = 0.02, 2.0, 0.02  # the slider's range; 0.1 is the trained value
 CHOICES = ("audio", "visual", "joint")
@@ -135,7 +135,7 @@ def gate_traces(gates: Mapping[str, Tensor], state: Tensor | None, title: str) -
 def _weak_band(axes: Axes, state: Tensor) -> None:
     """A strip below the axis where a clip is weak, in the colour of the weakened modality."""
     for modality, colour in (("audio", AUDIO), ("visual", VISUAL)):
-        weak = np.isin(state.numpy(), [i for i, s in enumerate(STATES) if s.endswith(modality)])
+        weak = weak_in(state, modality).numpy()
         axes.fill_between(
             np.arange(len(weak)),
             -0.09,

@@ -15,7 +15,7 @@ from torch import Tensor
 from companion.analysis.inference import Interval, Resamples, ccc_of_sums, seed_interval, six_sums
 from iaca.data.recordings import Entry, Recording, RecordingStore, StoreInfo
 from iaca.learning.corruption import Corruption, schedule
-from iaca.learning.evaluation import judged
+from iaca.learning.evaluation import pairs_to_score
 from iaca.learning.protocol import STRICT, Protocol
 from iaca.runs.runs import Run, RunConfig
 
@@ -104,7 +104,9 @@ def cut(
     for seed in predictions:
         pieces, ends = [], []
         for names in by_subject.values():
-            pairs = [judged(seed[name], store[name], store.info, protocol) for name in names]
+            pairs = [
+                pairs_to_score(seed[name], store[name], store.info, protocol) for name in names
+            ]
             pieces.append(
                 torch.stack([six_sums(*part) for pair in pairs for part in _parts(*pair, rows)])
             )

@@ -24,7 +24,7 @@ from companion.chapters.drawing.style import (
 )
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
-from iaca.sources.synthetic import STATES
+from iaca.sources.synthetic import weak_in
 
 ARM_COLOURS = (PLAIN, PUBLISHED, ZERO)  # in the order of `iaca.runs.arms.ARMS`
 ARM_DASHES = ("-", "--", "-.")
@@ -136,7 +136,7 @@ def _limits(label_range: tuple[float, float], lines: Sequence[Tensor]) -> tuple[
 def _weak_strip(axes: Axes, state: Tensor) -> None:
     """Mark at the panel's foot where a clip is weak, in the colour of the weakened modality."""
     for modality, colour in (("audio", AUDIO), ("visual", VISUAL)):
-        weak = np.isin(state.numpy(), [i for i, s in enumerate(STATES) if s.endswith(modality)])
+        weak = weak_in(state, modality).numpy()
         axes.fill_between(
             np.arange(len(weak)),
             0.0,

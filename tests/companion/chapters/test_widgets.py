@@ -15,7 +15,6 @@ from companion.chapters.widgets import (
     RunOf,
     ablation_explorer,
     corruption_explorer,
-    predict_at,
     temperature_explorer,
 )
 from companion.experiments.trained import Trained
@@ -61,9 +60,9 @@ def predicted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The attentions of the models that were asked to predict, as they were asked."""
     asked = []
 
-    def noted(model: AffectRegressor, *rest) -> object:
+    def noted(model: AffectRegressor, *rest, **options) -> object:
         asked.append(model.config.attention)
-        return predict(model, *rest)
+        return predict(model, *rest, **options)
 
     monkeypatch.setattr(widgets, "predict", noted)
     return asked
@@ -79,8 +78,7 @@ def said(run: Run, store: RecordingStore, temperature: float | None = None) -> l
     predictions = run.predictions
     if temperature is not None:
         model = run.model(store)
-        model.fusion.set_temperature(temperature)  # type: ignore[union-attr, operator]
-        predictions = predict(model, store, predictions).predictions
+        predictions = predict(model, store, predictions, temperature=temperature).predictions
     scores = score(predictions, store)
     return [f"{value:.3f}".replace("-", "−") for value in (*scores.pooled.values(), scores.mean)]
 
@@ -168,7 +166,7 @@ def test_another_temperature_leaves_the_model_alone(runs: Runs) -> None:
     run, store = runs["CA", ZERO, 0.46]
     model, names = run.model(store), list(run.predictions)
     before = predict(model, store, names).predictions
-    warm = predict_at(model, 5.0, store, names).predictions
+    warm = predict(model, store, names, temperature=5.0).predictions
     after = predict(model, store, names).predictions
     assert all(torch.equal(before[name], after[name]) for name in names)
     assert not all(torch.equal(before[name], warm[name]) for name in names)

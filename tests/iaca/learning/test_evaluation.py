@@ -1,6 +1,7 @@
 """Every row is predicted exactly once, by the window it belongs to, and scored where labelled."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,6 +85,26 @@ def test_predictions_are_the_models_on_the_windows(tmp_path: Path, attention: st
     expected = torch.cat([run("r0", 0), run("r0", 3)[1:]])
     torch.testing.assert_close(traces["r0"], expected)
     torch.testing.assert_close(traces["r1"], run("r1", 0)[:3])
+
+
+def test_another_temperature_is_that_of_a_model_made_with_it(tmp_path: Path) -> None:
+    store = toy_store(tmp_path / "store", (9, 3))
+    config = ModelConfig("ca", "iaca", dim=8, window=WINDOW)
+    torch.manual_seed(1)
+    model = AffectRegressor(config, AUDIO_DIM, VISUAL_DIM, 2)
+    warm = AffectRegressor(replace(config, temperature=5.0), AUDIO_DIM, VISUAL_DIM, 2)
+    warm.load_state_dict(model.state_dict())
+    before, found = predict(model, store, store), predict(model, store, store, temperature=5.0)
+    after, expected = predict(model, store, store), predict(warm, store, store)
+    for name in store:
+        assert torch.equal(found.predictions[name], expected.predictions[name])
+        assert torch.equal(found.gates["audio_visual"][name], expected.gates["audio_visual"][name])
+        assert torch.equal(after.predictions[name], before.predictions[name])
+        assert not torch.equal(found.predictions[name], before.predictions[name])
+    with pytest.raises(ValueError, match=r"temperature 0\.0: expected a positive number"):
+        predict(model, store, store, temperature=0.0)
+    with pytest.raises(ValueError, match="fusion 'plain' has no gates"):
+        predict(regressor(), store, store, temperature=1.0)
 
 
 def test_batches_do_not_change_predictions(tmp_path: Path) -> None:

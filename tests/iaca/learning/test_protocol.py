@@ -18,7 +18,7 @@ from iaca.base.files import DataError
 from iaca.data.recordings import Recording, RecordingStore
 from iaca.data.windows import feature_statistics, gather, training_windows
 from iaca.learning import loop as training
-from iaca.learning.evaluation import judged, post_process, predict, score
+from iaca.learning.evaluation import pairs_to_score, post_process, predict, score
 from iaca.learning.loop import Trained, TrainingConfig, TrainingError, dropout_seed, train
 from iaca.learning.metrics import ccc, ccc_loss, unbiased_ccc_loss
 from iaca.learning.protocol import PROTOCOLS, RELEASED, STRICT, Protocol, protocol_name, smooth
@@ -294,10 +294,10 @@ def test_a_row_is_zero_in_all_targets_if_one_is_invalid(tmp_path: Path) -> None:
     store = one_recording(tmp_path / "store", labels)
     given = torch.full((5, 2), 0.25)
     protocol = Protocol(invalid_frames="zero_pairs")
-    values, scored = judged(given, store["one"], store.info, protocol)
+    values, scored = pairs_to_score(given, store["one"], store.info, protocol)
     assert values[:, 1].tolist() == [0.25, 0.25, 0.0, 0.25, 0.25]
     assert scored.tolist() == [[0.5, 0.5]] * 2 + [[0.0, 0.0]] + [[0.5, 0.5]] * 2
-    kept, unchanged = judged(given, store["one"], store.info, STRICT)
+    kept, unchanged = pairs_to_score(given, store["one"], store.info, STRICT)
     assert torch.equal(kept, given) and unchanged.isnan().sum() == 1
 
 
@@ -362,7 +362,7 @@ def test_zeros_of_invalid_frames_leak_into_their_neighbours(tmp_path: Path) -> N
         ("masked", [0.6] * 9),
     ):
         protocol = Protocol(invalid_frames=invalid, smooth_valence=3)  # type: ignore[arg-type]
-        values, _ = judged(given, store["one"], store.info, protocol)
+        values, _ = pairs_to_score(given, store["one"], store.info, protocol)
         assert values[:, 0].tolist() == pytest.approx(expected)
 
 
@@ -372,7 +372,7 @@ def test_zero_padding_pulls_the_ends_towards_zero(tmp_path: Path) -> None:
     ends = {}
     for padding in ("nearest", "zero"):
         protocol = Protocol(smooth_arousal=50, smoothing_padding=padding)  # type: ignore[arg-type]
-        ends[padding], _ = judged(given, store["one"], store.info, protocol)
+        ends[padding], _ = pairs_to_score(given, store["one"], store.info, protocol)
     assert torch.equal(ends["nearest"], given)
     assert ends["zero"][:, 1].tolist() == pytest.approx(
         [(25 + t) / 50 for t in range(25)] + [1.0] * 51 + [1.0 - t / 50 for t in range(1, 25)]
@@ -382,10 +382,10 @@ def test_zero_padding_pulls_the_ends_towards_zero(tmp_path: Path) -> None:
 def test_clipping_is_to_the_range_and_before_smoothing(tmp_path: Path) -> None:
     store = one_recording(tmp_path / "store", torch.zeros(4, 2), label_range=(-0.5, 1.0))
     given = torch.tensor([[3.0, 0.2], [0.0, 0.3], [-2.0, -9.0], [0.0, 0.4]])
-    clipped, _ = judged(given, store["one"], store.info, Protocol(clip=True))
+    clipped, _ = pairs_to_score(given, store["one"], store.info, Protocol(clip=True))
     assert clipped.tolist() == torch.tensor([[1, 0.2], [0, 0.3], [-0.5, -0.5], [0, 0.4]]).tolist()
     both = Protocol(clip=True, smooth_valence=3)
-    smoothed, _ = judged(given, store["one"], store.info, both)
+    smoothed, _ = pairs_to_score(given, store["one"], store.info, both)
     assert smoothed[1, 0].item() == pytest.approx(0.5 / 3)
 
 

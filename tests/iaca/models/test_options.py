@@ -262,8 +262,9 @@ def test_a_stage_left_out_has_a_constant_gate_without_parameters() -> None:
     assert not list(model.gate_audio.parameters()) and not model.gate_audio.state_dict()
     _, gates = model(*features())
     assert torch.equal(gates.visual, torch.tensor([0.0, 1.0]).double().expand(B, L, 2))
-    model.set_temperature(7.0)
-    assert model.gate_audio_visual.temperature == 7.0
+    with model.at_temperature(7.0):
+        assert model.gate_audio_visual.temperature == 7.0
+    assert model.gate_audio_visual.temperature == T
 
 
 def test_a_fixed_gate_says_what_it_was_given() -> None:

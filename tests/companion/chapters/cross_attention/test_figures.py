@@ -93,7 +93,7 @@ def test_the_model_is_left_in_its_mode_and_data_without_states_are_refused(
     diagnostics.read_attention(model, store, list(store)[:1])
     assert model.training
     plain = toy_store(tmp_path / "plain", rows=(20,))
-    with pytest.raises(ValueError, match="'r0' has no states"):
+    with pytest.raises(ValueError, match="'r0' has no known states"):
         diagnostics.read_attention(model_for(plain), plain, ["r0"])
     short = toy_store(tmp_path / "short", rows=(5,))
     with pytest.raises(ValueError, match="no recording of 16 clips"):
