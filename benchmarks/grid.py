@@ -17,19 +17,19 @@ from pathlib import Path
 
 from reporting import machine, spread, table
 
-from companion.experiments.grids import ablation_runs, table_2_runs
+from companion.experiments.book_runs import ablation_runs
+from companion.experiments.grids import BENCHMARK, leaves, table_2_runs
 from iaca.runs.profiles import PROFILES, Profile, get_profile
 from iaca.runs.runs import RunConfig
 from iaca.runs.scheduler import execute_runs
-from iaca.sources.loading import DataConfig, open_data
+from iaca.sources.loading import open_data
 
 
 def grid_of(profile: Profile, part: str, folder: Path) -> list[RunConfig]:
     """The runs of Table 2, or all of chapter 4."""
     if part == "all":
-        return ablation_runs(profile, folder)
-    rows = table_2_runs(profile, DataConfig(), folder)
-    return [config for row in rows.values() for runs in row.values() for config in runs]
+        return ablation_runs(profile, BENCHMARK, folder)
+    return [*leaves(table_2_runs(profile, BENCHMARK, folder))]
 
 
 def measure(configs: Sequence[RunConfig], data: Path, jobs: int) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import torch
 
+from companion.experiments.breadth import Breadth, breadth_of
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Manifest, OfficialSplit
@@ -38,6 +39,11 @@ class Settings:
     source: str
     device: Device
     output_dir: Path
+
+    @property
+    def breadth(self) -> Breadth:
+        """How much of each experiment the profile computes."""
+        return breadth_of(self.profile)
 
     @property
     def gated(self) -> bool:

@@ -14,7 +14,7 @@ from companion.chapters.drawing.numbers import decimals
 from companion.chapters.gating.figures import gate_traces
 from companion.chapters.missing_modality.curves import LAG, SNR, traces_under
 from companion.chapters.missing_modality.figures import draw_traces
-from companion.experiments.trained import Trained
+from companion.experiments.trained import LoadedModel
 from iaca.data.recordings import RecordingStore
 from iaca.learning.corruption import Corruption, Hit, Kind, Pattern, schedule
 from iaca.learning.evaluation import Scores, Traces, predict, score
@@ -109,7 +109,7 @@ def ablation_explorer(
 
 
 def corruption_explorer(
-    models: Mapping[tuple[str, str], Trained], name: str | None = None
+    models: Mapping[tuple[str, str], LoadedModel], name: str | None = None
 ) -> ipywidgets.VBox:
     """Choose a model, and what happens to which share of a recording's clips; see what it does.
 
@@ -151,7 +151,7 @@ def corruption_explorer(
     return ipywidgets.VBox([*controls, shown])
 
 
-def _corrupted(trained: Trained, corruption: Corruption, name: str) -> str:
+def _corrupted(trained: LoadedModel, corruption: Corruption, name: str) -> str:
     """One recording, whole and corrupted, with its scores: a page's worth of HTML."""
     store = trained.store
     whole, damaged = (traces_under(trained, each, name) for each in (None, corruption))

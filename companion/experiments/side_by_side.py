@@ -1,4 +1,4 @@
-"""Chapter `05_sota`: Table 1 of the paper, what of it was published otherwise, and the families.
+"""Chapter `05_sota`: which models stand side by side, and how each gets its learning rate.
 
 The families of fusion behind Table 1 stand side by side with the four attentions in their three
 arms: on the same features, at the same width, with the same seeds and the same tuning. Each is a
@@ -6,14 +6,14 @@ family on our features, never the cited authors' system.
 """
 
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
-from companion.experiments.grids import BACKBONES, Runs
+from companion.experiments.breadth import breadth_of
+from companion.experiments.grids import BACKBONES, Runs, leaves
 from iaca.learning.loop import Device
-from iaca.models.regressor import FAMILIES
+from iaca.models.regressor import FamilyName, ModelConfig
 from iaca.runs.arms import ARMS, model_runs, obtain
 from iaca.runs.profiles import SMALL, Profile
 from iaca.runs.runs import Run, RunConfig
@@ -46,16 +46,16 @@ REFERENCES: dict[str, tuple[int, ...]] = {
 
 
 def family_name(key: str) -> str:
-    """What a family of `iaca.models.regressor.FAMILIES` is called in tables and figures."""
+    """What a family of `iaca.models.regressor.FamilyName` is called in tables and figures."""
     return _KNOWN[key][0] if key in _KNOWN else key.replace("_", " ").capitalize()
 
 
-# Name -> arm -> options of the model. A new line in `FAMILIES` is a new row here.
-MODELS: dict[str, dict[str, dict[str, Any]]] = {
-    CONCATENATION: {FAMILY: {"attention": "none", "fusion": "plain"}},
-    **{family_name(key): {FAMILY: {"attention": "none", "fusion": key}} for key in FAMILIES},
+# Name -> arm -> model. A new line in `FAMILIES` is a new row here.
+MODELS: dict[str, dict[str, ModelConfig]] = {
+    CONCATENATION: {FAMILY: ModelConfig("none", "plain")},
+    **{family_name(key): {FAMILY: ModelConfig("none", key)} for key in get_args(FamilyName)},
     **{
-        label: {arm: {"attention": attention, **options} for arm, options in ARMS.items()}
+        label: {arm: ModelConfig(attention, **gates) for arm, gates in ARMS.items()}
         for label, attention in BACKBONES.items()
     },
 }
@@ -68,31 +68,22 @@ def label_of(name: str, arm: str) -> str:
     return name if arm == FAMILY else f"{name}, {arm}"
 
 
-def models_on(profile: Profile, data: DataConfig) -> dict[str, dict[str, dict[str, Any]]]:
-    """The models that a profile compares on a data set: name -> arm -> options."""
-    few = profile.small_models if load_manifest(data.manifest).name in SMALL else ()
+def models_on(profile: Profile, data: DataConfig) -> dict[str, dict[str, ModelConfig]]:
+    """The models that a profile compares on a data set: name -> arm -> model."""
+    few = breadth_of(profile).small_models if load_manifest(data.manifest).name in SMALL else ()
     return {name: arms for name, arms in MODELS.items() if not few or name in few}
 
 
-def trial_runs(profile: Profile, data: DataConfig, output_dir: Path, **options: Any) -> Trials:
-    """What a model's learning rate is chosen from: each rate once in each fold, with one seed.
-
-    ``options`` are fields of `ModelConfig`.
-    """
-    by_rate = [
-        model_runs(
-            replace(
-                profile,
-                seeds=profile.seeds[:1],
-                training=replace(profile.training, learning_rate=rate),
-            ),
-            data,
-            output_dir,
-            **options,
-        )
-        for rate in profile.learning_rates
+def trial_runs(profile: Profile, data: DataConfig, output_dir: Path, model: ModelConfig) -> Trials:
+    """What a model's learning rate is chosen from: each rate once in each fold, with one seed."""
+    one_seed = replace(profile, seeds=profile.seeds[:1])
+    return [
+        [
+            replace(run, training=replace(run.training, learning_rate=rate))
+            for rate in breadth_of(profile).learning_rates
+        ]
+        for run in model_runs(one_seed, data, output_dir, model)
     ]
-    return [list(fold) for fold in zip(*by_rate, strict=True)]
 
 
 def choose(trials: Runs, output_dir: Path, device: Device = "auto") -> RunConfig:
@@ -126,24 +117,28 @@ def side_by_side(
         name: {
             arm: [
                 replace(choose(fold, output_dir, device), seed=seed)
-                for fold in trial_runs(profile, data, output_dir, **options)
+                for fold in trial_runs(profile, data, output_dir, model)
                 for seed in profile.seeds
             ]
-            for arm, options in arms.items()
+            for arm, model in arms.items()
         }
         for name, arms in models_on(profile, data).items()
     }
 
 
+def _is_tuned(profile: Profile) -> bool:
+    return len(breadth_of(profile).learning_rates) > 1
+
+
 def first_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Runs:
     """What can be computed at once: the trials, or all runs where nobody is tuned."""
-    if len(profile.learning_rates) == 1:
-        return [*_leaves(side_by_side(profile, data, output_dir))]
+    if not _is_tuned(profile):
+        return [*leaves(side_by_side(profile, data, output_dir))]
     return [
         trial
         for arms in models_on(profile, data).values()
-        for options in arms.values()
-        for fold in trial_runs(profile, data, output_dir, **options)
+        for model in arms.values()
+        for fold in trial_runs(profile, data, output_dir, model)
         for trial in fold
     ]
 
@@ -152,12 +147,6 @@ def tuned_runs(
     profile: Profile, data: DataConfig, output_dir: Path, device: Device = "auto"
 ) -> Runs:
     """What can be computed once the trials are there; nothing where nobody is tuned."""
-    if len(profile.learning_rates) == 1:
+    if not _is_tuned(profile):
         return []
-    return [*_leaves(side_by_side(profile, data, output_dir, device))]
-
-
-def _leaves(grid: Mapping[str, Mapping[str, Runs]]) -> Iterator[RunConfig]:
-    for arms in grid.values():
-        for runs in arms.values():
-            yield from runs
+    return [*leaves(side_by_side(profile, data, output_dir, device))]

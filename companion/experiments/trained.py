@@ -12,7 +12,7 @@ from iaca.runs.runs import Run
 from iaca.sources.loading import DataConfig, open_data
 
 
-class Trained(NamedTuple):
+class LoadedModel(NamedTuple):
     """A trained model with the data that it is evaluated on."""
 
     model: AffectRegressor
@@ -21,7 +21,7 @@ class Trained(NamedTuple):
     seed: int
 
 
-def load_models(runs: Sequence[Run], output_dir: Path, device: Device = "cpu") -> list[Trained]:
+def load_models(runs: Sequence[Run], output_dir: Path, device: Device = "cpu") -> list[LoadedModel]:
     """Load some runs' models, each with its data; runs on the same data share one store."""
     opened: dict[DataConfig, tuple[RecordingStore, Split]] = {}
     loaded = []
@@ -30,5 +30,5 @@ def load_models(runs: Sequence[Run], output_dir: Path, device: Device = "cpu") -
         if data not in opened:
             opened[data] = open_data(data, output_dir / "data")
         store, split = opened[data]
-        loaded.append(Trained(run.model(store, device), store, split, run.config.seed))
+        loaded.append(LoadedModel(run.model(store, device), store, split, run.config.seed))
     return loaded

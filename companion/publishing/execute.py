@@ -25,10 +25,10 @@ from iaca.base.files import (
     syntax_hash,
     write_json,
 )
-from iaca.base.paths import BUILD, COMPANION, MANIFESTS, PACKAGE
+from iaca.base.paths import BUILD, COMPANION, MANIFESTS, PACKAGE, PROFILE_NAMES
 from iaca.base.processes import end_with_parent
 
-PROFILES = ("smoke", "quick", "full")
+PROFILES = PROFILE_NAMES
 CELL_TIMEOUT = {"smoke": 300, "quick": 900, "full": 7 * 24 * 3600}  # seconds a cell may take
 KERNEL_START = 180  # seconds; a loaded machine is slow to start two kernels at once
 # What a notebook's results and looks depend on, besides its own text and the package.

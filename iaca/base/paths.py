@@ -1,4 +1,4 @@
-"""Every path of the project, in one place."""
+"""Every path of the project in one place, and the names of the profiles."""
 
 from pathlib import Path
 
@@ -9,3 +9,5 @@ BOOK = ROOT / "book"
 BUILD = ROOT / "_build"
 PACKAGE = ROOT / "iaca"
 COMPANION = ROOT / "companion"
+
+PROFILE_NAMES = ("smoke", "quick", "full")  # see `iaca.runs.profiles`, which imports torch

@@ -2,62 +2,87 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from iaca.learning.loop import Device
-from iaca.models.regressor import AttentionName, ModelConfig
+from iaca.models.regressor import ModelConfig
 from iaca.runs.profiles import Profile, folds_of, training_on
 from iaca.runs.runs import Run, RunConfig, execute_run, find_run
 from iaca.sources.loading import DataConfig
 
-ARMS: dict[str, dict[str, Any]] = {
-    "plain": {"fusion": "plain"},
-    "IACA as published": {"fusion": "iaca", "gate_init": "xavier"},
-    "IACA zero-started (ours)": {"fusion": "iaca", "gate_init": "zero"},
+
+class Arm(StrEnum):
+    """What is done with an attention, by the label that tables and figures show."""
+
+    PLAIN = "plain"
+    PUBLISHED = "IACA as published"
+    ZERO_STARTED = "IACA zero-started (ours)"
+
+
+# Arm -> the fields of `ModelConfig` in which the arms of an attention differ.
+ARMS: dict[Arm, dict[str, Any]] = {
+    Arm.PLAIN: {"fusion": "plain"},
+    Arm.PUBLISHED: {"fusion": "iaca", "gate_init": "xavier"},
+    Arm.ZERO_STARTED: {"fusion": "iaca", "gate_init": "zero"},
 }
+GATED_ARMS = (Arm.PUBLISHED, Arm.ZERO_STARTED)
+CROSS_ATTENTION = ModelConfig("ca")
 
 
 def arm_runs(
     profile: Profile,
     data: DataConfig,
     output_dir: Path,
-    attention: AttentionName = "ca",
-    **options: Any,
-) -> dict[str, list[RunConfig]]:
-    """The three arms of one attention on one data set: a run a seed, and a fold if there are any.
+    model: ModelConfig = CROSS_ATTENTION,
+    modality_dropout: float = 0.0,
+) -> dict[Arm, list[RunConfig]]:
+    """The three arms of one model on one data set: one run per seed, and per fold if it has any.
 
-    The arms differ in the gates alone; ``options`` of the model are common to them.
+    The arms differ in the gates alone; everything else is as for `model_runs`.
     """
     return {
-        arm: model_runs(profile, data, output_dir, attention=attention, **options, **gates)
+        arm: model_runs(
+            profile, data, output_dir, replace(model, **gates), modality_dropout=modality_dropout
+        )
         for arm, gates in ARMS.items()
     }
 
 
 def model_runs(
-    profile: Profile, data: DataConfig, output_dir: Path, **options: Any
+    profile: Profile,
+    data: DataConfig,
+    output_dir: Path,
+    model: ModelConfig,
+    anneal: bool = False,
+    modality_dropout: float = 0.0,
 ) -> list[RunConfig]:
-    """One model on one data set: a run a seed, and a fold if there are any.
+    """One model on one data set: one run per seed, and per fold if it has any.
 
-    ``options`` are fields of `ModelConfig`, or ``anneal``: whether the gates' temperature comes
-    down from 1 in the first half of the training; or ``modality_dropout``, see `TrainingConfig`.
+    Args:
+        profile: gives seeds, folds, training and the model's ``dim``.
+        data: the data set.
+        output_dir: where its folds are counted.
+        model: at any ``dim``.
+        anneal: whether the gates' temperature comes down from 1 in the first half of the training.
+        modality_dropout: see `TrainingConfig`.
+
+    Raises:
+        DataError: if the data cannot be had.
     """
-    training = training_on(profile, data)
-    training = replace(training, modality_dropout=options.pop("modality_dropout", 0.0))
-    if options.pop("anneal", False):
+    training = replace(training_on(profile, data), modality_dropout=modality_dropout)
+    if anneal:
         half = max(1, training.epochs // 2)
         training = replace(training, temperature_start=1.0, anneal_epochs=half)
-    profile = replace(profile, training=training)
-    model = ModelConfig(dim=profile.dim, **options)
-    folds = folds_of(profile, data, output_dir)
-    return [config for fold in folds for config in over_seeds(profile, fold, model)]
-
-
-def over_seeds(profile: Profile, data: DataConfig, model: ModelConfig) -> list[RunConfig]:
-    return [RunConfig(data, model, profile.training, seed) for seed in profile.seeds]
+    model = replace(model, dim=profile.dim)
+    return [
+        RunConfig(fold, model, training, seed)
+        for fold in folds_of(profile, data, output_dir)
+        for seed in profile.seeds
+    ]
 
 
 def obtain(
@@ -79,7 +104,7 @@ def obtain(
 
 
 def by_seed(runs: Iterable[Run]) -> list[dict[str, Tensor]]:
-    """Reported predictions, one mapping a seed; a seed's folds are put together."""
+    """Reported predictions, one mapping per seed; a seed's folds are put together."""
     seeds: dict[int, dict[str, Tensor]] = {}
     for run in runs:
         predictions: Mapping[str, Any] = run.predictions

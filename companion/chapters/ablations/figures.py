@@ -29,6 +29,7 @@ from companion.chapters.drawing.arms import (
 )
 from companion.chapters.drawing.numbers import MISSING, decimals, percent, signed
 from companion.chapters.drawing.style import style
+from iaca.runs.arms import Arm
 
 Differences = Mapping[str, Mapping[str, Mapping[str, Interval]]]  # backbone -> arm -> target -> Δ
 
@@ -238,7 +239,7 @@ def _printed(arm: str, printed: tuple[float, float] | None) -> str:
     without, with_iaca = printed
     if arm == "plain":
         return decimals(without)
-    if arm == "IACA as published":
+    if arm == Arm.PUBLISHED:
         return f"{decimals(with_iaca)} ({signed(with_iaca - without)})"
     return MISSING
 

@@ -29,7 +29,7 @@ class Look(NamedTuple):
 
 _SHAPES = {"o": "circle", "s": "square", "D": "diamond"}
 _PATTERNS = {"-": (1, 0), "--": (7, 3), "-.": (8, 3, 2, 3)}
-ARM_LOOKS = {
+ARM_LOOKS: dict[str, Look] = {
     arm: Look(colour, marker, dashes, _SHAPES[marker], _PATTERNS[dashes])
     for arm, colour, marker, dashes in zip(ARMS, ARM_COLOURS, ARM_MARKERS, ARM_DASHES, strict=True)
 }

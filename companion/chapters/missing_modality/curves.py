@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from companion.analysis.inference import Moments, moments
-from companion.experiments.trained import Trained
+from companion.experiments.trained import LoadedModel
 from iaca.data.recordings import Recordings
 from iaca.data.splits import Split
 from iaca.learning.corruption import CorruptedStore, Corruption, Hit
@@ -35,7 +35,7 @@ def other_corruptions(modality: Hit) -> dict[str, Corruption]:
     }
 
 
-def corrupted(trained: Trained, corruption: Corruption) -> CorruptedStore:
+def corrupted(trained: LoadedModel, corruption: Corruption) -> CorruptedStore:
     """See a model's recordings through a corruption; nothing is swapped with training data."""
     model, split = trained.model, trained.split
     # What the model subtracts from features is the training split's mean.
@@ -43,7 +43,7 @@ def corrupted(trained: Trained, corruption: Corruption) -> CorruptedStore:
     return CorruptedStore(trained.store, corruption, [*split.select, *split.report], means)
 
 
-def traces_under(trained: Trained, corruption: Corruption | None, name: str) -> Traces:
+def traces_under(trained: LoadedModel, corruption: Corruption | None, name: str) -> Traces:
     """What a model says of one reported recording, corrupted or (``None``) as it is."""
     seen: Recordings = trained.store if corruption is None else corrupted(trained, corruption)
     return predict(trained.model, seen, [name])
@@ -61,7 +61,7 @@ def simplest(corruption: Corruption) -> Corruption | None:
 
 def moments_under(
     corruption: Corruption | None,
-    models: Mapping[Key, Sequence[Trained]],
+    models: Mapping[Key, Sequence[LoadedModel]],
     name: str | None = None,
 ) -> dict[Key, Moments]:
     """Score models on the reported recordings under one corruption, or as they are (``None``).

@@ -17,9 +17,16 @@ from iaca.data.recordings import Entry, Recording, RecordingStore, StoreInfo
 from iaca.learning.corruption import Corruption, schedule
 from iaca.learning.evaluation import pairs_to_score
 from iaca.learning.protocol import STRICT, Protocol
-from iaca.runs.runs import Run, RunConfig
+from iaca.runs.runs import Run
 
-Runs = list[RunConfig]
+# A clip of Aff-Wild2 is 32 frames, so the released windows of 20 and 50 frames are 0.6 and 1.6
+# clips; the benchmark has a row a clip and no frames between. Rounded, and at least one.
+SAME_TIME = {"valence": 1, "arousal": 2}
+SAME_ROWS = {"valence": 20, "arousal": 50}
+# A released batch: 64 windows of 16 clips, each clip ending at another frame, in the order of one
+# video. Together they end at 1,024 frames in a row, which is 32 clips, or two windows without
+# overlap.
+RELEASED_BATCH = 2
 
 
 class Altered:

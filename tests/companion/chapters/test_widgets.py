@@ -17,7 +17,7 @@ from companion.chapters.widgets import (
     corruption_explorer,
     temperature_explorer,
 )
-from companion.experiments.trained import Trained
+from companion.experiments.trained import LoadedModel
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.learning.corruption import Corruption, Kind
@@ -191,12 +191,12 @@ def test_a_model_without_gates_has_no_slider(runs: Runs) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(runs: Runs) -> dict[tuple[str, str], Trained]:
+def trained(runs: Runs) -> dict[tuple[str, str], LoadedModel]:
     found = {}
     for (backbone, arm, _), (run, store) in runs.items():
         report = tuple(n for n, entry in store.entries.items() if entry.split == "report")
         split = Split(train=(), select=("select_000_0",), report=report)
-        found[backbone, arm] = Trained(run.model(store), store, split, 0)
+        found[backbone, arm] = LoadedModel(run.model(store), store, split, 0)
     return found
 
 
@@ -205,7 +205,7 @@ def explorer_parts(box: ipywidgets.VBox) -> dict[str, ipywidgets.Widget]:
 
 
 def test_the_corruption_explorer_says_what_the_model_scores_before_and_after(
-    trained: dict[tuple[str, str], Trained],
+    trained: dict[tuple[str, str], LoadedModel],
 ) -> None:
     box = explorer_parts(corruption_explorer(trained))
     assert box["attention"].options == ("CA", "RJCA")
@@ -229,7 +229,7 @@ def test_the_corruption_explorer_says_what_the_model_scores_before_and_after(
 
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_every_kind_of_corruption_can_be_chosen(
-    trained: dict[tuple[str, str], Trained], kind: str
+    trained: dict[tuple[str, str], LoadedModel], kind: str
 ) -> None:
     box = explorer_parts(corruption_explorer({("RJCA", ZERO): trained["RJCA", ZERO]}))
     box["kind"].value = kind

@@ -1,4 +1,4 @@
-"""What is computed before the notebooks are executed."""
+"""Which runs the chapters need, and what is computed before the notebooks are executed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,129 +6,142 @@ from pathlib import Path
 import pytest
 from toys import tiny_manifest
 
-from companion.experiments.book_runs import book_runs, compute_runs, tuned_book_runs
-from companion.experiments.grids import (
-    VALIDITY_SHARES,
+from companion.experiments.book_runs import (
+    CHAPTERS,
     ablation_runs,
-    audit_runs,
+    book_runs,
+    compute_runs,
     diagnosis_runs,
-    norm_runs,
     robustness_runs,
-    sensitivity_runs,
-    validity_runs,
+    tuned_book_runs,
 )
-from companion.experiments.side_by_side import CONCATENATION, first_runs, side_by_side
+from companion.experiments.breadth import BREADTHS
+from companion.experiments.grids import BACKBONES, BENCHMARK, UNIMODAL, leaves
+from companion.experiments.side_by_side import first_runs, side_by_side
 from iaca.base.files import DataError
-from iaca.runs.arms import arm_runs
-from iaca.runs.profiles import get_profile
+from iaca.base.paths import COMPANION
+from iaca.learning.protocol import Protocol
+from iaca.runs.profiles import PROFILES, get_profile
 from iaca.runs.runs import RunConfig
 from iaca.sources.loading import DataConfig
 
 MODULE = "companion.experiments.book_runs"
+SMOKE = get_profile("smoke")
 
 
-def test_the_book_needs_every_run_of_every_chapter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(name: str) -> None:
         raise DataError("no network")
 
     monkeypatch.setattr("iaca.sources.loading.fetch", gone)
-    profile = get_profile("smoke")
-    runs = book_runs(profile, tmp_path)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[RunConfig]]:
+    """What `compute_runs` would have made, one list a call."""
+    calls: list[list[RunConfig]] = []
+    monkeypatch.setattr(f"{MODULE}.execute_runs", lambda configs, *_: calls.append([*configs]))
+    return calls
+
+
+def test_every_chapter_with_runs_is_a_chapter() -> None:
+    folders = {file.parent.name for file in (COMPANION / "chapters").glob("*/figures.py")}
+    assert set(CHAPTERS) == folders
+
+
+@pytest.mark.usefixtures("offline")
+def test_the_book_needs_the_runs_of_every_chapter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = book_runs(SMOKE, tmp_path)
     assert "none on hri_enjoyment" in capsys.readouterr().out
-    needed: list[RunConfig] = [*norm_runs(profile, "layer"), *norm_runs(profile, "none")]
-    needed += [run for row in arm_runs(profile, DataConfig(), tmp_path).values() for run in row]
-    needed += [
-        run for s in VALIDITY_SHARES for row in validity_runs(profile, s).values() for run in row
-    ]
-    needed += [
-        run
-        for version in sensitivity_runs(profile, tmp_path).values()
-        for row in version.values()
-        for run in row
-    ]
-    needed += ablation_runs(profile, tmp_path)
-    needed += [run for row in audit_runs(profile, tmp_path).values() for run in row]
-    needed += robustness_runs(profile, tmp_path)
-    needed += first_runs(profile, DataConfig(), tmp_path)
-    assert set(needed) == set(runs)
-    assert tuned_book_runs(profile, tmp_path) == []  # nobody is tuned below `full`
+    assert len(runs) == len(set(runs))
+    for name, chapter in CHAPTERS.items():
+        own = [*chapter.runs(SMOKE, BENCHMARK, tmp_path)]
+        assert own and set(own) <= set(runs), name
+    assert tuned_book_runs(SMOKE, tmp_path) == []  # nobody is tuned below `full`
     data = {run.data for run in runs}
-    assert {d.data_seed for d in data} == {0, 1, 2} and {d.norm_matched for d in data} == {
-        True,
-        False,
-    }
+    assert {d.data_seed for d in data} == {0, 1, 2}
+    assert {d.norm_matched for d in data} == {d.oracle for d in data} == {True, False}
+    assert {run.protocol for run in runs} >= {Protocol(selection="report"), Protocol(shuffle=False)}
+    assert {run.model.encoder_norm for run in runs} == {"l2", "layer", "none"}
 
 
+@pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("manifest", ["hri_enjoyment", "nowhere.yaml"])
 def test_the_readers_data_that_cannot_be_had_are_left_out_with_one_line(
-    manifest: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    manifest: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def gone(name: str) -> None:
-        raise DataError("no network")
-
-    monkeypatch.setattr("iaca.sources.loading.fetch", gone)
-    runs = book_runs(get_profile("smoke"), tmp_path, manifest)
+    runs = book_runs(SMOKE, tmp_path, manifest)
     assert capsys.readouterr().out.count(f"none on {manifest}") == 1
     assert {run.data.manifest for run in runs} == {"synthetic"}
-    assert set(diagnosis_runs(get_profile("smoke"), tmp_path)) <= set(runs)
+    assert set(diagnosis_runs(SMOKE, BENCHMARK, tmp_path)) <= set(runs)
 
 
 def test_what_the_notebooks_are_given_is_computed_beforehand(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, asked: list[list[RunConfig]]
 ) -> None:
-    asked: list[RunConfig] = []
-    monkeypatch.setattr(f"{MODULE}.execute_runs", lambda configs, *_: asked.extend(configs))
     manifest = str(tiny_manifest(tmp_path / "manifests"))
     compute_runs("smoke", tmp_path, manifest=manifest, seeds=[7, 8])
-    assert {run.seed for run in asked} == {7, 8}
-    on_it = [run for run in asked if run.data.manifest == manifest]
-    profile = replace(get_profile("smoke"), seeds=(7, 8))
-    assert set(ablation_runs(profile, tmp_path, manifest)) <= set(on_it)
-    assert set(first_runs(profile, DataConfig(manifest), tmp_path)) <= set(on_it)
-    # Gates are diagnosed where the states are known, whatever the reader's data.
-    assert set(diagnosis_runs(profile, tmp_path)) <= set(asked) - set(on_it)
+    (runs,) = asked
+    assert {run.seed for run in runs} == {7, 8}
+    on_it = {run for run in runs if run.data.manifest == manifest}
+    profile = replace(SMOKE, seeds=(7, 8))
+    for name, chapter in CHAPTERS.items():
+        data = DataConfig(manifest) if chapter.swappable else BENCHMARK
+        assert set(chapter.runs(profile, data, tmp_path)) <= set(runs), name
+    # Gates are diagnosed and protocols audited where the truth is known.
+    assert not any(CHAPTERS[name].swappable for name in ("gate_diagnosis", "protocol_audit"))
     assert {run.model.attention for run in on_it} == {"none", "ca", "jca", "rjca", "tca"}
+    assert {run.data.share for run in on_it} == {None, 0.0, 0.8}  # it has a dial of its own
+
+
+def test_data_without_a_dial_have_table_2_and_options_only(mirror: Path, tmp_path: Path) -> None:
+    runs = ablation_runs(SMOKE, DataConfig("hri_enjoyment"), tmp_path)
+    assert {run.data.manifest for run in runs} == {"hri_enjoyment"}
+    assert {run.data.fold for run in runs} == {0, 1}
+    assert {run.model.attention for run in runs} == set(BACKBONES.values())
 
 
 def test_the_open_data_are_part_of_the_side_by_side(mirror: Path, tmp_path: Path) -> None:
-    profile, data = get_profile("smoke"), DataConfig("hri_enjoyment")
-    runs = set(book_runs(profile, tmp_path))
-    grid = side_by_side(profile, data, tmp_path)
+    grid = side_by_side(SMOKE, DataConfig("hri_enjoyment"), tmp_path)
     assert len(grid) == 3
-    assert {run for arms in grid.values() for found in arms.values() for run in found} <= runs
+    assert {*leaves(grid)} <= {*book_runs(SMOKE, tmp_path)}
 
 
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_nothing_is_trained_for_the_diagnosis_alone(profile, tmp_path: Path) -> None:
+    runs = diagnosis_runs(profile, BENCHMARK, tmp_path)
+    others = (ablation_runs, robustness_runs)
+    assert set(runs) <= {run for chapter in others for run in chapter(profile, BENCHMARK, tmp_path)}
+    here = [run.model for run in runs if run.data.norm_matched]
+    assert set(UNIMODAL.values()) <= {m.fusion for m in here}
+    of_ca = [m for m in here if m.attention == "ca" and m.fusion == "iaca"]
+    assert {m.gate_input for m in of_ca} == {"own", "both", "raw"}
+    assert {m.stages for m in of_ca} == {"both", "first", "second"}
+    # What else chapter 4 varies has no bearing on what a gate can detect.
+    assert {m.fallback for m in of_ca} == {"module"} and all(m.gate_bias for m in of_ca)
+
+
+@pytest.mark.usefixtures("offline")
 def test_a_profile_that_tunes_computes_trials_first_and_then_what_they_choose(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[list[RunConfig]]
 ) -> None:
-    asked: list[list[RunConfig]] = []
-
-    def gone(name: str) -> None:
-        raise DataError("no network")
-
-    monkeypatch.setattr("iaca.sources.loading.fetch", gone)
-    monkeypatch.setattr(f"{MODULE}.execute_runs", lambda configs, *_: asked.append([*configs]))
-    monkeypatch.setattr("companion.experiments.side_by_side.choose", lambda trials, *_: trials[-1])
     rates = (1e-4, 1e-3)
-    tuning = replace(get_profile("smoke"), learning_rates=rates)
-    monkeypatch.setattr("companion.experiments.book_runs.get_profile", lambda name: tuning)
+    monkeypatch.setitem(BREADTHS, "smoke", replace(BREADTHS["smoke"], learning_rates=rates))
+    monkeypatch.setattr("companion.experiments.side_by_side.choose", lambda trials, *_: trials[-1])
     compute_runs("smoke", tmp_path, seeds=[5, 6])
-    first, then = asked
-    concatenated = [
-        [run for run in runs if run.model.attention == "none" and run.model.fusion == "plain"]
-        for runs in ([run for run in first if run.training.learning_rate in rates], then)
-    ]
-    assert [(run.seed, run.training.learning_rate) for run in concatenated[0]] == [
-        (5, 1e-4),
-        (5, 1e-3),
-    ], CONCATENATION
-    assert [(run.seed, run.training.learning_rate) for run in concatenated[1]] == [
-        (5, 1e-3),
-        (6, 1e-3),
-    ]
-    assert len(then) == 22 * 2 and concatenated[1][0] in first
+    first, then = (
+        [
+            (run.seed, run.training.learning_rate)
+            for run in runs
+            if run.model.attention == "none" and run.training.learning_rate in rates
+            if run.model.fusion == "plain"
+        ]
+        for runs in asked
+    )
+    assert first == [(5, 1e-4), (5, 1e-3)]
+    assert then == [(5, 1e-3), (6, 1e-3)]
+    assert len(asked[1]) == 22 * 2
+    assert {*first_runs(replace(SMOKE, seeds=(5, 6)), BENCHMARK, tmp_path)} <= {*asked[0]}

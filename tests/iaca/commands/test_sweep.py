@@ -12,6 +12,7 @@ import torch
 from toys import tiny_manifest
 
 from companion.experiments.book_runs import book_runs
+from companion.experiments.breadth import breadth_of
 from companion.experiments.grids import dial_runs
 from iaca.base.files import DataError
 from iaca.cli import main
@@ -141,7 +142,9 @@ def test_the_released_rate_is_said(
 
 def test_a_sweep_makes_the_books_runs_not_their_twins(mirror: Path, tmp_path: Path) -> None:
     quick = get_profile("quick")
-    dial = grid_of(Request("quick", attention=["rjca"], share=list(quick.shares)), tmp_path)
+    dial = grid_of(
+        Request("quick", attention=["rjca"], share=list(breadth_of(quick).shares)), tmp_path
+    )
     models = dial_runs(quick, DataConfig(), tmp_path)["RJCA"]
     assert set(dial) == {c for arm in ARMS for runs in models[arm].values() for c in runs}
     enjoyment = grid_of(Request("quick", manifest=["hri_enjoyment"]), tmp_path)

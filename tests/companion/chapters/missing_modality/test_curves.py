@@ -1,7 +1,6 @@
 """Models under corruption: the same damage for all, and an area that is a mean."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,36 +9,25 @@ from toys import tiny_run
 
 from companion.analysis.inference import ccc_intervals, contrast
 from companion.chapters.missing_modality.curves import (
-    SHARES,
     area_terms,
     corrupted,
     moments_under,
     simplest,
     traces_under,
 )
-from companion.experiments.grids import (
-    MODALITY_DROPOUT,
-    dropout_runs,
-    robustness_runs,
-    unimodal_runs,
-)
-from companion.experiments.trained import Trained, load_models
+from companion.experiments.trained import LoadedModel, load_models
 from iaca.data.windows import feature_statistics
 from iaca.learning.corruption import CorruptedStore, Corruption
 from iaca.learning.evaluation import predict
 from iaca.learning.metrics import ccc
-from iaca.models.regressor import ModelConfig
-from iaca.runs.arms import ARMS
-from iaca.runs.profiles import get_profile
 from iaca.runs.runs import execute_run
-from iaca.sources.loading import DataConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MISSING = Corruption("missing", "audio", 0.5)
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Trained]]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[LoadedModel]]:
     folder = tmp_path_factory.mktemp("robustness")
     config = tiny_run(folder)
     found = {}
@@ -53,13 +41,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Trained]]
     return found
 
 
-def test_runs_on_the_same_data_share_one_store(models: dict[str, list[Trained]]) -> None:
+def test_runs_on_the_same_data_share_one_store(models: dict[str, list[LoadedModel]]) -> None:
     assert len({id(trained.store) for trained in models["plain"]}) == 1
     assert [trained.seed for trained in models["plain"]] == [0, 1]
 
 
 def test_scores_under_a_corruption_are_those_of_the_corrupted_recordings(
-    models: dict[str, list[Trained]],
+    models: dict[str, list[LoadedModel]],
 ) -> None:
     found = moments_under(MISSING, models)
     for key, seeds in models.items():
@@ -77,7 +65,7 @@ def test_scores_under_a_corruption_are_those_of_the_corrupted_recordings(
         assert not torch.allclose(whole.sums, found[key].sums)
 
 
-def test_one_recording_and_its_traces(models: dict[str, list[Trained]]) -> None:
+def test_one_recording_and_its_traces(models: dict[str, list[LoadedModel]]) -> None:
     trained = models["iaca"][0]
     name = trained.split.report[0]
     alone = moments_under(MISSING, {"iaca": [trained]}, name)["iaca"]
@@ -90,7 +78,7 @@ def test_one_recording_and_its_traces(models: dict[str, list[Trained]]) -> None:
     assert torch.equal(nothing.predictions[name], whole.predictions[name])
 
 
-def test_zeroed_features_are_the_training_splits_mean(models: dict[str, list[Trained]]) -> None:
+def test_zeroed_features_are_the_training_splits_mean(models: dict[str, list[LoadedModel]]) -> None:
     trained = models["plain"][0]
     seen = corrupted(trained, Corruption("zeroed", "visual"))
     name = trained.split.report[0]
@@ -101,7 +89,7 @@ def test_zeroed_features_are_the_training_splits_mean(models: dict[str, list[Tra
 
 @pytest.mark.parametrize("weight", [1.0, -1.0])
 def test_the_area_is_that_of_trapezoids_over_the_width(
-    models: dict[str, list[Trained]], weight: float
+    models: dict[str, list[LoadedModel]], weight: float
 ) -> None:
     shares = (0.1, 0.2, 0.6, 1.0)
     curve = {s: moments_under(replace(MISSING, share=s), models)["plain"] for s in shares}
@@ -114,7 +102,7 @@ def test_the_area_is_that_of_trapezoids_over_the_width(
 @pytest.mark.parametrize("share", [0.0, 1.0])
 @pytest.mark.parametrize("pattern", ["random", "block"])
 def test_the_simplest_way_to_say_a_damage_does_the_same(
-    models: dict[str, list[Trained]], share: float, pattern: str
+    models: dict[str, list[LoadedModel]], share: float, pattern: str
 ) -> None:
     said = Corruption("missing", "visual", share, pattern)
     one = moments_under(said, models)["iaca"]
@@ -126,19 +114,3 @@ def test_the_simplest_way_to_say_a_damage_does_the_same(
 def test_an_area_needs_a_width() -> None:
     with pytest.raises(ValueError, match="at least two"):
         area_terms({})
-
-
-def test_which_runs_the_chapter_needs(tmp_path: Path) -> None:
-    profile = get_profile("smoke")
-    runs = robustness_runs(profile, tmp_path)
-    dropped = [run for run in runs if run.training.modality_dropout]
-    assert {run.training.modality_dropout for run in dropped} == {MODALITY_DROPOUT}
-    by_arm = dropout_runs(profile, DataConfig(), tmp_path)["CA"]
-    assert list(by_arm) == list(ARMS)
-    assert {run for configs in by_arm.values() for run in configs} == set(dropped)
-    floor = unimodal_runs(profile, DataConfig(), tmp_path)
-    assert [configs[0].model for configs in floor.values()] == [
-        ModelConfig("rjca", fusion, dim=profile.dim) for fusion in ("audio_only", "visual_only")
-    ]
-    assert {run.model.attention for run in runs} == {"ca", "tca", "jca", "rjca"}
-    assert SHARES == (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)

@@ -9,18 +9,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from toys import tiny_manifest, tiny_run, toy_info, toy_recording
+from toys import tiny_run, toy_info, toy_recording
 
 from companion.analysis.inference import Resamples, moments, paired_differences, resample
 from companion.chapters.protocol_audit import scoring as audit
-from companion.experiments.book_runs import book_runs
-from companion.experiments.grids import audit_runs, table_2_runs
 from iaca.data.recordings import RecordingStore
 from iaca.learning.evaluation import score
 from iaca.learning.protocol import STRICT, Protocol
-from iaca.runs.profiles import get_profile
 from iaca.runs.runs import Run, RunConfig, execute_run
-from iaca.sources.loading import DataConfig
 from iaca.sources.writing import write_store
 
 Array = NDArray[np.float64]
@@ -86,27 +82,6 @@ def scaled(x: Array, y: Array) -> tuple[Array, Array]:
     x = np.where(valid, x, np.nan)
     return tuple(  # type: ignore[return-value]
         (v - np.nanmin(v, axis=0)) / (np.nanmax(v, axis=0) - np.nanmin(v, axis=0)) for v in (x, y)
-    )
-
-
-def test_the_runs_differ_in_their_protocol_alone_and_share_those_of_table_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    profile = get_profile("quick")
-    runs = audit_runs(profile, tmp_path)
-    assert runs["strict"] == table_2_runs(profile, DataConfig(), tmp_path)["CA"]["plain"]
-    new = [run for label, found in runs.items() if label != "strict" for run in found]
-    assert len(new) == 6 and {run.protocol for run in new} == {
-        Protocol(selection="report"),
-        Protocol(shuffle=False),
-    }
-    for found in runs.values():
-        assert [replace(run, protocol=STRICT) for run in found] == runs["strict"]
-    # Whatever data the reader has, these are made.
-    monkeypatch.setattr("companion.experiments.book_runs.OPEN_DATA", ())
-    manifest = str(tiny_manifest(tmp_path / "manifests"))
-    assert {run for found in runs.values() for run in found} <= set(
-        book_runs(profile, tmp_path, manifest)
     )
 
 

@@ -1,0 +1,82 @@
+"""How much of the book's experiments a profile computes; how much is trained is the profile's."""
+
+from dataclasses import dataclass
+
+from iaca.learning.loop import TrainingConfig
+from iaca.models.regressor import AttentionName
+from iaca.runs.arms import GATED_ARMS, Arm
+from iaca.runs.profiles import Profile
+
+ATTENTIONS: tuple[AttentionName, ...] = ("ca", "tca", "jca", "rjca")
+SHARED_RATE = TrainingConfig().learning_rate  # the one that all models share anyway
+FEW_MODELS = ("Concatenation + MLP", "Transformer", "CA")
+
+
+@dataclass(frozen=True)
+class Breadth:
+    """How much of each experiment is computed.
+
+    Attributes:
+        resamples: of every bootstrap.
+        shares: of weak clips, where the dial is turned to.
+        control_shares: those of them at which the controls are trained.
+        dial_attentions: for which the dial is turned, and the controls are trained.
+        option_attentions: for which options are tried.
+        option_arms: the arms for which they are.
+        all_options: whether the options that are marked ``extra`` are tried too.
+        temperatures: of the map of gate initialisation and temperature.
+        noise_factors: of the versions with other noise.
+        time_factors: of the versions with other time constants.
+        dropout_attentions: for which the arms are trained with modality dropout, too.
+        weak_validity: attentions of the validity table where clips are weak; there the criterion is
+            about the oracle and concatenation, ``none``, alone.
+        learning_rates: that each model of the side-by-side tries; one is no choice.
+        small_models: of the side-by-side on small data sets; all of them if none is named.
+    """
+
+    resamples: int
+    shares: tuple[float, ...] = (0.0, 0.46, 0.8)
+    control_shares: tuple[float, ...] = (0.46,)
+    dial_attentions: tuple[AttentionName, ...] = ("ca",)
+    option_attentions: tuple[AttentionName, ...] = ("ca",)
+    option_arms: tuple[Arm, ...] = (Arm.PUBLISHED,)
+    all_options: bool = True
+    temperatures: tuple[float, ...] = (0.1, 1.0)
+    noise_factors: tuple[float, ...] = ()
+    time_factors: tuple[float, ...] = ()
+    dropout_attentions: tuple[AttentionName, ...] = ("ca",)
+    weak_validity: tuple[AttentionName, ...] = ("none", *ATTENTIONS)
+    learning_rates: tuple[float, ...] = (SHARED_RATE,)
+    small_models: tuple[str, ...] = FEW_MODELS
+
+
+BREADTHS = {
+    "smoke": Breadth(resamples=50, noise_factors=(1.5,), time_factors=(0.5,)),
+    "quick": Breadth(
+        resamples=1000,
+        dial_attentions=("ca", "rjca"),
+        dropout_attentions=("ca", "rjca"),
+        weak_validity=("none", "ca"),
+        all_options=False,
+    ),
+    "full": Breadth(
+        resamples=2000,
+        shares=(0.0, 0.2, 0.4, 0.46, 0.6, 0.8),
+        control_shares=(0.0, 0.2, 0.4, 0.46, 0.6, 0.8),
+        dial_attentions=ATTENTIONS,
+        option_attentions=ATTENTIONS,
+        option_arms=GATED_ARMS,
+        temperatures=(0.03, 0.1, 0.3, 1.0, 3.0),
+        noise_factors=(0.5, 1.5),
+        time_factors=(0.5, 2.0),
+        dropout_attentions=ATTENTIONS,
+        # Its models are eight times as wide as those of `quick`, and wide models want small steps.
+        learning_rates=(2e-4, 6e-4, SHARED_RATE),
+        small_models=(),
+    ),
+}
+
+
+def breadth_of(profile: Profile) -> Breadth:
+    """The breadth that goes with a profile, by its name."""
+    return BREADTHS[profile.name]
