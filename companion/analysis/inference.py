@@ -141,25 +141,14 @@ def seed_interval(drawn: Tensor, by_seed: Tensor, draws: Resamples) -> Interval:
     return Interval(float(by_seed.mean()), float(low), float(high), spread, seeds, subjects)
 
 
-def _bootstrap(model: Moments, draws: Resamples) -> Tensor:
-    sums = torch.einsum("ru,sukn->rskn", draws.subjects, model.sums)
-    scores = ccc_of_sums(sums)  # (R, S, n)
-    weights = draws.seeds / draws.seeds.sum(dim=1, keepdim=True)
-    return torch.einsum("rs,rsn->rn", weights, scores)
+def target_intervals(drawn: Tensor, by_seed: Tensor, draws: Resamples) -> list[Interval]:
+    """As :func:`seed_interval`, for a number of each target: ``(R, S, n)`` and ``(S, n)``.
 
-
-def _intervals(samples: Tensor, by_seed: Tensor, subjects: int) -> list[Interval]:
-    """``samples (R, n)`` and ``by_seed (S, n)`` to one interval a target, then their mean's."""
-    samples = torch.cat([samples, samples.mean(dim=1, keepdim=True)], dim=1)
-    by_seed = torch.cat([by_seed, by_seed.mean(dim=1, keepdim=True)], dim=1)
-    # A draw may hold nobody with a label of some target, and then has no score to rank.
-    bounds = samples.nanquantile(torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)
-    deviation = by_seed.std(dim=0) if len(by_seed) > 1 else torch.full_like(by_seed[0], torch.nan)
-    table = torch.stack([by_seed.mean(dim=0), bounds[0], bounds[1], deviation]).T.tolist()
-    return [
-        Interval(value, low, high, spread, len(by_seed), subjects)
-        for value, low, high, spread in table
-    ]
+    Returns:
+        An interval a target, and last that of the targets' mean.
+    """
+    drawn, by_seed = (torch.cat([x, x.mean(dim=-1, keepdim=True)], -1) for x in (drawn, by_seed))
+    return [seed_interval(drawn[..., k], by_seed[:, k], draws) for k in range(by_seed.shape[1])]
 
 
 def ccc_intervals(model: Moments, resamples: int = 1000, seed: int = 0) -> list[Interval]:
@@ -192,11 +181,12 @@ def contrast(
             raise ValueError("a paired comparison needs the same subjects and seeds in each model")
     seeds, subjects = first.sums.shape[:2]
     draws = resample(subjects, seeds, resamples, seed)
-    samples, by_seed = torch.zeros(()), torch.zeros(())
+    drawn, by_seed = torch.zeros(()), torch.zeros(())
     for weight, model in terms:
-        samples = samples + weight * _bootstrap(model, draws)
+        sums = torch.einsum("ru,sukn->rskn", draws.subjects, model.sums)
+        drawn = drawn + weight * ccc_of_sums(sums)
         by_seed = by_seed + weight * ccc_of_sums(model.sums.sum(dim=1))
-    return _intervals(samples, by_seed, subjects)
+    return target_intervals(drawn, by_seed, draws)
 
 
 def paired_differences(

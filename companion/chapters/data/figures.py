@@ -111,8 +111,8 @@ def disagreement(clips: pd.DataFrame, resamples: int) -> Figure:
     y = np.arange(len(shares))[::-1]
     with style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharey=True)
-        low_high = np.array([[s.share - s.low, s.high - s.share] for s in shares.values()]).T
-        values = np.array([s.share for s in shares.values()])
+        low_high = np.array([[s.value - s.low, s.high - s.value] for s in shares.values()]).T
+        values = np.array([s.value for s in shares.values()])
         left.barh(y, 100 * values, color=[JOINT, *[WEAK] * (len(y) - 1)], height=0.65)
         left.errorbar(100 * values, y, xerr=100 * low_high, fmt="none", ecolor="black", capsize=2)
         left.set(xlim=(0, 100), xlabel="% of clips without ties", title="Voice and face differ")

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import jensenshannon
 
+from companion.analysis.inference import Interval
 from iaca.base.files import DataError
 from iaca.sources.tables import listed
 
@@ -37,14 +39,6 @@ class Following(NamedTuple):
     voice: float
     neither: float
     clips: int
-
-
-class Interval(NamedTuple):
-    """A share with the limits of a 95 % interval."""
-
-    share: float
-    low: float
-    high: float
 
 
 class Relation(NamedTuple):
@@ -158,24 +152,8 @@ def agreement_with_acted(table: pd.DataFrame) -> pd.Series:
     return pd.Series({name: (clear[name] == clear["acted"]).mean() for name in CHANNELS.values()})
 
 
-def by_acted_emotion(table: pd.DataFrame) -> pd.DataFrame:
-    """The same figures for each acted emotion, a row each, on the untied clips."""
-    rows = {}
-    for letter, clips in table.groupby("acted"):
-        share, follows = divergence(clips), following(clips)
-        rows[EMOTIONS[str(letter)]] = {
-            "clips": share.clips,
-            "voice and face differ": share.share,
-            "follows face": follows.face,
-            "follows voice": follows.voice,
-            "follows neither": follows.neither,
-            **{f"{name} agrees": value for name, value in agreement_with_acted(clips).items()},
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("acted emotion")
-
-
 def divergence_interval(table: pd.DataFrame, resamples: int = 10_000, seed: int = 0) -> Interval:
-    """The share of divergent clips with a 95 % bootstrap interval over actors.
+    """The share of divergent clips, with a bootstrap over actors, who are its subjects.
 
     Actors are drawn with replacement, each with all their untied clips; percentile limits.
     """
@@ -186,7 +164,8 @@ def divergence_interval(table: pd.DataFrame, resamples: int = 10_000, seed: int 
     drawn = generator.integers(len(per_actor), size=(resamples, len(per_actor)))
     shares = differ[drawn].sum(axis=1) / clips[drawn].sum(axis=1)
     low, high = np.quantile(shares, [0.025, 0.975])
-    return Interval(float(differ.sum() / clips.sum()), float(low), float(high))
+    share = float(differ.sum() / clips.sum())
+    return Interval(share, float(low), float(high), float("nan"), 0, len(per_actor))
 
 
 def vote_divergence(votes: pd.DataFrame) -> pd.Series:
@@ -194,17 +173,13 @@ def vote_divergence(votes: pd.DataFrame) -> pd.Series:
 
     0 where the two distributions are equal, 1 where they share no emotion.
     """
-    shares = votes.div(votes.sum(axis=1), axis=0)
-    voice, face = _channel(shares, "voice"), _channel(shares, "face")
-    return _entropy((voice + face) / 2) - (_entropy(voice) + _entropy(face)) / 2
+    voice, face = _channel(votes, "voice"), _channel(votes, "face")  # both divided by their sums
+    distance = jensenshannon(voice, face, base=2, axis=1)  # the root of the divergence
+    return pd.Series(distance**2, index=voice.index)
 
 
 def _channel(votes: pd.DataFrame, channel: str) -> pd.DataFrame:
     return votes[votes.index.get_level_values("channel") == channel].droplevel("channel")
-
-
-def _entropy(shares: pd.DataFrame) -> pd.Series:
-    return -(shares * np.log2(shares.where(shares > 0, 1.0))).sum(axis=1)
 
 
 def divergence_and_agreement(votes: pd.DataFrame) -> Relation:

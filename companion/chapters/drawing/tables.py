@@ -11,7 +11,6 @@ def markdown_table(frame: pd.DataFrame, left: int = 1, index: bool = True) -> st
         left: how many columns, from the first, stand left; numbers stand right.
         index: whether the index is a column.
     """
-    head = [*([str(frame.index.name or "")] if index else []), *map(str, frame.columns)]
-    rule = [":--" if column < left else "--:" for column in range(len(head))]
-    rows = [list(map(str, row)) for row in frame.itertuples(index=index, name=None)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *rows])
+    columns = len(frame.columns) + index
+    sides = ["left" if column < left else "right" for column in range(columns)]
+    return str(frame.to_markdown(index=index, colalign=sides, disable_numparse=True))

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.stats import rankdata, spearmanr
 from torch import Tensor
 
 from companion.analysis.inference import (
@@ -272,7 +273,7 @@ def rank_correlation(
     sums = np.zeros((2, len(gates), len(names)))  # defined or not, rho
     for seed, (gate, other) in enumerate(_paired(gates, disagreements)):
         for number, name in enumerate(names):
-            rho = spearman(gate[name], other[name])
+            rho = _spearman(gate[name], other[name])
             sums[:, seed, number] = (0.0, 0.0) if np.isnan(rho) else (1.0, rho)
     return _mean_interval(sums, [store.entries[name].subject for name in names], resamples)
 
@@ -303,7 +304,7 @@ def mean_by_disagreement(
     sums = np.zeros((parts, 2, len(gates), len(names)))
     for seed, (gate, other) in enumerate(_paired(gates, disagreements)):
         for number, name in enumerate(names):
-            rank = _ranks(other[name])
+            rank = rankdata(other[name].double())
             part = np.minimum(((rank - 0.5) / len(rank) * parts).astype(int), parts - 1)
             weights = gate[name].double().numpy()
             weights = weights - weights.mean()
@@ -313,23 +314,12 @@ def mean_by_disagreement(
     return [_mean_interval(each, subjects, resamples) for each in sums]
 
 
-def spearman(one: Tensor, other: Tensor) -> float:
-    """Spearman's rank correlation of two series ``(T,)``, ties at their mean rank.
-
-    NaN if both are constant, 0 if one is.
-
-    >>> spearman(torch.tensor([1.0, 2.0, 9.0]), torch.tensor([0.0, 3.0, 4.0]))
-    1.0
-    """
-    x, y = (_ranks(series) - (len(series) + 1) / 2 for series in (one, other))
-    constant = not x.any(), not y.any()
-    if any(constant):
-        return np.nan if all(constant) else 0.0
-    return float((x @ y) / np.sqrt((x @ x) * (y @ y)))
-
-
-def _ranks(series: Tensor) -> NDArray[np.float64]:
-    return np.asarray(pd.Series(series.double().numpy()).rank(), dtype=float)
+def _spearman(one: Tensor, other: Tensor) -> float:
+    """Spearman's rank correlation of two series ``(T,)``: NaN if both are constant, 0 if one is."""
+    moves = [bool((series != series[0]).any()) for series in (one, other)]
+    if not all(moves):
+        return 0.0 if any(moves) else np.nan
+    return float(spearmanr(one.double(), other.double()).statistic)
 
 
 def _paired(one: Sequence[Scores], other: Sequence[Scores]) -> Iterable[tuple[Scores, Scores]]:

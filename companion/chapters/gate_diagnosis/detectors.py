@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.cross_decomposition import CCA
 from torch import Tensor
@@ -252,11 +253,8 @@ def smoothed(scores: Scores, clips: int) -> dict[str, Tensor]:
     """
     if clips < 1 or clips % 2 == 0:
         raise ValueError(f"clips {clips}: expected an odd number, 1 or more")
-    half = clips // 2
-    means = {}
-    for name, values in scores.items():
-        sums = torch.cat([values.new_zeros(1).double(), values.double().cumsum(dim=0)])
-        place = torch.arange(len(values))
-        start, stop = (place - half).clamp(min=0), (place + half + 1).clamp(max=len(values))
-        means[name] = (sums[stop] - sums[start]) / (stop - start)
-    return means
+    means = {
+        name: pd.Series(values.double()).rolling(clips, min_periods=1, center=True).mean()
+        for name, values in scores.items()
+    }
+    return {name: torch.tensor(values.to_numpy()) for name, values in means.items()}

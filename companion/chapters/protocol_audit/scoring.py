@@ -12,7 +12,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from companion.analysis.inference import Interval, Resamples, ccc_of_sums, seed_interval, six_sums
+from companion.analysis.inference import (
+    Interval,
+    Resamples,
+    ccc_of_sums,
+    six_sums,
+    target_intervals,
+)
 from iaca.data.recordings import Entry, Recording, RecordingStore, StoreInfo
 from iaca.learning.corruption import Corruption, schedule
 from iaca.learning.evaluation import pairs_to_score
@@ -200,26 +206,28 @@ def _scaled_ccc(sums: Tensor, extremes: Tensor) -> Tensor:
 
     Dividing both by the range of the labels does not change CCC, so only x is scaled.
     """
-    count, x, y, xx, yy, xy = sums.unbind(dim=-2)
     low_x, high_x, low_y, high_y = extremes.unbind(dim=-2)
     width_x, width_y = (
         torch.where(high > low, high - low, 1.0) for low, high in ((low_x, high_x), (low_y, high_y))
     )
     factor = width_y / width_x
-    moved = low_y - factor * low_x  # x becomes factor x + moved, and y stays
-    return ccc_of_sums(
-        torch.stack(
-            [
-                count,
-                factor * x + moved * count,
-                y,
-                factor**2 * xx + 2 * factor * moved * x + moved**2 * count,
-                yy,
-                factor * xy + moved * y,
-            ],
-            dim=-2,
-        )
-    )
+    return ccc_of_sums(moved_sums(sums, low_y - factor * low_x, 0.0, factor))
+
+
+def moved_sums(
+    sums: Tensor, by_x: Tensor, by_y: Tensor | float, factor: Tensor | float = 1.0
+) -> Tensor:
+    """The six sums ``(..., 6, n)`` once x has become ``factor x + by_x``, and y ``y + by_y``."""
+    count, x, y, xx, yy, xy = sums.unbind(dim=-2)
+    moved = [
+        count,
+        factor * x + by_x * count,
+        y + by_y * count,
+        factor**2 * xx + 2.0 * factor * by_x * x + by_x**2 * count,
+        yy + 2.0 * by_y * y + by_y**2 * count,
+        factor * (xy + by_y * x) + by_x * (y + by_y * count),
+    ]
+    return torch.stack(moved, dim=-2)
 
 
 def gains(choice: Drawn, baseline: Drawn, draws: Resamples) -> list[Interval]:
@@ -228,23 +236,8 @@ def gains(choice: Drawn, baseline: Drawn, draws: Resamples) -> list[Interval]:
     Returns:
         An interval a target, and last that of the targets' mean.
     """
-    return seed_intervals(
-        Drawn(
-            choice.whole - baseline.whole,
-            choice.draws - baseline.draws,
-        ),
-        draws,
-    )
-
-
-def seed_intervals(score: Drawn, draws: Resamples) -> list[Interval]:
-    """The intervals of a score: one a target, and last that of the targets' mean."""
-    whole = torch.cat([score.whole, score.whole.mean(dim=1, keepdim=True)], dim=1)
-    drawn = torch.cat([score.draws, score.draws.mean(dim=2, keepdim=True)], dim=2)
-    return [
-        seed_interval(drawn[..., column], whole[:, column], draws)
-        for column in range(whole.shape[1])
-    ]
+    whole, drawn = choice.whole - baseline.whole, choice.draws - baseline.draws
+    return target_intervals(drawn, whole, draws)
 
 
 def with_zero_pairs(sums: Tensor, share: Tensor | float) -> Tensor:
@@ -268,23 +261,6 @@ def with_zero_pairs(sums: Tensor, share: Tensor | float) -> Tensor:
     denominator = xx / count - mean_x**2 + yy / count - mean_y**2 + (mean_x - mean_y) ** 2
     k = 2.0 * share * mean_x * mean_y
     return (numerator + k) / (denominator + k)
-
-
-def moved_sums(sums: Tensor, by: Tensor) -> Tensor:
-    """The six sums ``(..., 6, n)`` once predictions and labels have both been moved by ``(n,)``."""
-    count, x, y, xx, yy, xy = sums.unbind(dim=-2)
-    squares = count * by.square()
-    return torch.stack(
-        [
-            count,
-            x + count * by,
-            y + count * by,
-            xx + 2.0 * by * x + squares,
-            yy + 2.0 * by * y + squares,
-            xy + by * (x + y) + squares,
-        ],
-        dim=-2,
-    )
 
 
 class Epochs(NamedTuple):

@@ -53,11 +53,8 @@ def test_figures_by_hand(toy: pd.DataFrame):
     assert cremad.following(table) == pytest.approx((1 / 3, 1 / 3, 1 / 3, 3))
     agreement = cremad.agreement_with_acted(table)
     assert agreement.to_dict() == {"voice": 1.0, "face": 0.25, "audio_visual": 0.5}
-    emotions = cremad.by_acted_emotion(table)
-    assert emotions.loc["anger", "follows face"] == 1.0
-    assert emotions.loc["happy", "voice and face differ"] == 0.0
-    assert emotions.loc["sad", "clips"] == 0
-    assert math.isnan(emotions.loc["sad", "voice and face differ"])
+    nobody = table[:0]
+    assert math.isnan(cremad.divergence(nobody).share) and math.isnan(cremad.following(nobody).face)
 
 
 def test_graded_divergence_by_hand(toy: pd.DataFrame):
@@ -75,9 +72,7 @@ def test_graded_divergence_by_hand(toy: pd.DataFrame):
 def test_the_interval_covers_only_what_actors_can_give(toy: pd.DataFrame):
     """Two actors with 1 of 2 and 2 of 2: resampling gives 0.5, 0.75 or 1 and nothing else."""
     interval = cremad.divergence_interval(cremad.majorities(toy), resamples=2000)
-    assert interval == (0.75, 0.5, 1.0)
-    again = cremad.divergence_interval(cremad.majorities(toy), resamples=2000)
-    assert interval == again
+    assert interval[:3] == (0.75, 0.5, 1.0) and interval.subjects == 2
 
 
 @pytest.mark.parametrize(
@@ -175,20 +170,10 @@ def test_divergence_barely_tells_how_much_raters_agree(votes: pd.DataFrame):
 def test_the_interval_holds_the_share_and_is_a_few_points_wide(votes: pd.DataFrame):
     table = cremad.majorities(votes)
     interval = cremad.divergence_interval(table)
-    assert interval.low < interval.share < interval.high
+    assert interval.low < interval.value < interval.high
     # Against the normal approximation over actors (delta method for a ratio of means).
     clear = cremad.untied(table)
     actors = (clear["voice"] != clear["face"]).groupby(clear["actor"]).agg(["sum", "size"])
-    residual = actors["sum"] - interval.share * actors["size"]
+    residual = actors["sum"] - interval.value * actors["size"]
     error = np.sqrt((residual**2).sum()) / actors["size"].sum()
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=0.06)
-
-
-def test_emotions_add_up_to_the_whole(votes: pd.DataFrame):
-    table = cremad.majorities(votes)
-    emotions = cremad.by_acted_emotion(table)
-    assert set(emotions.index) == set(cremad.EMOTIONS.values())
-    weighted = (emotions["clips"] * emotions["voice and face differ"]).sum()
-    assert round(weighted) == cremad.divergence(table).differ
-    follows = emotions[["follows face", "follows voice", "follows neither"]].sum(axis=1)
-    assert np.allclose(follows, 1.0)

@@ -1,20 +1,25 @@
 """Tables as Markdown."""
 
 import pandas as pd
+import pytest
 
 from companion.chapters.drawing.tables import markdown_table
 
 
-def test_a_table_keeps_its_cells_in_their_places() -> None:
-    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}, index=pd.Index(["p", "q"], name="row"))
-    assert markdown_table(frame, left=2).split("\n") == [
-        "| row | a | b |",
-        "| :-- | :-- | --: |",
-        "| p | 1 | x |",
-        "| q | 2 | y |",
-    ]
-
-
-def test_a_table_can_leave_its_index_out() -> None:
-    frame = pd.DataFrame({"a": [1], "b": ["x"]}, index=["hidden"])
-    assert markdown_table(frame, index=False) == "| a | b |\n| :-- | --: |\n| 1 | x |"
+@pytest.mark.parametrize(
+    ("index", "left", "expected"),
+    [
+        (True, 2, [["row", "a", "b"], ["left", "left", "right"], ["p", "1.20", "−0.1"]]),
+        (False, 1, [["a", "b"], ["left", "right"], ["1.20", "−0.1"]]),
+    ],
+)
+def test_a_table_keeps_its_cells_as_they_are_formatted(
+    index: bool, left: int, expected: list[list[str]]
+) -> None:
+    frame = pd.DataFrame({"a": ["1.20"], "b": ["−0.1"]}, index=pd.Index(["p"], name="row"))
+    head, rule, row = (
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in markdown_table(frame, left, index).splitlines()
+    )
+    sides = ["left" if cell.startswith(":") else "right" for cell in rule]
+    assert [head, sides, row] == expected

@@ -212,7 +212,7 @@ def test_moving_predictions_and_labels_changes_no_strict_score(
     torch.testing.assert_close(
         audit.pooled(one, draws).draws, audit.pooled(other, draws).draws, atol=1e-6, rtol=0
     )
-    moved = audit.moved_sums(one.sums, there.shift)
+    moved = audit.moved_sums(one.sums, there.shift, there.shift)
     torch.testing.assert_close(moved, other.sums, atol=1e-5, rtol=1e-5)
 
 
