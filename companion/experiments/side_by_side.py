@@ -13,7 +13,8 @@ from typing import get_args
 from companion.experiments.breadth import breadth_of
 from companion.experiments.grids import BACKBONES, Runs, leaves
 from iaca.learning.loop import Device
-from iaca.models.regressor import FamilyName, ModelConfig
+from iaca.models.regressor import ModelConfig
+from iaca.models.related_work import FamilyName
 from iaca.runs.arms import ARMS, model_runs, obtain
 from iaca.runs.profiles import SMALL, Profile
 from iaca.runs.runs import Run, RunConfig
@@ -46,7 +47,7 @@ REFERENCES: dict[str, tuple[int, ...]] = {
 
 
 def family_name(key: str) -> str:
-    """What a family of `iaca.models.regressor.FamilyName` is called in tables and figures."""
+    """What a family of `iaca.models.related_work.FamilyName` is called in tables and figures."""
     return _KNOWN[key][0] if key in _KNOWN else key.replace("_", " ").capitalize()
 
 

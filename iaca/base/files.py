@@ -9,7 +9,7 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,13 @@ def check_name(name: str, what: str = "name") -> str:
             f"{what} {name!r}: expected letters, digits, '.', '_' and '-' only, no leading dot"
         )
     return name
+
+
+def check_one_of(what: str, value: object, choices: Iterable[object]) -> None:
+    """Raise `DataError`, naming the choices, unless ``value`` is one of them."""
+    choices = list(choices)
+    if value not in choices:
+        raise DataError(f"{what} {value!r}: expected one of {', '.join(map(str, choices))}")
 
 
 def check_regular(path: Path | str) -> None:

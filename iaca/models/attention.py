@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple, Protocol, get_args
 import torch
 from torch import Tensor, nn
 
-from iaca.models.layers import BiLSTM, sinusoidal_positions
+from iaca.base.files import check_one_of
+from iaca.models.layers import HEADS, BiLSTM, check_heads, check_length, sinusoidal_positions
 
 NormAxis = Literal["column", "printed"]
 
@@ -45,14 +46,6 @@ class Attention(Protocol):
         ...
 
 
-def _check_length(found: int, expected: int, module: str) -> None:
-    if found != expected:
-        raise ValueError(
-            f"{module}: windows of {found} clips, but its weights fix {expected} "
-            "(they map one clip axis onto another)"
-        )
-
-
 class CrossAttention(nn.Module):
     r"""Cross-attention (CA), Eqs. 1-4 of the paper.
 
@@ -80,8 +73,7 @@ class CrossAttention(nn.Module):
 
     def __init__(self, dim: int, norm_axis: NormAxis = "column", scale: bool = False) -> None:
         super().__init__()
-        if norm_axis not in get_args(NormAxis):
-            raise ValueError(f"norm_axis {norm_axis!r}: expected one of {get_args(NormAxis)}")
+        check_one_of("norm_axis", norm_axis, get_args(NormAxis))
         self.norm_axis = norm_axis
         self.scale = 1.0 / math.sqrt(dim) if scale else 1.0
         self.weight = nn.Parameter(torch.empty(dim, dim))
@@ -145,31 +137,17 @@ class JointCrossAttention(nn.Module):
         Raises:
             ValueError: if L is not the length that the weights were made for.
         """
-        _check_length(audio.shape[1], self.length, type(self).__name__)
+        check_length(audio, self.length)
         joint = torch.cat([audio, visual], dim=-1)  # (B, L, 2d)
-        x_att_audio, c_audio = self._attend(
-            audio, joint, self.joint_audio, self.own_audio, self.correlation_audio, self.map_audio
-        )
-        x_att_visual, c_visual = self._attend(
-            visual,
-            joint,
-            self.joint_visual,
-            self.own_visual,
-            self.correlation_visual,
-            self.map_visual,
-        )
+        x_att_audio, c_audio = self._attend(audio, joint, "audio")
+        x_att_visual, c_visual = self._attend(visual, joint, "visual")
         scores = {"c_audio": c_audio, "c_visual": c_visual} if return_scores else None
         return Attended(x_att_audio, x_att_visual, audio, visual, scores)
 
-    @staticmethod
-    def _attend(
-        x: Tensor,
-        joint: Tensor,
-        over_clips: nn.Module,
-        own: nn.Module,
-        correlation: nn.Module,
-        back: nn.Module,
-    ) -> tuple[Tensor, Tensor]:
+    def _attend(self, x: Tensor, joint: Tensor, modality: str) -> tuple[Tensor, Tensor]:
+        over_clips, own, correlation, back = (
+            getattr(self, f"{part}_{modality}") for part in ("joint", "own", "correlation", "map")
+        )
         mixed = over_clips(joint.mT).mT  # W_jm J, (B, L, 2d)
         # The product is d by 2d, the largest tensor of the model: scaled before, tanh in its place.
         c = ((x / math.sqrt(joint.shape[-1])).mT @ mixed).tanh_()  # (B, d, 2d)
@@ -192,21 +170,13 @@ class RecursiveJointCrossAttention(nn.Module):
     Scores: those of the last recursion, see `JointCrossAttention`.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        length: int = 16,
-        hidden: int = 32,
-        recursions: int = 2,
-        share_weights: bool = True,
-    ) -> None:
+    def __init__(self, dim: int, length: int = 16, hidden: int = 32, recursions: int = 2) -> None:
         super().__init__()
         if recursions < 1:
             raise ValueError(f"recursions {recursions}: expected at least 1")
         self.audio_lstm = BiLSTM(dim)
         self.visual_lstm = BiLSTM(dim)
-        blocks = 1 if share_weights else recursions
-        self.blocks = nn.ModuleList(JointCrossAttention(dim, length, hidden) for _ in range(blocks))
+        self.blocks = nn.ModuleList([JointCrossAttention(dim, length, hidden)])
         self.recursions = recursions
 
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool = False) -> Attended:
@@ -214,9 +184,8 @@ class RecursiveJointCrossAttention(nn.Module):
         self_audio = self.audio_lstm(audio)
         self_visual = self.visual_lstm(visual)
         attended = Attended(self_audio, self_visual, self_audio, self_visual)
-        for step in range(self.recursions):
-            block = self.blocks[step % len(self.blocks)]
-            attended = block(attended.audio, attended.visual, return_scores=return_scores)
+        for _ in range(self.recursions):
+            attended = self.blocks[0](attended.audio, attended.visual, return_scores)
         return attended._replace(self_audio=self_audio, self_visual=self_visual)
 
 
@@ -234,10 +203,9 @@ class TransformerCrossAttention(nn.Module):
     the other modality's clip; rows sum to 1.
     """
 
-    def __init__(self, dim: int, layers: int = 1, heads: int = 4, dropout: float = 0.1) -> None:
+    def __init__(self, dim: int, layers: int = 1, heads: int = HEADS, dropout: float = 0.1) -> None:
         super().__init__()
-        if dim % heads:
-            raise ValueError(f"dim {dim} is not a multiple of the {heads} heads")
+        check_heads(dim, heads)
         self.layers = nn.ModuleList(_TransformerLayer(dim, heads, dropout) for _ in range(layers))
 
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool = False) -> Attended:

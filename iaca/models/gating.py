@@ -6,11 +6,12 @@ Tensors are ``(B, L, d)``; the paper writes ``d x L``.
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
+from iaca.base.files import check_one_of
 from iaca.models.attention import Attended
 from iaca.models.fusions import JointRepresentation, rectifier
 from iaca.models.layers import BiLSTM, SelfAttention
@@ -65,7 +66,7 @@ class Gate(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        _one_of("gate_init", init, GateInit)
+        check_one_of("gate_init", init, get_args(GateInit))
         self.temperature = _positive(temperature)
         self.linear = nn.Linear(dim, choices, bias=bias)
         if init == "default":
@@ -105,11 +106,6 @@ class FixedGate(nn.Module):
         """Map ``(B, L, d)`` to logits (``-inf`` for a closed choice) and weights, ``(B, L, K)``."""
         weights = self.weights.to(x).expand(*x.shape[:-1], -1)
         return weights.log(), weights
-
-
-def _one_of(name: str, value: str, names: Any) -> None:
-    if value not in get_args(names):
-        raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(names))}")
 
 
 def _positive(temperature: float) -> float:
@@ -188,10 +184,10 @@ class InconsistencyAware(nn.Module):
         fallback: Fallback = "module",
     ) -> None:
         super().__init__()
-        _one_of("stages", stages, Stages)
-        _one_of("gate_input", gate_input, GateInput)
-        _one_of("joint_gate_input", joint_gate_input, JointGateInput)
-        _one_of("fallback", fallback, Fallback)
+        check_one_of("stages", stages, get_args(Stages))
+        check_one_of("gate_input", gate_input, get_args(GateInput))
+        check_one_of("joint_gate_input", joint_gate_input, get_args(JointGateInput))
+        check_one_of("fallback", fallback, get_args(Fallback))
         if stages == "second" and (gate_input != "own" or fallback != "module"):
             raise ValueError(
                 f"gate_input {gate_input!r}, fallback {fallback!r}: stage 1 is left out by stages "

@@ -1,4 +1,4 @@
-"""What several models are built of: recurrent and self-attentive layers, and positions.
+"""What several models are built of: recurrent, self-attentive and convolutional layers.
 
 Tensors are ``(B, L, d)``: batch, clips, features.
 """
@@ -7,6 +7,47 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from iaca.data.windows import Statistics
+
+HEADS = 4  # of every attention with heads
+TRANSFORMER_LAYERS = 2
+KERNEL_SIZE = 3  # clips, of a temporal convolution
+DILATIONS = (1, 2, 4)  # clips, one a block: 29 clips of history, more than a window of 16
+
+
+class Standardise(nn.Module):
+    """Subtract the training split's mean and divide by its deviation, column by column.
+
+    The statistics are buffers, so that a saved model carries them. Constant columns map to 0.
+    """
+
+    mean: Tensor
+    factor: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("factor", torch.ones(dim))
+
+    def fit(self, statistics: Statistics) -> None:
+        """Take over the statistics, ``(d,)`` each."""
+        constant = statistics.deviation == 0
+        self.mean.copy_(statistics.mean)
+        self.factor.copy_(torch.where(constant, 0.0, 1.0 / statistics.deviation))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardise ``(B, L, d)``."""
+        return (x - self.mean) * self.factor
+
+
+class L2Norm(nn.Module):
+    """Scale every clip's feature vector to length 1, as the baselines' released code does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last axis of ``(B, L, d)``."""
+        return nn.functional.normalize(x, dim=-1)
 
 
 class SelfAttention(nn.Module):
@@ -22,7 +63,7 @@ class SelfAttention(nn.Module):
     """
 
     def __init__(
-        self, dim: int, heads: int = 4, dropout: float = 0.0, positions: bool = False
+        self, dim: int, heads: int = HEADS, dropout: float = 0.0, positions: bool = False
     ) -> None:
         super().__init__()
         check_heads(dim, heads)
@@ -67,6 +108,81 @@ class BiLSTM(nn.Module):
         """Map ``(B, L, features)`` to ``(B, L, d)``."""
         # Layouts round differently, and gates change the layout: equal features, equal output.
         return self.lstm(x.contiguous())[0]
+
+
+class SequenceTransformer(nn.Module):
+    """Positions and a Transformer encoder over clips: pre-norm, feed-forward of width d.
+
+    Features and positions are made equally large by a LayerNorm before, whatever norm the
+    regressor's encoders have: positions would drown vectors of length 1.
+
+    Args:
+        dim: d, a multiple of 4.
+        dropout: probability, on attention weights and in and after the feed-forward.
+    """
+
+    def __init__(self, dim: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        check_heads(dim, HEADS)
+        # nn.TransformerEncoder would copy one layer, so that all start from the same weights.
+        layers = (
+            nn.TransformerEncoderLayer(
+                dim, HEADS, dim_feedforward=dim, dropout=dropout, batch_first=True, norm_first=True
+            )
+            for _ in range(TRANSFORMER_LAYERS)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.encoder = nn.Sequential(*layers, nn.LayerNorm(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, L, d)`` to ``(B, L, d)``; any L."""
+        return self.encoder(self.norm(x) + sinusoidal_positions(x.shape[1], x.shape[2]).to(x))
+
+
+class TemporalConvolutions(nn.Module):
+    """Temporal convolutional network (TCN): residual blocks of dilated causal convolutions.
+
+    A clip sees itself and clips before it, never later ones; before a window's first clip there is
+    nothing. Source: Bai et al., "An empirical evaluation of generic convolutional and recurrent
+    networks for sequence modeling", 2018. Three blocks as in reference [26] of the paper; kernels
+    of 3 clips (LFAN has 5), d channels throughout and no weight normalisation are ours.
+
+    Args:
+        dim: d.
+        dropout: probability, after each convolution.
+    """
+
+    def __init__(self, dim: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(_TemporalBlock(dim, step, dropout) for step in DILATIONS))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, L, d)`` to ``(B, L, d)``; any L."""
+        return self.blocks(x.mT).mT
+
+
+class _TemporalBlock(nn.Module):
+    def __init__(self, dim: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.before = (KERNEL_SIZE - 1) * dilation  # clips of zeros that keep it causal
+        self.first = nn.Conv1d(dim, dim, KERNEL_SIZE, dilation=dilation)
+        self.second = nn.Conv1d(dim, dim, KERNEL_SIZE, dilation=dilation)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, d, L)`` to ``(B, d, L)``."""
+        h = self.dropout(torch.relu(self.first(pad(x, (self.before, 0)))))
+        h = self.dropout(torch.relu(self.second(pad(h, (self.before, 0)))))
+        return torch.relu(x + h)
+
+
+def check_length(x: Tensor, expected: int) -> None:
+    """Raise a ValueError unless ``x (B, L, d)`` has the length that a layer's weights fix."""
+    if x.shape[1] != expected:
+        raise ValueError(
+            f"windows of {x.shape[1]} clips, but the weights fix {expected} (they map one clip "
+            "axis onto another)"
+        )
 
 
 def check_heads(dim: int, heads: int) -> None:

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from iaca.data.windows import WINDOW_LENGTH, Statistics
+from iaca.base.files import check_one_of
+from iaca.data.windows import WINDOW_LENGTH
 from iaca.models.attention import (
     CrossAttention,
     JointCrossAttention,
@@ -15,19 +16,6 @@ from iaca.models.attention import (
     RecursiveJointCrossAttention,
     TransformerCrossAttention,
     WithoutCrossAttention,
-)
-from iaca.models.challenge import (
-    ConcatenatedTransformer,
-    LeaderFollowerAttention,
-    LSTMTransformer,
-    TCNTransformer,
-)
-from iaca.models.families import (
-    ConditionalGating,
-    ForgetGateAttention,
-    GatedMultimodalUnit,
-    GatedSequence,
-    LSTMFusion,
 )
 from iaca.models.fusions import (
     Concatenation,
@@ -46,20 +34,10 @@ from iaca.models.gating import (
     JointGateInput,
     Stages,
 )
-from iaca.models.layers import BiLSTM, SelfAttention
+from iaca.models.layers import BiLSTM, L2Norm, SelfAttention, Standardise
+from iaca.models.related_work import FAMILIES, FamilyName
 
 AttentionName = Literal["none", "ca", "jca", "rjca", "tca"]
-FamilyName = Literal[
-    "lstm",
-    "gmu",
-    "conditional_gating",
-    "forget_gate",
-    "gated_sequence",
-    "leader_follower",
-    "lstm_transformer",
-    "tcn_transformer",
-    "transformer",
-]
 FusionName = Literal[
     "plain",
     "iaca",
@@ -134,39 +112,6 @@ class Prediction(NamedTuple):
     gates: Gates | None
 
 
-class Standardise(nn.Module):
-    """Subtract the training split's mean and divide by its deviation, column by column.
-
-    The statistics are buffers, so that a saved model carries them. Constant columns map to 0.
-    """
-
-    mean: Tensor
-    factor: Tensor
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("factor", torch.ones(dim))
-
-    def fit(self, statistics: Statistics) -> None:
-        """Take over the statistics, ``(d,)`` each."""
-        constant = statistics.deviation == 0
-        self.mean.copy_(statistics.mean)
-        self.factor.copy_(torch.where(constant, 0.0, 1.0 / statistics.deviation))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Standardise ``(B, L, d)``."""
-        return (x - self.mean) * self.factor
-
-
-class L2Norm(nn.Module):
-    """Scale every clip's feature vector to length 1, as the baselines' released code does."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise the last axis of ``(B, L, d)``."""
-        return nn.functional.normalize(x, dim=-1)
-
-
 class Encoder(nn.Module):
     """``Linear(d_m -> d)``, the chosen norm, dropout."""
 
@@ -177,8 +122,7 @@ class Encoder(nn.Module):
             "layer": lambda: nn.LayerNorm(config.dim),
             "none": nn.Identity,
         }
-        if config.encoder_norm not in norms:
-            raise ValueError(f"encoder_norm {config.encoder_norm!r}: expected one of {[*norms]}")
+        check_one_of("encoder_norm", config.encoder_norm, norms)
         self.linear = nn.Linear(features, config.dim)
         self.norm = norms[config.encoder_norm]()
         self.dropout = nn.Dropout(config.dropout)
@@ -275,21 +219,6 @@ class AffectRegressor(nn.Module):
         return Prediction(values, gates)
 
 
-# The families of the related work and of Table 1. A new one takes a module with
-# ``forward(audio, visual) -> (fused, None)``, a line here and its name in `FamilyName`.
-FAMILIES: dict[str, Callable[[ModelConfig], nn.Module]] = {
-    "lstm": lambda config: LSTMFusion(config.dim, config.dropout),
-    "gmu": lambda config: GatedMultimodalUnit(config.dim),
-    "conditional_gating": lambda config: ConditionalGating(config.dim, config.dropout),
-    "forget_gate": lambda config: ForgetGateAttention(config.dim, config.dropout),
-    "gated_sequence": lambda config: GatedSequence(config.dim),
-    "leader_follower": lambda config: LeaderFollowerAttention(config.dim, config.dropout),
-    "lstm_transformer": lambda config: LSTMTransformer(config.dim, config.dropout),
-    "tcn_transformer": lambda config: TCNTransformer(config.dim, config.dropout),
-    "transformer": lambda config: ConcatenatedTransformer(config.dim, config.dropout),
-}
-
-
 def build_attention(config: ModelConfig) -> nn.Module:
     """Build the attention that a configuration names.
 
@@ -317,15 +246,14 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
             ``without_attention``, ``audio_only``, ``visual_only``) around one whose own encoders
             are not known.
     """
-    if config.fusion not in get_args(FusionName):
-        raise ValueError(f"fusion {config.fusion!r}: expected one of {get_args(FusionName)}")
+    check_one_of("fusion", config.fusion, get_args(FusionName))
     if config.fusion in FAMILIES:
         if config.attention != "none" or attention is not None:
             found = repr(config.attention) if attention is None else "a module"
             raise ValueError(
                 f"fusion {config.fusion!r} fuses by itself: attention {found}, expected 'none'"
             )
-        return FAMILIES[config.fusion](config)
+        return FAMILIES[config.fusion](config.dim, config.dropout)
     if attention is not None and config.fusion in (*LEAVING_OUT, *UNIMODAL):
         raise ValueError(f"fusion {config.fusion!r} takes no attention: it leaves one out")
     if config.fusion in UNIMODAL:
@@ -335,17 +263,17 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
         if config.fusion != "plain":
             raise ValueError(f"fusion {config.fusion!r} needs an attention to wrap, not 'none'")
         return Concatenation(config.dim, config.gate_relu)
-    if config.fusion == "without_attention":
-        return PlainFusion(build_without_cross_attention(config), config.dim, config.gate_relu)
-    if config.fusion == "gates_only":
-        if config.stages == "first":
-            raise ValueError("stages 'first': fusion 'gates_only' has only the second")
-        # Stage 1 would choose between a feature and itself.
-        return build_gates(replace(config, stages="second"), build_without_cross_attention(config))
+    if config.fusion in LEAVING_OUT:
+        attention = WithoutCrossAttention(build_encoder(config), build_encoder(config))
     attention = attention or build_attention(config)
     match config.fusion:
-        case "plain":
+        case "plain" | "without_attention":
             return PlainFusion(attention, config.dim, config.gate_relu)
+        case "gates_only":
+            if config.stages == "first":
+                raise ValueError("stages 'first': fusion 'gates_only' has only the second")
+            # Stage 1 would choose between a feature and itself.
+            return build_gates(replace(config, stages="second"), attention)
         case "residual_mlp":
             extra = gate_parameters(config)
             return ResidualFusion(attention, config.dim, extra, config.gate_relu)
@@ -365,11 +293,6 @@ def build_encoder(config: ModelConfig) -> nn.Module:
         case "tca":
             return SelfAttention(config.dim, dropout=config.dropout, positions=True)
     return nn.Identity()
-
-
-def build_without_cross_attention(config: ModelConfig) -> WithoutCrossAttention:
-    """Build what is left of a configuration's attention without anything across modalities."""
-    return WithoutCrossAttention(build_encoder(config), build_encoder(config))
 
 
 def gate_parameters(config: ModelConfig) -> int:

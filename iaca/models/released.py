@@ -12,7 +12,6 @@ fix L. The models are here to be studied and timed; no run of the book trains th
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -20,8 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from iaca.base.files import check_one_of
 from iaca.data.windows import WINDOW_LENGTH
 from iaca.models.gating import Gate, Gates, weigh
+from iaca.models.layers import check_length
 from iaca.models.regressor import Prediction
 
 ReleasedName = Literal["jca", "rjca", "dca"]
@@ -45,8 +46,8 @@ class ReleasedConfig:
     """Which released model, and of what size; by default as released.
 
     Attributes:
-        name: ``jca``; ``rjca``, which adds a recurrent encoder for each modality; ``dca``, which
-            adds a second joint attention and stage 1's gates.
+        name: ``jca``; ``rjca``, with a recurrent encoder for each modality; ``dca``, with a second
+            joint attention and stage 1's gates too.
         layout: how 25088 visual features become 49 tokens, see `AudioGuidedAttention`.
         dim: d, features of a clip's audio and channels of its vision; even.
         positions: tokens of a clip's vision.
@@ -114,8 +115,7 @@ class AudioGuidedAttention(nn.Module):
 
     def __init__(self, dim: int, positions: int, layout: Layout) -> None:
         super().__init__()
-        if layout not in get_args(Layout):
-            raise ValueError(f"layout {layout!r}: expected one of {get_args(Layout)}")
+        check_one_of("layout", layout, get_args(Layout))
         self.positions, self.layout = positions, layout
         self.video = nn.Linear(dim, dim)  # W_video
         self.audio = nn.Linear(dim, dim)  # W_audio
@@ -183,22 +183,14 @@ class JointAttention(nn.Module):
         Raises:
             ValueError: if L is not the length that the weights were made for.
         """
-        if audio.shape[1] != self.length:
-            raise ValueError(
-                f"windows of {audio.shape[1]} clips, but the weights fix {self.length}"
-            )
+        check_length(audio, self.length)
         query = self.query(torch.cat([visual, audio], dim=-1))  # (B, L, 2d)
-        attended_visual = self._attend(
-            visual, query, self.key_visual, self.value_visual, self.output_visual
-        )
-        attended_audio = self._attend(
-            audio, query, self.key_audio, self.value_audio, self.output_audio
-        )
-        return attended_visual, attended_audio
+        return self._attend(visual, query, "visual"), self._attend(audio, query, "audio")
 
-    def _attend(
-        self, x: Tensor, query: Tensor, key: nn.Module, value: nn.Module, output: nn.Module
-    ) -> Tensor:
+    def _attend(self, x: Tensor, query: Tensor, modality: str) -> Tensor:
+        key, value, output = (
+            getattr(self, f"{part}_{modality}") for part in ("key", "value", "output")
+        )
         dropped = self.dropout.p if self.training else 0.0
         mixed = correlate(key(x.mT), query, value(x), dropped)  # V S, (B, L, 2d)
         h = torch.relu(torch.tanh(mixed))
@@ -274,11 +266,10 @@ class _Correlate(torch.autograd.Function):
         return d_keys * ctx.scale, d_query, d_values / ctx.kept, None
 
 
-def _parts(s: Tensor) -> Iterator[slice]:
+def _parts(s: Tensor) -> list[slice]:
     """A few windows at a time on a CPU, all at once elsewhere."""
     size = WINDOWS_IN_CACHE if s.device.type == "cpu" else len(s)
-    for start in range(0, len(s), size):
-        yield slice(start, start + size)
+    return [slice(start, start + size) for start in range(0, len(s), size)]
 
 
 class ReleasedModel(nn.Module):
@@ -294,8 +285,7 @@ class ReleasedModel(nn.Module):
 
     def __init__(self, config: ReleasedConfig, targets: int = 2) -> None:
         super().__init__()
-        if config.name not in BLOCKS:
-            raise ValueError(f"name {config.name!r}: expected one of {[*BLOCKS]}")
+        check_one_of("name", config.name, BLOCKS)
         self.config = config
         dim, recurrent = config.dim, config.name != "jca"
 
@@ -307,19 +297,10 @@ class ReleasedModel(nn.Module):
         self.blocks = nn.ModuleList(
             JointAttention(dim, config.window, config.dropout) for _ in range(BLOCKS[config.name])
         )
-        gated = config.name == "dca"
-        self.gate_audio = Gate(dim, 2) if gated else None
-        self.gate_visual = Gate(dim, 2) if gated else None
+        self.gate_audio = Gate(dim, 2) if config.name == "dca" else None
+        self.gate_visual = Gate(dim, 2) if config.name == "dca" else None
         self.encode_joint = TemporalEncoder(2 * dim, dim, dropout=0.0)
-        self.heads = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(dim, HEAD_HIDDEN),
-                nn.ReLU(),
-                nn.Dropout(config.dropout),
-                nn.Linear(HEAD_HIDDEN, 1),
-            )
-            for _ in range(targets)
-        )
+        self.heads = nn.ModuleList(_head(dim, config.dropout) for _ in range(targets))
         self.apply(_initialise)
 
     def forward(self, audio: Tensor, visual: Tensor, mask: Tensor | None = None) -> Prediction:
@@ -332,9 +313,8 @@ class ReleasedModel(nn.Module):
                 released code has whole windows only.
 
         Raises:
-            ValueError: if L or the features are not those that the weights were made for.
+            ValueError: if L is not the length that the weights were made for.
         """
-        self._check(audio, visual)
         if mask is not None:
             audio, visual = (torch.where(mask.unsqueeze(-1), x, 0.0) for x in (audio, visual))
         x_audio = self.encode_audio(nn.functional.normalize(audio, dim=-1))  # (B, L, d)
@@ -354,15 +334,10 @@ class ReleasedModel(nn.Module):
         joint = self.encode_joint(torch.cat([att_visual, att_audio], dim=-1))  # (B, L, d)
         return Prediction(torch.cat([head(joint) for head in self.heads], dim=-1), gates)
 
-    def _check(self, audio: Tensor, visual: Tensor) -> None:
-        config = self.config
-        expected = {"audio": config.dim, "visual": config.dim * config.positions}
-        for name, x in (("audio", audio), ("visual", visual)):
-            if tuple(x.shape[1:]) != (config.window, expected[name]):
-                raise ValueError(
-                    f"{name}: windows of {tuple(x.shape[1:])}, expected "
-                    f"{(config.window, expected[name])}"
-                )
+
+def _head(dim: int, dropout: float) -> nn.Module:
+    hidden = nn.Linear(dim, HEAD_HIDDEN)
+    return nn.Sequential(hidden, nn.ReLU(), nn.Dropout(dropout), nn.Linear(HEAD_HIDDEN, 1))
 
 
 def _initialise(module: nn.Module) -> None:

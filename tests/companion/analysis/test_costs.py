@@ -18,7 +18,8 @@ from companion.analysis.costs import (
 from iaca.models.attention import Attended, CrossAttention, TransformerCrossAttention
 from iaca.models.gating import Gate
 from iaca.models.layers import BiLSTM
-from iaca.models.regressor import FAMILIES, AffectRegressor, ModelConfig
+from iaca.models.regressor import AffectRegressor, ModelConfig
+from iaca.models.related_work import FAMILIES
 
 B, L, D = 2, 5, 8
 CLIPS = B * L

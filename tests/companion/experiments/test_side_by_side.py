@@ -30,7 +30,7 @@ from companion.experiments.side_by_side import (
     tuned_runs,
 )
 from iaca.base.paths import NOTEBOOKS, ROOT
-from iaca.models.regressor import FAMILIES
+from iaca.models.related_work import FAMILIES
 from iaca.runs.arms import arm_runs
 from iaca.runs.profiles import PROFILES, Profile, get_profile
 from iaca.runs.runs import Run, RunConfig, execute_run
@@ -169,10 +169,9 @@ def test_a_model_added_as_the_chapter_says_is_in_the_side_by_side(tmp_path: Path
     (patch,) = re.findall(r"^```diff\n(.*?)^```", text, re.M | re.S)
     for folder in ("iaca", "companion", "data_manifests"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
-    paths = re.findall(r"`(iaca/models/\w+\.py)`", text)
-    families, regressor = (tmp_path / path for path in paths)
-    families.write_text(families.read_text("utf-8") + "\n\n" + added, "utf-8")
-    lines = regressor.read_text("utf-8").splitlines()
+    (path,) = re.findall(r"`(iaca/models/\w+\.py)`", text)
+    families = tmp_path / path
+    lines = families.read_text("utf-8").splitlines()
     after, new = "", [line for line in patch.splitlines() if line.startswith("+")]
     for line in patch.splitlines():
         if line.startswith("+"):
@@ -180,12 +179,12 @@ def test_a_model_added_as_the_chapter_says_is_in_the_side_by_side(tmp_path: Path
         else:
             after = line[1:]
             assert lines.count(after) == 1, after
-    assert len(new) + sum(bool(line.strip()) for line in added.splitlines()) == 10  # ten lines
-    regressor.write_text("\n".join(lines) + "\n", "utf-8")
+    assert len(new) + sum(bool(line.strip()) for line in added.splitlines()) == 9  # nine lines
+    families.write_text("\n".join([*lines, "", "", added]), "utf-8")
     result = subprocess.run(
         [sys.executable, "-c", ONE_MORE],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
     )

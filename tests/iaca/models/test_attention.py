@@ -27,9 +27,6 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "ca scaled": lambda: CrossAttention(DIM, scale=True),
     "jca": lambda: JointCrossAttention(DIM, LENGTH, hidden=5),
     "rjca": lambda: RecursiveJointCrossAttention(DIM, LENGTH, hidden=5),
-    "rjca unshared": lambda: RecursiveJointCrossAttention(
-        DIM, LENGTH, hidden=5, recursions=3, share_weights=False
-    ),
     "tca": lambda: TransformerCrossAttention(DIM, layers=2, heads=2),
 }
 
@@ -149,21 +146,17 @@ def bilstm(x: np.ndarray, layer: BiLSTM) -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize("share_weights", [True, False])
 @pytest.mark.parametrize("recursions", [1, 2, 3])
-def test_recursive_attention_feeds_jca_with_its_output(
-    recursions: int, share_weights: bool
-) -> None:
-    attention = RecursiveJointCrossAttention(DIM, LENGTH, 5, recursions, share_weights).double()
+def test_recursive_attention_feeds_jca_with_its_output(recursions: int) -> None:
+    attention = RecursiveJointCrossAttention(DIM, LENGTH, 5, recursions).double()
     audio, visual = features(batch=1)
     found = attention(audio, visual, return_scores=True)
     x_a = bilstm(columns(audio[0]), attention.audio_lstm)
     x_v = bilstm(columns(visual[0]), attention.visual_lstm)
     close(found.self_audio[0].mT, x_a)
     close(found.self_visual[0].mT, x_v)
-    for step in range(recursions):
-        weights = joint_weights(attention.blocks[0 if share_weights else step])
-        due = reference.joint_cross_attention(x_a, x_v, weights)
+    for _ in range(recursions):
+        due = reference.joint_cross_attention(x_a, x_v, joint_weights(attention.blocks[0]))
         x_a, x_v = due["a"], due["v"]
     close(found.audio[0].mT, x_a)
     close(found.visual[0].mT, x_v)

@@ -9,16 +9,18 @@ import torch
 from reference import Array, affine, layer_norm, multi_head_attention, positions, relu
 from torch import Tensor, nn
 
-from iaca.models.challenge import (
+from iaca.models.layers import (
     DILATIONS,
     HEADS,
     KERNEL_SIZE,
+    SequenceTransformer,
+    TemporalConvolutions,
+)
+from iaca.models.related_work import (
     ConcatenatedTransformer,
     LeaderFollowerAttention,
     LSTMTransformer,
-    SequenceTransformer,
     TCNTransformer,
-    TemporalConvolutions,
 )
 
 B, L, D = 2, 10, 8

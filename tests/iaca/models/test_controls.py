@@ -20,7 +20,7 @@ from iaca.models.layers import BiLSTM, SelfAttention
 from iaca.models.regressor import (
     AffectRegressor,
     ModelConfig,
-    build_without_cross_attention,
+    build_encoder,
     count_parameters,
     gate_parameters,
 )
@@ -34,6 +34,10 @@ def features(seed: int = 0, dim: int = D) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     audio, visual = torch.randn(2, B, L, dim, generator=generator, dtype=torch.float64)
     return audio, visual
+
+
+def without_cross_attention(config: ModelConfig) -> WithoutCrossAttention:
+    return WithoutCrossAttention(build_encoder(config), build_encoder(config))
 
 
 def spread(module: nn.Module) -> nn.Module:
@@ -164,7 +168,7 @@ def test_raw_and_attended_holds_the_plain_fusion() -> None:
 def test_without_cross_attention_neither_modality_knows_of_the_other() -> None:
     for attention in ATTENTIONS:
         config = ModelConfig(attention, dim=D, window=L)
-        module = spread(build_without_cross_attention(config))
+        module = spread(without_cross_attention(config))
         audio, visual = features()
         found = module(audio, visual)
         assert found.audio is found.self_audio and found.visual is found.self_visual
@@ -176,18 +180,18 @@ def test_what_is_left_of_each_attention_is_its_own() -> None:
     """The encoders are those that the backbone puts before its cross-attention."""
     audio, visual = features()
     for attention in ("ca", "jca"):
-        left = build_without_cross_attention(ModelConfig(attention, dim=D))(audio, visual)
+        left = without_cross_attention(ModelConfig(attention, dim=D))(audio, visual)
         assert torch.equal(left.audio, audio) and torch.equal(left.visual, visual)
 
     rjca = spread(RecursiveJointCrossAttention(D, L))
-    left = build_without_cross_attention(ModelConfig("rjca", dim=D)).double()
+    left = without_cross_attention(ModelConfig("rjca", dim=D)).double()
     assert isinstance(left.encode_audio, BiLSTM)
     left.encode_audio.load_state_dict(rjca.audio_lstm.state_dict())
     left.encode_visual.load_state_dict(rjca.visual_lstm.state_dict())
     torch.testing.assert_close(left(audio, visual).visual, rjca(audio, visual).self_visual)
 
     tca = spread(TransformerCrossAttention(D))
-    left = build_without_cross_attention(ModelConfig("tca", dim=D)).double().eval()
+    left = without_cross_attention(ModelConfig("tca", dim=D)).double().eval()
     for name in ("audio", "visual"):
         own, branch = getattr(left, f"encode_{name}"), getattr(tca.layers[0], name)
         assert isinstance(own, SelfAttention)

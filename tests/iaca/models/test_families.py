@@ -11,24 +11,23 @@ from reference import Array, affine, lstm, multi_head_attention, relu, sigmoid
 from torch import Tensor, nn
 
 from companion.analysis.costs import Cost, count, count_fusion
-from iaca.models.families import (
-    HEADS,
-    ConditionalGating,
-    ForgetGateAttention,
-    GatedMultimodalUnit,
-    GatedSequence,
-    LSTMFusion,
-)
 from iaca.models.fusions import Concatenation, JointRepresentation
-from iaca.models.layers import BiLSTM
+from iaca.models.layers import HEADS, BiLSTM
 from iaca.models.regressor import (
-    FAMILIES,
     AffectRegressor,
-    FamilyName,
     FusionName,
     ModelConfig,
     build_fusion,
     count_parameters,
+)
+from iaca.models.related_work import (
+    FAMILIES,
+    ConditionalGating,
+    FamilyName,
+    ForgetGateAttention,
+    GatedMultimodalUnit,
+    GatedSequence,
+    LSTMFusion,
 )
 
 B, L, D = 3, 6, 8

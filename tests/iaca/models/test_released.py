@@ -419,22 +419,6 @@ def test_recordings_are_predicted_as_by_any_other_model(tmp_path: Path) -> None:
     assert set(traces.gates) == {"audio", "visual", "audio_visual"}
 
 
-@pytest.mark.parametrize(
-    ("audio", "visual", "message"),
-    [
-        (
-            (B, L + 1, D),
-            (B, L + 1, D * POSITIONS),
-            r"audio: windows of \(6, 6\), expected \(5, 6\)",
-        ),
-        ((B, L, D), (B, L, D), r"visual: windows of \(5, 6\), expected \(5, 24\)"),
-    ],
-)
-def test_other_sizes_are_refused(audio: Any, visual: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        ReleasedModel(small("jca"))(torch.zeros(audio), torch.zeros(visual))
-
-
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="name 'tca': expected one of"):
         ReleasedModel(small("tca"))

@@ -1,20 +1,44 @@
-"""The fusions of the paper's related work, one module a family, on the common features.
+"""The fusions of the paper's related work and of its Table 1, on the common features.
 
 Each is *this family on our features*, never the cited authors' system: their backbones, losses,
-further modalities and training are left out, and every module says which of its choices are ours.
+further modalities, windows, ensembles and extra data are left out, and what a table prints of them
+is not comparable with what these modules reach. Every module says which of its choices are ours.
 Concatenation with an MLP, references [8, 9], is `iaca.models.fusions.Concatenation`.
 
-Tensors are ``(B, L, d)``: batch, clips, features. Several of these models have gates, but not
-IACA's two stages of them, and so return None in their place.
+Tensors are ``(B, L, d)``: batch, clips, features. Every ``forward`` fuses ``audio (B, L, d)`` and
+``visual (B, L, d)`` to ``(B, L, d)``, for any L, and returns None in place of IACA's gates. d is
+even where there is an LSTM and a multiple of 4 where there are heads; a ValueError says so.
+
+A new family takes a class here, its name in `FamilyName` and a line in `FAMILIES`.
 """
+
+import math
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from iaca.models.fusions import JointRepresentation
-from iaca.models.layers import BiLSTM, check_heads
+from iaca.models.layers import (
+    HEADS,
+    BiLSTM,
+    SequenceTransformer,
+    TemporalConvolutions,
+    check_heads,
+)
 
-HEADS = 4  # of every attention here, as in TCA
+FamilyName = Literal[
+    "lstm",
+    "gmu",
+    "conditional_gating",
+    "forget_gate",
+    "gated_sequence",
+    "leader_follower",
+    "lstm_transformer",
+    "tcn_transformer",
+    "transformer",
+]
 
 
 class LSTMFusion(nn.Module):
@@ -34,7 +58,7 @@ class LSTMFusion(nn.Module):
         self.lstm = BiLSTM(dim, features=2 * dim, layers=2, dropout=dropout)
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
-        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``; any L."""
+        """Fuse both modalities, ``(B, L, d)`` each."""
         return self.lstm(torch.cat([audio, visual], dim=-1)), None
 
 
@@ -60,7 +84,7 @@ class GatedMultimodalUnit(nn.Module):
         self.gate = nn.Linear(2 * dim, dim, bias=False)  # W_z
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
-        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``; any L."""
+        """Fuse both modalities, ``(B, L, d)`` each."""
         z = torch.sigmoid(self.gate(torch.cat([audio, visual], dim=-1)))  # (B, L, d)
         return z * torch.tanh(self.audio(audio)) + (1 - z) * torch.tanh(self.visual(visual)), None
 
@@ -87,9 +111,6 @@ class ConditionalGating(nn.Module):
     Args:
         dim: d, a multiple of 4.
         dropout: probability, on the attention weights.
-
-    Raises:
-        ValueError: if d is not a multiple of 4.
     """
 
     def __init__(self, dim: int, dropout: float = 0.1) -> None:
@@ -102,7 +123,7 @@ class ConditionalGating(nn.Module):
         self.joint = JointRepresentation(dim)
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
-        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``; any L."""
+        """Fuse both modalities, ``(B, L, d)`` each."""
         h_audio, h_visual = self.audio_lstm(audio), self.visual_lstm(visual)
         y_audio, y_visual = self.audio(h_audio, h_visual), self.visual(h_visual, h_audio)
         return torch.relu(self.joint(y_audio, y_visual)), None
@@ -141,9 +162,6 @@ class ForgetGateAttention(nn.Module):
     Args:
         dim: d, a multiple of 4.
         dropout: probability, on the attention weights.
-
-    Raises:
-        ValueError: if d is not a multiple of 4.
     """
 
     def __init__(self, dim: int, dropout: float = 0.1) -> None:
@@ -154,7 +172,7 @@ class ForgetGateAttention(nn.Module):
         self.joint = JointRepresentation(dim)
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
-        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``; any L."""
+        """Fuse both modalities, ``(B, L, d)`` each."""
         y_audio, y_visual = self.audio(audio, visual), self.visual(visual, audio)
         return torch.relu(self.joint(y_audio, y_visual)), None
 
@@ -196,7 +214,137 @@ class GatedSequence(nn.Module):
         self.fused_lstm = BiLSTM(dim)
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
-        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``; any L."""
+        """Fuse both modalities, ``(B, L, d)`` each."""
         h_audio, h_visual = self.audio_lstm(audio), self.visual_lstm(visual)
         z = torch.sigmoid(self.gate(torch.cat([h_audio, h_visual], dim=-1)))  # (B, L, 1)
         return self.fused_lstm(z * h_audio + (1 - z) * h_visual), None
+
+
+class ConcatenatedTransformer(nn.Module):
+    """A Transformer on concatenated features: ``Transformer(FC [x_a ; x_v])``.
+
+    The family of W. Zhang et al. 2023, reference [27] of the paper; their masked autoencoder and
+    what it was trained on are left out. Concatenated features are brought back to d first, and two
+    layers of four heads follow: ours.
+
+    Args:
+        dim: d, a multiple of 4.
+        dropout: probability, see `SequenceTransformer`.
+    """
+
+    def __init__(self, dim: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.joint = JointRepresentation(dim)
+        self.transformer = SequenceTransformer(dim, dropout)
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Fuse both modalities, ``(B, L, d)`` each."""
+        return self.transformer(self.joint(audio, visual)), None
+
+
+class LSTMTransformer(nn.Module):
+    """An LSTM and a Transformer side by side on concatenated features; the mean of both.
+
+    ``(LSTM(J) + Transformer(J)) / 2`` with ``J = FC [x_a ; x_v]``. The family of Karas et al. 2022
+    and Meng et al. 2022, references [25, 23] of the paper, who average predictions of several
+    models of either kind; one model whose two branches are trained together is ours. The LSTM has
+    one layer in both directions of time.
+
+    Args:
+        dim: d, a multiple of 4.
+        dropout: probability, see `SequenceTransformer`.
+    """
+
+    def __init__(self, dim: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.joint = JointRepresentation(dim)
+        self.lstm = BiLSTM(dim)
+        self.transformer = SequenceTransformer(dim, dropout)
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Fuse both modalities, ``(B, L, d)`` each."""
+        joint = self.joint(audio, visual)
+        return (self.lstm(joint) + self.transformer(joint)) / 2, None
+
+
+class TCNTransformer(nn.Module):
+    """A TCN a modality, then a Transformer on both: ``Transformer(FC [TCN x_a ; TCN x_v])``.
+
+    The family of Zhou et al. 2023, reference [26] of the paper, with one feature set a modality in
+    place of their several. For what is ours see `TemporalConvolutions` and `SequenceTransformer`.
+
+    Args:
+        dim: d, a multiple of 4.
+        dropout: probability, in the TCNs and the Transformer.
+    """
+
+    def __init__(self, dim: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.audio_tcn = TemporalConvolutions(dim, dropout)
+        self.visual_tcn = TemporalConvolutions(dim, dropout)
+        self.joint = JointRepresentation(dim)
+        self.transformer = SequenceTransformer(dim, dropout)
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Fuse both modalities, ``(B, L, d)`` each."""
+        joint = self.joint(self.audio_tcn(audio), self.visual_tcn(visual))
+        return self.transformer(joint), None
+
+
+class LeaderFollowerAttention(nn.Module):
+    r"""Leader-follower attention (LFAN): vision leads, what both modalities attend to follows.
+
+    A TCN a modality gives ``h_a`` and ``h_v``. In each clip by itself the two modalities are the
+    tokens of an attention, with e = d/4 features a token:
+
+    .. math::
+        q_m, k_m, v_m &= W_{qm} h_m + b_{qm},\ W_{km} h_m + b_{km},\ W_{vm} h_m + b_{vm} \\
+        s_{mn} &= \mathrm{softmax}_n(q_m^\top k_n / \sqrt e) \\
+        f_m &= \mathrm{LayerNorm}(\textstyle\sum_n s_{mn} v_n + v_m) \\
+        x &= \mathrm{ReLU}(\mathrm{FC}\,[h_v ; f_a ; f_v])
+
+    The family of S. Zhang et al. 2021, reference [24] of the paper. Their released code multiplies
+    keys with queries rather than queries with keys, which is this with the two names exchanged.
+    e is a quarter of the leader's features, as theirs (32 of 128). One audio feature set in place
+    of three, a TCN that keeps d channels, and an FC to d before the common heads are ours. Its TCNs
+    are its only view of other clips, so that it is causal as a whole.
+
+    Args:
+        dim: d, a multiple of 4.
+        dropout: probability, in the TCNs.
+    """
+
+    def __init__(self, dim: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        if dim % 4:
+            raise ValueError(f"dim {dim}: expected a multiple of 4, the followers have a quarter")
+        width = dim // 4  # e
+        self.audio_tcn = TemporalConvolutions(dim, dropout)
+        self.visual_tcn = TemporalConvolutions(dim, dropout)
+        self.audio_tokens = nn.Linear(dim, 3 * width)  # W_qa, W_ka, W_va
+        self.visual_tokens = nn.Linear(dim, 3 * width)  # W_qv, W_kv, W_vv
+        self.norm = nn.LayerNorm(width)
+        self.output = nn.Linear(dim + 2 * width, dim)
+
+    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
+        """Fuse both modalities, ``(B, L, d)`` each."""
+        h_audio, leader = self.audio_tcn(audio), self.visual_tcn(visual)
+        tokens = torch.stack([self.audio_tokens(h_audio), self.visual_tokens(leader)], dim=-2)
+        q, k, v = tokens.chunk(3, dim=-1)  # (B, L, 2, e)
+        s = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1)  # (B, L, 2, 2)
+        followers = self.norm(s @ v + v).flatten(-2)  # (B, L, 2e)
+        return torch.relu(self.output(torch.cat([leader, followers], dim=-1))), None
+
+
+# Name -> (d, dropout) -> module.
+FAMILIES: dict[FamilyName, Callable[[int, float], nn.Module]] = {
+    "lstm": LSTMFusion,
+    "gmu": lambda dim, _: GatedMultimodalUnit(dim),
+    "conditional_gating": ConditionalGating,
+    "forget_gate": ForgetGateAttention,
+    "gated_sequence": lambda dim, _: GatedSequence(dim),
+    "leader_follower": LeaderFollowerAttention,
+    "lstm_transformer": LSTMTransformer,
+    "tcn_transformer": TCNTransformer,
+    "transformer": ConcatenatedTransformer,
+}
