@@ -17,7 +17,7 @@ from pathlib import Path
 
 from reporting import machine, spread, table
 
-from companion.experiments.book_runs import ablation_runs
+from companion.experiments.book_runs import chapter_runs
 from companion.experiments.grids import BENCHMARK, leaves, table_2_runs
 from iaca.runs.profiles import PROFILES, Profile, get_profile
 from iaca.runs.runs import RunConfig
@@ -28,7 +28,7 @@ from iaca.sources.loading import open_data
 def grid_of(profile: Profile, part: str, folder: Path) -> list[RunConfig]:
     """The runs of Table 2, or all of chapter 4."""
     if part == "all":
-        return ablation_runs(profile, BENCHMARK, folder)
+        return chapter_runs("ablations", profile, BENCHMARK, folder)
     return [*leaves(table_2_runs(profile, BENCHMARK, folder))]
 
 

@@ -1,13 +1,12 @@
 """The runs that each chapter needs, and their union: what `make book` computes beforehand."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from companion.experiments.grids import (
     BENCHMARK,
-    VALIDITY_SHARES,
     Runs,
     audit_runs,
     dial_runs,
@@ -27,7 +26,6 @@ from companion.experiments.grids import (
 from companion.experiments.side_by_side import first_runs, tuned_runs
 from iaca.base.files import DataError
 from iaca.learning.loop import Device
-from iaca.models.regressor import EncoderNorm
 from iaca.runs.arms import arm_runs
 from iaca.runs.profiles import Profile, get_profile
 from iaca.runs.runs import RunConfig
@@ -35,95 +33,58 @@ from iaca.runs.scheduler import execute_runs
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
 
+Grid = Callable[[Profile, DataConfig, Path], Mapping[Any, Any] | Runs]
+
 # What `03_training` and `05_sota` train on too, where it can be had.
 OPEN_DATA = ("hri_enjoyment",)
-
-Grid = Callable[[Profile, DataConfig, Path], Mapping[Any, Any]]
-
-
-def _union(*grids: Mapping[Any, Any]) -> Runs:
-    return list(dict.fromkeys(config for grid in grids for config in leaves(grid)))
-
-
-def data_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Runs:
-    """Chapter `00_data`: the validity of the benchmark."""
-    return _union(*(validity_runs(profile, share, output_dir) for share in VALIDITY_SHARES))
-
-
-def attention_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Runs:
-    """Chapter `01_cross_attention`: plain CA under each encoder norm."""
-    return _union({norm: norm_runs(profile, norm, output_dir) for norm in get_args(EncoderNorm)})
-
-
-def gating_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Runs:
-    """Chapter `02_gating`: the arms of CA."""
-    return _union(arm_runs(profile, data, output_dir))
-
-
-def training_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Runs:
-    """Chapter `03_training`: the arms of CA, and on the benchmark other versions of it."""
-    versions = sensitivity_runs(profile, output_dir) if data == BENCHMARK else {}
-    return _union(arm_runs(profile, data, output_dir), versions)
-
-
-def ablation_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Runs:
-    """Chapter `04_ablations`: Table 2, options and the map; on a benchmark dial and versions."""
-    grids: list[Grid] = [table_2_runs, option_runs, gate_map_runs]
-    if load_manifest(data.manifest).benchmark is not None:
-        grids += [dial_runs, version_runs]
-    return _union(*(grid(profile, data, output_dir) for grid in grids))
-
-
-def robustness_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Runs:
-    """Chapter `06_missing_modality`: Table 2 as it is and with dropout, and the floor."""
-    grids: list[Grid] = [table_2_runs, dropout_runs, unimodal_runs]
-    return _union(*(grid(profile, data, output_dir) for grid in grids))
-
-
-def diagnosis_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Runs:
-    """Chapter `07_gate_diagnosis`: the arms, what gates read, and how they start.
-
-    Its last section reads the arms on real conversations too, which are chapter 3's.
-    """
-    grids: list[Grid] = [table_2_runs, unimodal_runs, gate_map_runs]
-    return _union(
-        *(grid(profile, data, output_dir) for grid in grids),
-        unmatched_runs(profile, output_dir),
-        reading_runs(profile, output_dir),
-    )
-
-
-def protocol_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Runs:
-    """Chapter `08_protocol_audit`: plain CA under several protocols."""
-    return _union(audit_runs(profile, output_dir))
 
 
 class Chapter(NamedTuple):
     """What a chapter needs.
 
     Attributes:
-        runs: maps a profile, a data set and the output folder to the chapter's runs.
-        swappable: whether a reader's manifest takes the benchmark's place.
-        on_open_data: whether its page has `OPEN_DATA` too.
+        grids: its runs on any data set.
+        of_benchmarks: its runs on data with a dial, beside the others.
+        swappable: whether a reader's manifest takes the benchmark's place. `07_gate_diagnosis` and
+            `08_protocol_audit` stay on it: its states, and what of it is invalid, are known.
+        on_open_data: whether it has a page, or a section, on `OPEN_DATA` too.
     """
 
-    runs: Callable[[Profile, DataConfig, Path], Iterable[RunConfig]]
+    grids: tuple[Grid, ...]
+    of_benchmarks: tuple[Grid, ...] = ()
     swappable: bool = False
     on_open_data: bool = False
 
 
-# A new chapter that needs runs adds a line here.
+# A new chapter that needs runs adds a line here, by the name of its folder.
 CHAPTERS = {
-    "data": Chapter(data_runs),
-    "cross_attention": Chapter(attention_runs),
-    "gating": Chapter(gating_runs),
-    "training": Chapter(training_runs, swappable=True, on_open_data=True),
-    "ablations": Chapter(ablation_runs, swappable=True),
-    "sota": Chapter(first_runs, swappable=True, on_open_data=True),
-    "missing_modality": Chapter(robustness_runs, swappable=True),
-    "gate_diagnosis": Chapter(diagnosis_runs),
-    "protocol_audit": Chapter(protocol_runs),
+    "data": Chapter((), (validity_runs,)),
+    "cross_attention": Chapter((), (norm_runs, validity_runs)),
+    "gating": Chapter((arm_runs,)),
+    "training": Chapter((arm_runs,), (sensitivity_runs,), swappable=True, on_open_data=True),
+    "ablations": Chapter(
+        (table_2_runs, option_runs, gate_map_runs), (dial_runs, version_runs), swappable=True
+    ),
+    "sota": Chapter((first_runs,), swappable=True, on_open_data=True),
+    "missing_modality": Chapter((table_2_runs, dropout_runs, unimodal_runs), swappable=True),
+    "gate_diagnosis": Chapter(
+        (table_2_runs, unimodal_runs, gate_map_runs, reading_runs), (unmatched_runs,)
+    ),
+    "protocol_audit": Chapter((audit_runs,)),
 }
+
+
+def chapter_runs(name: str, profile: Profile, data: DataConfig, output_dir: Path) -> Runs:
+    """The union of a chapter's runs on a data set.
+
+    Raises:
+        DataError: if the data cannot be had.
+    """
+    chapter = CHAPTERS[name]
+    has_dial = load_manifest(data.manifest).benchmark is not None
+    grids = chapter.grids + (chapter.of_benchmarks if has_dial else ())
+    wanted = (config for grid in grids for config in leaves(grid(profile, data, output_dir)))
+    return list(dict.fromkeys(wanted))
 
 
 def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -> Runs:
@@ -132,22 +93,21 @@ def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -
     ``manifest`` takes the benchmark's place in the chapters that are ``swappable``. Where models
     are tuned, these are the trials, and `tuned_book_runs` is the rest.
     """
-    wanted = [
-        *((BENCHMARK, c) for c in CHAPTERS.values() if manifest is None or not c.swappable),
-        *((DataConfig(name), c) for name in OPEN_DATA for c in CHAPTERS.values() if c.on_open_data),
-        *((DataConfig(manifest), c) for c in CHAPTERS.values() if manifest and c.swappable),
-    ]
     runs: dict[RunConfig, None] = {}
     gone: dict[str, DataError] = {}
-    for data, chapter in wanted:
-        try:
-            runs |= dict.fromkeys(chapter.runs(profile, data, output_dir))
-        except DataError as error:
-            if data == BENCHMARK:
-                raise
-            gone.setdefault(data.manifest, error)
-    for name, reason in gone.items():
-        print(f"runs: none on {name}, the page will say why ({reason})")
+    for name, chapter in CHAPTERS.items():
+        own = manifest if chapter.swappable else None
+        data = [BENCHMARK if own is None else DataConfig(own)]
+        data += map(DataConfig, OPEN_DATA) if chapter.on_open_data else []
+        for each in data:
+            try:
+                runs |= dict.fromkeys(chapter_runs(name, profile, each, output_dir))
+            except DataError as error:
+                if each == BENCHMARK:
+                    raise
+                gone.setdefault(each.manifest, error)
+    for missing, reason in gone.items():
+        print(f"runs: none on {missing}, the page will say why ({reason})")
     return [*runs]
 
 

@@ -14,13 +14,7 @@ from typing import Any, NamedTuple, get_args
 from companion.experiments.breadth import ATTENTIONS, breadth_of
 from iaca.learning.protocol import STRICT, Protocol
 from iaca.models.gating import TEMPERATURE, GateInit
-from iaca.models.regressor import (
-    LEAVING_OUT,
-    AttentionName,
-    EncoderNorm,
-    FusionName,
-    ModelConfig,
-)
+from iaca.models.regressor import LEAVING_OUT, AttentionName, EncoderNorm, FusionName, ModelConfig
 from iaca.runs.arms import ARMS, CROSS_ATTENTION, Arm, arm_runs, model_runs
 from iaca.runs.profiles import Profile, at_share
 from iaca.runs.runs import RunConfig
@@ -113,14 +107,11 @@ AS_IT_IS = "the benchmark as it is"
 NOT_NORM_MATCHED = "not norm-matched"
 # The versions over which criterion (d) wants one sign: three encoder norms, three data seeds.
 SIGN_VERSIONS = (
-    AS_IT_IS,
-    "encoder norm: layer",
-    "encoder norm: none",
-    "data seed 1",
-    "data seed 2",
-)
+    AS_IT_IS, "encoder norm: layer", "encoder norm: none", "data seed 1", "data seed 2"
+)  # fmt: skip
 
 VALIDITY_SHARES = (0.0, 0.6)
+ORACLE = "Oracle: told the state"
 VALIDITY_MODELS: dict[str, AttentionName] = {"Concatenation + MLP": "none", **BACKBONES}
 
 UNIMODAL: dict[str, FusionName] = {"voice alone": "audio_only", "face alone": "visual_only"}
@@ -215,11 +206,13 @@ def option_runs(
     }
 
 
-def reading_runs(profile: Profile, output_dir: Path) -> dict[str, dict[str, dict[Arm, Runs]]]:
-    """Backbone -> option of `READING` -> gated arm -> runs on the benchmark."""
+def reading_runs(
+    profile: Profile, data: DataConfig, output_dir: Path
+) -> dict[str, dict[str, dict[Arm, Runs]]]:
+    """Backbone -> option of `READING` -> gated arm -> runs."""
     return {
         backbone: {option: options[option] for option in READING}
-        for backbone, options in option_runs(profile, BENCHMARK, output_dir).items()
+        for backbone, options in option_runs(profile, data, output_dir).items()
     }
 
 
@@ -253,9 +246,11 @@ def _other_worlds(data: DataConfig) -> dict[str, DataConfig]:
     return {NOT_NORM_MATCHED: replace(data, norm_matched=False), **seeds}
 
 
-def sensitivity_runs(profile: Profile, output_dir: Path) -> dict[str, dict[Arm, Runs]]:
-    """Version of the bundled benchmark -> arm of CA -> runs, at its central share."""
-    worlds = _other_worlds(BENCHMARK)
+def sensitivity_runs(
+    profile: Profile, data: DataConfig, output_dir: Path
+) -> dict[str, dict[Arm, Runs]]:
+    """Version of a benchmark -> arm of CA -> runs, at its central share."""
+    worlds = _other_worlds(data)
     return {label: arm_runs(profile, world, output_dir) for label, world in worlds.items()}
 
 
@@ -271,10 +266,9 @@ def version_runs(
     }
     grid = {}
     for label, backbone in _backbones(breadth.option_attentions).items():
+        norms = [norm for norm in get_args(EncoderNorm) if norm != backbone.encoder_norm]
         versions = {AS_IT_IS: (data, backbone)}
-        for norm in get_args(EncoderNorm):
-            if norm != backbone.encoder_norm:
-                versions[f"encoder norm: {norm}"] = (data, replace(backbone, encoder_norm=norm))
+        versions |= {f"encoder norm: {n}": (data, replace(backbone, encoder_norm=n)) for n in norms}
         versions |= {world: (changed, backbone) for world, changed in worlds.items()}
         grid[label] = {
             version: arm_runs(profile, changed, output_dir, model)
@@ -283,31 +277,40 @@ def version_runs(
     return grid
 
 
-def unmatched_runs(profile: Profile, output_dir: Path) -> dict[str, dict[Arm, Runs]]:
-    """Backbone -> arm -> runs on the benchmark whose corrupted clips are not norm-matched."""
+def unmatched_runs(
+    profile: Profile, data: DataConfig, output_dir: Path
+) -> dict[str, dict[Arm, Runs]]:
+    """Backbone -> arm -> runs on a benchmark whose corrupted clips are not norm-matched."""
     return {
         backbone: versions[NOT_NORM_MATCHED]
-        for backbone, versions in version_runs(profile, BENCHMARK, output_dir).items()
+        for backbone, versions in version_runs(profile, data, output_dir).items()
     }
 
 
-def validity_runs(profile: Profile, share: float, output_dir: Path) -> dict[str, Runs]:
-    """The ungated models of the benchmark's validity table at one share."""
-    data, weak = replace(BENCHMARK, share=share), breadth_of(profile).weak_validity
-    rows = {
-        label: model_runs(profile, data, output_dir, ModelConfig(attention))
-        for label, attention in VALIDITY_MODELS.items()
-        if share == 0.0 or attention in weak
+def validity_runs(
+    profile: Profile, data: DataConfig, output_dir: Path
+) -> dict[float, dict[str, Runs]]:
+    """Share -> ungated model of a benchmark's validity table -> runs."""
+    grid: dict[float, dict[str, Runs]] = {}
+    for share in VALIDITY_SHARES:
+        there = replace(data, share=share)
+        grid[share] = {
+            label: model_runs(profile, there, output_dir, ModelConfig(attention))
+            for label, attention in VALIDITY_MODELS.items()
+            if share == 0.0 or attention in breadth_of(profile).weak_validity
+        }
+        told = replace(there, oracle=True)
+        grid[share][ORACLE] = model_runs(profile, told, output_dir, ModelConfig("none"))
+    return grid
+
+
+def norm_runs(profile: Profile, data: DataConfig, output_dir: Path) -> dict[EncoderNorm, Runs]:
+    """Encoder norm -> plain CA at share 0, for the comparison on `select`."""
+    strong = replace(data, share=0.0)
+    return {
+        norm: model_runs(profile, strong, output_dir, replace(CROSS_ATTENTION, encoder_norm=norm))
+        for norm in get_args(EncoderNorm)
     }
-    told = replace(data, oracle=True)
-    rows["Oracle: told the state"] = model_runs(profile, told, output_dir, ModelConfig("none"))
-    return rows
-
-
-def norm_runs(profile: Profile, norm: EncoderNorm, output_dir: Path) -> Runs:
-    """Plain CA at share 0 under one encoder norm, for the comparison on `select`."""
-    model = replace(CROSS_ATTENTION, encoder_norm=norm)
-    return model_runs(profile, replace(BENCHMARK, share=0.0), output_dir, model)
 
 
 def unimodal_runs(profile: Profile, data: DataConfig, output_dir: Path) -> dict[str, Runs]:
@@ -328,13 +331,9 @@ def dropout_runs(
     }
 
 
-def audit_runs(profile: Profile, output_dir: Path) -> dict[str, Runs]:
-    """Plain CA on the benchmark under each protocol of `TRAINED_UNDER`.
-
-    The first are runs of Table 2. Whatever data the other chapters run on, these are the
-    benchmark's: its labels are all valid, so what is invalid is known.
-    """
-    strict = model_runs(profile, BENCHMARK, output_dir, CROSS_ATTENTION)
+def audit_runs(profile: Profile, data: DataConfig, output_dir: Path) -> dict[str, Runs]:
+    """Plain CA under each protocol of `TRAINED_UNDER`; the first are runs of Table 2."""
+    strict = model_runs(profile, data, output_dir, CROSS_ATTENTION)
     return {
         label: [replace(run, protocol=protocol) for run in strict]
         for label, protocol in TRAINED_UNDER.items()

@@ -8,11 +8,9 @@ from toys import tiny_manifest
 
 from companion.experiments.book_runs import (
     CHAPTERS,
-    ablation_runs,
     book_runs,
+    chapter_runs,
     compute_runs,
-    diagnosis_runs,
-    robustness_runs,
     tuned_book_runs,
 )
 from companion.experiments.breadth import BREADTHS
@@ -57,8 +55,8 @@ def test_the_book_needs_the_runs_of_every_chapter(
     runs = book_runs(SMOKE, tmp_path)
     assert "none on hri_enjoyment" in capsys.readouterr().out
     assert len(runs) == len(set(runs))
-    for name, chapter in CHAPTERS.items():
-        own = [*chapter.runs(SMOKE, BENCHMARK, tmp_path)]
+    for name in CHAPTERS:
+        own = chapter_runs(name, SMOKE, BENCHMARK, tmp_path)
         assert own and set(own) <= set(runs), name
     assert tuned_book_runs(SMOKE, tmp_path) == []  # nobody is tuned below `full`
     data = {run.data for run in runs}
@@ -76,7 +74,7 @@ def test_the_readers_data_that_cannot_be_had_are_left_out_with_one_line(
     runs = book_runs(SMOKE, tmp_path, manifest)
     assert capsys.readouterr().out.count(f"none on {manifest}") == 1
     assert {run.data.manifest for run in runs} == {"synthetic"}
-    assert set(diagnosis_runs(SMOKE, BENCHMARK, tmp_path)) <= set(runs)
+    assert set(chapter_runs("gate_diagnosis", SMOKE, BENCHMARK, tmp_path)) <= set(runs)
 
 
 def test_what_the_notebooks_are_given_is_computed_beforehand(
@@ -90,7 +88,7 @@ def test_what_the_notebooks_are_given_is_computed_beforehand(
     profile = replace(SMOKE, seeds=(7, 8))
     for name, chapter in CHAPTERS.items():
         data = DataConfig(manifest) if chapter.swappable else BENCHMARK
-        assert set(chapter.runs(profile, data, tmp_path)) <= set(runs), name
+        assert set(chapter_runs(name, profile, data, tmp_path)) <= set(runs), name
     # Gates are diagnosed and protocols audited where the truth is known.
     assert not any(CHAPTERS[name].swappable for name in ("gate_diagnosis", "protocol_audit"))
     assert {run.model.attention for run in on_it} == {"none", "ca", "jca", "rjca", "tca"}
@@ -98,7 +96,7 @@ def test_what_the_notebooks_are_given_is_computed_beforehand(
 
 
 def test_data_without_a_dial_have_table_2_and_options_only(mirror: Path, tmp_path: Path) -> None:
-    runs = ablation_runs(SMOKE, DataConfig("hri_enjoyment"), tmp_path)
+    runs = chapter_runs("ablations", SMOKE, DataConfig("hri_enjoyment"), tmp_path)
     assert {run.data.manifest for run in runs} == {"hri_enjoyment"}
     assert {run.data.fold for run in runs} == {0, 1}
     assert {run.model.attention for run in runs} == set(BACKBONES.values())
@@ -112,9 +110,11 @@ def test_the_open_data_are_part_of_the_side_by_side(mirror: Path, tmp_path: Path
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 def test_nothing_is_trained_for_the_diagnosis_alone(profile, tmp_path: Path) -> None:
-    runs = diagnosis_runs(profile, BENCHMARK, tmp_path)
-    others = (ablation_runs, robustness_runs)
-    assert set(runs) <= {run for chapter in others for run in chapter(profile, BENCHMARK, tmp_path)}
+    runs, *others = (
+        {*chapter_runs(name, profile, BENCHMARK, tmp_path)}
+        for name in ("gate_diagnosis", "ablations", "missing_modality")
+    )
+    assert runs <= set().union(*others)
     here = [run.model for run in runs if run.data.norm_matched]
     assert set(UNIMODAL.values()) <= {m.fusion for m in here}
     of_ca = [m for m in here if m.attention == "ca" and m.fusion == "iaca"]

@@ -19,6 +19,7 @@ from companion.experiments.grids import (
     CONTROLS_OF,
     MODALITY_DROPOUT,
     OPTIONS,
+    ORACLE,
     READING,
     SIGN_VERSIONS,
     VALIDITY_SHARES,
@@ -206,13 +207,13 @@ def test_a_share_of_the_dial_is_the_manifests_centre_or_its_own() -> None:
 
 
 def test_validity_is_of_ungated_models_alone(tmp_path: Path) -> None:
-    for share in VALIDITY_SHARES:
-        rows = validity_runs(QUICK, share, tmp_path)
+    grid = validity_runs(QUICK, BENCHMARK, tmp_path)
+    assert tuple(grid) == VALIDITY_SHARES
+    for share, rows in grid.items():
         runs = [*leaves(rows)]
         assert {run.model.fusion for run in runs} == {"plain"}
         assert {run.data.share for run in runs} == {share}
-        told = [label for label, row in rows.items() if row[0].data.oracle]
-        assert told == ["Oracle: told the state"]
+        assert [label for label, row in rows.items() if row[0].data.oracle] == [ORACLE]
 
 
 @pytest.mark.parametrize("profile", [QUICK, FULL], ids=lambda profile: profile.name)
@@ -220,7 +221,9 @@ def test_what_gates_read_is_that_of_the_profiles_attentions_and_arms(
     profile: Profile, tmp_path: Path
 ) -> None:
     breadth = breadth_of(profile)
-    reading, unmatched = (grid(profile, tmp_path) for grid in (reading_runs, unmatched_runs))
+    reading, unmatched = (
+        grid(profile, BENCHMARK, tmp_path) for grid in (reading_runs, unmatched_runs)
+    )
     labels = {label for label, a in BACKBONES.items() if a in breadth.option_attentions}
     assert set(reading) == set(unmatched) == labels and len(READING) == 5
     for options in reading.values():
@@ -246,7 +249,7 @@ def test_dropout_and_the_floor_of_one_modality(tmp_path: Path) -> None:
 def test_audited_runs_differ_in_their_protocol_alone_and_share_those_of_table_2(
     tmp_path: Path,
 ) -> None:
-    strict, *others = audit_runs(QUICK, tmp_path).values()
+    strict, *others = audit_runs(QUICK, BENCHMARK, tmp_path).values()
     assert strict == table_2_runs(QUICK, BENCHMARK, tmp_path)["CA"][Arm.PLAIN]
     protocols = [Protocol(selection="report"), Protocol(shuffle=False)]
     assert [{run.protocol for run in runs} for runs in others] == [{p} for p in protocols]
