@@ -32,7 +32,8 @@ from iaca.extraction.audio import CLIP_SAMPLES
 from iaca.extraction.backbones import RANDOM, Backbones, VisualName, build_backbones
 from iaca.extraction.clips import CLIP_FRAMES
 from iaca.extraction.decoding import decode
-from iaca.extraction.pipeline import ExtractionConfig, extract
+from iaca.extraction.making import Effort, ExtractionConfig
+from iaca.extraction.pipeline import extract
 from iaca.extraction.video import SAMPLE_RATE, SIDE, read_pictures, read_timeline
 
 SIZE = (640, 360)
@@ -98,8 +99,7 @@ def time_extraction(video: Path, folder: Path, work: Work, networks: Backbones) 
             [Source("v", "v", video)],
             folder / f"store-{time.time_ns()}",
             work.config,
-            batch_size=work.batch,
-            device=work.device,
+            Effort(work.batch, device=work.device),
         )
         seconds = time.perf_counter() - start
     if result.failed:

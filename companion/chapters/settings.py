@@ -112,7 +112,7 @@ def remarks(settings: Settings, store: RecordingStore | None) -> str:
     for role, missing in source.get("not_extracted", {}).items():
         warnings.append(
             f"{len(missing)} of the {source['wanted'][role]} recordings of `{role}` are missing: "
-            "they could not be extracted. `report.json` in the store's folder says why."
+            "they could not be extracted. `extraction.json` in the store's folder says why."
         )
     blocks = ["\n\n".join([":::{warning}", *warnings, ":::"])] if warnings else []
     if isinstance(settings.manifest.split, OfficialSplit):

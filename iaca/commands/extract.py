@@ -1,16 +1,17 @@
 """``iaca data extract``: what it prints, and where it puts what is private."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from iaca.base.files import DataError
 from iaca.base.paths import BUILD, ROOT
 from iaca.data.schema import OfficialSplit
-from iaca.extraction.affwild2 import Folder, Source, count_warnings, scan_folder
+from iaca.extraction.affwild2 import Folder, count_warnings, scan_folder
 from iaca.extraction.backbones import VisualName
 from iaca.extraction.inputs import plain_videos
-from iaca.extraction.pipeline import ExtractionConfig, extract
+from iaca.extraction.making import Effort, ExtractionConfig
+from iaca.extraction.pipeline import extract
 from iaca.sources.manifest import load_manifest
 
 MANIFEST = "affwild2"
@@ -37,31 +38,21 @@ def run_extraction(
     Raises:
         DataError: options that do not fit together, or what `extract` raises.
     """
-    sources: Sequence[Source]
-    notes: dict[str, str] = {}
-    left_out: Mapping[str, str] = {}
     config = ExtractionConfig(backbone, _pair(weights), stride, allow_silent)
+    effort = Effort(batch_size, workers, device, timeout)
+    notes: dict[str, str] = {}
     if folder is not None:
         out = out or BUILD / PRIVATE / "data" / MANIFEST
-        found, notes = _affwild2(folder, test_list, out)
-        sources, left_out = found.sources, found.left_out
+        _check_private(out)
+        notes["notice"] = " ".join(load_manifest(MANIFEST).notices)
+        found = _scan(folder, test_list)
+    elif videos is None or out is None or test_list is not None:
+        raise DataError("--videos: expected --out beside it, and no --test-list")
     else:
-        if videos is None or out is None or test_list is not None:
-            raise DataError("--videos: expected --out beside it, and no --test-list")
-        sources = plain_videos(videos)
-    result = extract(
-        sources,
-        out,
-        config,
-        batch_size=batch_size,
-        workers=workers,
-        device=device,
-        timeout=timeout,
-        progress=sys.stderr.isatty(),
-        notify=_say,
-        notes=notes,
-        left_out=left_out,
-    )
+        found = Folder(plain_videos(videos))
+    bar = sys.stderr.isatty()
+    told = {"notes": notes, "left_out": found.left_out}
+    result = extract(found.sources, out, config, effort, progress=bar, notify=_say, **told)
     print(result.report())
     if result.store is not None:
         print(f"{result.store.path}: {sum(e.rows for e in result.store.entries.values())} rows")
@@ -85,21 +76,25 @@ def _pair(weights: Sequence[str]) -> tuple[str, str]:
     return weights[0], weights[1]
 
 
-def _affwild2(folder: Path, test_list: Path | None, out: Path) -> tuple[Folder, dict[str, str]]:
+def _check_private(out: Path) -> None:
     inside = ROOT in out.resolve().parents
     if inside and BUILD.resolve() / PRIVATE not in out.resolve().parents:
         raise DataError(f"--out {out}: gated data belong below {BUILD / PRIVATE}")
-    manifest = load_manifest(MANIFEST)
+
+
+def _scan(folder: Path, test_list: Path | None) -> Folder:
+    """Find Aff-Wild2's recordings, and warn of what will be missing before hours of work."""
     found = scan_folder(folder, test_list)
     counts = found.videos
     print(
         f"{folder}: {len(found.sources)} recordings; videos: {counts.train} train, "
         f"{counts.validation} validation, {counts.test} test"
     )
-    if isinstance(manifest.split, OfficialSplit):
-        for warning in count_warnings(counts, manifest.split.expected):
-            print(f"iaca: warning: {warning}", file=sys.stderr)
+    split = load_manifest(MANIFEST).split
+    if isinstance(split, OfficialSplit):
+        for warning in count_warnings(counts, split.expected):
+            _say(f"iaca: warning: {warning}")
     known = {source.name: source.problem for source in found.sources if source.problem}
     for name, text in sorted({**known, **found.left_out}.items()):
-        print(f"iaca: warning: {name}: {text}", file=sys.stderr)  # before hours of work
-    return found, {"notice": " ".join(manifest.notices)}
+        _say(f"iaca: warning: {name}: {text}")
+    return found

@@ -13,7 +13,8 @@ from iaca.data.recordings import RecordingStore
 from iaca.extraction.affwild2 import Source
 from iaca.extraction.backbones import PRETRAINED, RANDOM
 from iaca.extraction.clips import SLOT
-from iaca.extraction.pipeline import ExtractionConfig, extract
+from iaca.extraction.making import Effort, ExtractionConfig
+from iaca.extraction.pipeline import extract
 from iaca.learning.evaluation import post_process, predict
 from iaca.runs.runs import Run, open_run
 
@@ -73,7 +74,7 @@ def predict_video(
             [Source(name, name, video, crops)],
             Path(scratch) / "store",
             config,
-            device=device,
+            Effort(device=device),
             progress=progress,
         )
         if result.store is None:

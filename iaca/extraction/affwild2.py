@@ -1,8 +1,7 @@
-"""Aff-Wild2 as its owners hand it out: annotation files, face crops, and the official split.
+"""Aff-Wild2 as its owners hand it out: where its files stand, and its parts.
 
-The layout is the one that `iaca data show affwild2` prints. Frames are counted from 0 here: line
-i + 2 of an annotation file and the crop ``%05d.jpg`` of i + 1 belong to frame i. Nothing here opens
-a video; `iaca.extraction` does.
+The layout is the one that `iaca data show affwild2` prints. Frames are counted from 0 here: the
+crop ``%05d.jpg`` of i + 1 belongs to frame i. Nothing here opens a video or an annotation.
 """
 
 import os
@@ -11,15 +10,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from iaca.base.files import DataError, check_name, check_regular
+from iaca.base.files import DataError, check_name
 from iaca.data.schema import Counts
+from iaca.extraction.annotations import read_lines
 from iaca.extraction.searching import files_below, folders_below, is_stray
 
-HEADER = ("valence", "arousal")
-INVALID = -5.0  # in either column: the frame has no valid label
-LOW, HIGH = -1.0, 1.0
 SIDES = ("_left", "_right")  # which of two subjects in one video
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 _CROP = re.compile(r"(\d{5,})\.jpg")
@@ -54,8 +49,8 @@ class Folder(NamedTuple):
     """
 
     sources: tuple[Source, ...]
-    videos: Counts
-    left_out: Mapping[str, str]
+    videos: Counts = Counts(train=0, validation=0, test=0)
+    left_out: Mapping[str, str] = {}
 
 
 class _Listed(NamedTuple):
@@ -122,61 +117,6 @@ def count_warnings(found: Counts, expected: Counts) -> list[str]:
         for part in parts
         if getattr(found, part) != getattr(expected, part)
     ]
-
-
-def read_annotations(file: Path | str) -> np.ndarray:
-    """Read valence and arousal of every frame, ``(N, 2)`` float32 in [-1, 1], NaN where invalid.
-
-    A frame with -5 in either column has no valid label in both. A byte order mark and blank lines
-    at the end are passed over.
-
-    Raises:
-        DataError: no regular file of UTF-8 text; naming also the 1-based line: another header,
-            another number of columns, a value that is no number or is outside [-1, 1] and not -5,
-            no frames.
-    """
-    file = Path(file)
-    lines = _read_lines(file)
-    while lines and not lines[-1].strip():
-        lines.pop()
-    header = tuple(cell.strip().lower() for cell in lines[0].split(",")) if lines else ()
-    if header != HEADER:
-        found = lines[0] if lines else "blank lines alone"
-        raise DataError(f"{file}, line 1: found {found!r}, expected {','.join(HEADER)!r}")
-    rows = [_label(file, number, line) for number, line in enumerate(lines[1:], start=2)]
-    if not rows:
-        raise DataError(f"{file}, line 2: the file ends, expected a line a frame")
-    labels = np.asarray(rows, dtype=np.float32)
-    labels[(labels == INVALID).any(axis=1)] = np.nan
-    return labels
-
-
-def labels_at(annotations: np.ndarray, end_frame: np.ndarray) -> np.ndarray:
-    """The label of each clip's last frame.
-
-    Args:
-        annotations: ``(N, 2)``, see :func:`read_annotations`.
-        end_frame: ``(T,)`` whole numbers from 0.
-
-    Returns:
-        ``(T, 2)`` float32; NaN where the frame has no valid label, or no line.
-    """
-    labels = np.full((len(end_frame), annotations.shape[1]), np.nan, dtype=np.float32)
-    annotated = end_frame < len(annotations)
-    labels[annotated] = annotations[end_frame[annotated]]
-    return labels
-
-
-def check_length(file: Path | str, annotations: np.ndarray, frames: int) -> None:
-    """Raise `DataError`, naming the first line too many, if there are more lines than frames.
-
-    Fewer lines are no error: annotation may stop before the video does.
-    """
-    if len(annotations) > frames:
-        raise DataError(
-            f"{file}, line {frames + 2}: {len(annotations)} annotated frames, but the video has "
-            f"{frames}"
-        )
 
 
 def list_crops(folder: Path | str) -> dict[int, Path]:
@@ -305,20 +245,11 @@ def _source(
     )
 
 
-def _read_lines(file: Path) -> list[str]:
-    """A text file's lines; a byte order mark, which some editors write, is taken off."""
-    check_regular(file)  # reading from a pipe would wait for ever
-    try:
-        return file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read ({error})") from error
-
-
 def _names(test_list: Path | str | None) -> Iterable[tuple[int, str]]:
     if test_list is None:
         return
     seen: set[str] = set()
-    for number, line in enumerate(_read_lines(Path(test_list)), start=1):
+    for number, line in enumerate(read_lines(Path(test_list)), start=1):
         name = line.strip()
         if not name:
             continue
@@ -336,26 +267,3 @@ def _count_videos(entries: Iterable[_Listed]) -> Counts:
     return Counts(
         train=len(videos["train"]), validation=len(videos["report"]), test=len(videos[None])
     )
-
-
-def _label(file: Path, number: int, line: str) -> tuple[float, float]:
-    cells = line.split(",")
-    if len(cells) != len(HEADER):
-        raise DataError(
-            f"{file}, line {number}: {len(cells)} columns in {line!r}, expected {len(HEADER)}"
-        )
-    values = []
-    for column, cell in zip(HEADER, cells, strict=True):
-        try:
-            value = float(cell)
-        except ValueError as error:
-            raise DataError(
-                f"{file}, line {number}, column {column!r}: {cell!r} is not a number"
-            ) from error
-        if not (LOW <= value <= HIGH or value == INVALID):  # NaN is neither
-            raise DataError(
-                f"{file}, line {number}, column {column!r}: {cell.strip()}, expected "
-                f"{LOW:g} to {HIGH:g}, or {INVALID:g} where invalid"
-            )
-        values.append(value)
-    return values[0], values[1]

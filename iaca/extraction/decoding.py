@@ -1,44 +1,29 @@
 """Decode in a child process: a file that hangs or crashes the decoder costs one recording.
 
-The child is a fresh Python that imports no torch and not the caller's script. What it sends is
-JSON and raw bytes, nothing that could run code here.
+There is one child per recording. Children are forked from a server process that has imported this
+module, and no torch, so that each of them starts in milliseconds.
 """
 
 import errno
-import json
-import queue
-import subprocess
-import sys
-import threading
+import multiprocessing
+import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from multiprocessing import Pipe
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from iaca.base.files import DataError
-from iaca.extraction.video import (
-    SIDE,
-    Chunk,
-    Timeline,
-    read_crops,
-    read_pictures,
-    read_timeline,
-)
+from iaca.base.processes import end_with_parent
+from iaca.extraction.video import Chunk, Timeline, read_crops, read_pictures, read_timeline
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the machine's fault, not a file's
 TIMEOUT = 60.0  # seconds without a sign of life from the child
-_CHILD = """
-import json, sys
-request = json.load(sys.stdin)
-sys.path[:] = request.pop("path")
-from iaca.extraction.decoding import serve
-serve(**request)
-"""
 
 
 @dataclass(frozen=True)
@@ -48,12 +33,12 @@ class Decoded:
     Attributes:
         timeline: when frames are shown, and where the sound begins.
         chunks: the frames in order, once; the iterator raises `DataError` if decoding fails.
-        problems: what was complained about so far, say a crop that cannot be read.
+        problems: crops that could not be read, in words; complete when the chunks have ended.
     """
 
     timeline: Timeline
     chunks: Iterator[Chunk]
-    problems: list[str] = field(default_factory=list)
+    problems: list[str]
 
 
 @contextmanager
@@ -79,192 +64,74 @@ def decode(
         DataError: what is wrong with the file; a child that hangs, or dies.
         OSError: the sound cannot be written, say because the disk is full.
     """
-    receiver, sender = Pipe(duplex=False)
-    with sender:  # closed here once the child has it: a child that dies then ends the pipe
-        request = {
-            "path": sys.path,
-            "pipe": sender.fileno(),
-            "video": str(video),
-            "sound": str(sound),
-            "crops": None if crops is None else [[n, str(file)] for n, file in crops.items()],
-            "threads": threads,
-        }
-        child = subprocess.Popen(
-            [sys.executable, "-c", _CHILD],
-            stdin=subprocess.PIPE,
-            pass_fds=[sender.fileno()],
-            text=True,
-        )
-    reader: _ReadAhead | None = None
-    try:
-        _ask(child, request)
-        link = _Link(receiver, child, video, timeout)
-        timeline = link.timeline()
-        reader = _ReadAhead(link.chunks(), ahead)
-        yield Decoded(timeline, iter(reader), link.problems)
-    finally:
-        child.kill()
-        child.wait()  # whoever reads the pipe now finds its end
-        if reader is not None:
-            reader.close()
-        receiver.close()
-
-
-def _ask(child: "subprocess.Popen[str]", request: Mapping[str, Any]) -> None:
-    assert child.stdin is not None
-    try:
-        with child.stdin:
-            json.dump(request, child.stdin)
-    except BrokenPipeError:
-        return  # it has died already, as reading from it will tell
-
-
-class _ReadAhead:
-    """Reads an iterator in a thread, a few items ahead of whoever takes them."""
-
-    def __init__(self, items: Iterator[Chunk], ahead: int) -> None:
-        self.items = items
-        self.ready: queue.Queue[Chunk | Exception | None] = queue.Queue(max(1, ahead))
-        self.closed = threading.Event()
-        self.thread = threading.Thread(target=self._read, daemon=True)
-        self.thread.start()
-
-    def __iter__(self) -> Iterator[Chunk]:
-        while True:
-            item = self.ready.get()
-            if item is None:
-                return
-            if isinstance(item, Exception):
-                raise item
-            yield item
-
-    def close(self) -> None:
-        """End the thread; what it has read is lost."""
-        self.closed.set()
-        while self.thread.is_alive():
-            try:
-                self.ready.get(timeout=0.05)  # it may be waiting for room
-            except queue.Empty:
-                continue
-        self.thread.join()
-
-    def _read(self) -> None:
-        last: Exception | None = None
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    receiver, sender = context.Pipe(duplex=False)
+    with receiver, ThreadPoolExecutor(1) as reader:
+        with sender:  # closed here once the child has it: a child that dies then ends the pipe
+            asked = (sender, video, sound, crops, threads)
+            child = context.Process(target=_send_decoded, args=asked, daemon=True)
+            child.start()
+        receive = partial(_receive, receiver, child, video, timeout)
+        problems: list[str] = []
         try:
-            for item in self.items:
-                self.ready.put(item)
-                if self.closed.is_set():
-                    return
-        except Exception as error:  # whatever it is, it is raised where the items are taken
-            last = error
-        self.ready.put(last)
+            yield Decoded(receive(), _read_ahead(receive, reader, ahead, problems), problems)
+        finally:
+            child.kill()  # whoever reads the pipe now finds its end
+            child.join()
 
 
-class _Link:
-    """The parent's end of the pipe from a child."""
+def _read_ahead(
+    receive: Callable[[], Any], reader: ThreadPoolExecutor, ahead: int, problems: list[str]
+) -> Iterator[Chunk]:
+    """The chunks that a child sends, a few of them received before they are asked for."""
+    waiting = deque(reader.submit(receive) for _ in range(max(1, ahead)))
+    while isinstance(message := waiting.popleft().result(), Chunk):
+        waiting.append(reader.submit(receive))
+        yield message
+    problems.extend(message)
 
-    def __init__(
-        self, receiver: Connection, child: "subprocess.Popen[str]", video: Path, timeout: float
-    ) -> None:
-        self.receiver = receiver
-        self.child = child
-        self.video = video
-        self.timeout = timeout
-        self.problems: list[str] = []
 
-    def receive(self) -> bytes:
-        """What the child sends next."""
+def _receive(receiver: Connection, child: BaseProcess, video: Path, timeout: float) -> Any:
+    """What a child sends next; an exception is raised, and signs of life are passed over."""
+    message = None
+    while message is None:
         try:
-            if not self.receiver.poll(self.timeout):
-                raise DataError(
-                    f"{self.video}: the decoder has sent nothing for {self.timeout:g} s"
-                )
-            return self.receiver.recv_bytes()
-        except (EOFError, ConnectionResetError) as error:
-            raise DataError(
-                f"{self.video}: the decoder died (status {self.child.wait()})"
-            ) from error
-
-    def message(self) -> dict[str, Any] | None:
-        """The next message, ``None`` at the end; signs of life and complaints are dealt with."""
-        while True:
-            message = json.loads(self.receive())
-            match message["kind"]:
-                case "error":
-                    raise DataError(message["text"])
-                case "fault":
-                    raise OSError(message["number"], message["text"])
-                case "problem":
-                    self.problems.append(message["text"])
-                case "timeline" | "chunk":
-                    return message
-                case "end":
-                    return None
-
-    def timeline(self) -> Timeline:
-        """The first message."""
-        message = self.message()
-        if message is None:
-            raise DataError(f"{self.video}: the decoder ended without a timeline")
-        times = np.frombuffer(self.receive(), dtype=np.float64)
-        return Timeline(times=times, **message["timeline"])
-
-    def chunks(self) -> Iterator[Chunk]:
-        """The other messages."""
-        while (message := self.message()) is not None:
-            frames = np.frombuffer(self.receive(), dtype=np.uint8)
-            yield Chunk(
-                frames.reshape(message["frames"], SIDE, SIDE, 3),
-                np.asarray(message["present"], dtype=bool),
-                np.asarray(message["times"], dtype=np.float64),
-            )
+            if not receiver.poll(timeout):
+                raise DataError(f"{video}: the decoder has sent nothing for {timeout:g} s")
+            message = receiver.recv()
+        except (EOFError, OSError) as error:  # OSError if it died within a message
+            child.join()
+            raise DataError(f"{video}: the decoder died (status {child.exitcode})") from error
+    if isinstance(message, Exception):
+        raise message
+    return message
 
 
-def serve(pipe: int, video: str, sound: str, crops: list[list[Any]] | None, threads: int) -> None:
-    """What the child runs; ``pipe`` is the descriptor that it writes to."""
-    sender = Connection(pipe, readable=False)
+def _send_decoded(
+    sender: Connection, video: Path, sound: Path, crops: Mapping[int, Path] | None, threads: int
+) -> None:
+    """What the child does: it sends a timeline, the chunks, and last the list of problems.
 
-    def send(kind: str, **content: Any) -> None:
-        sender.send_bytes(json.dumps({"kind": kind, **content}).encode())
-
+    Between them it may send ``None`` as a sign of life, and in place of the rest an exception.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
+    end_with_parent()
+    problems: list[str] = []
     try:
-        files = None if crops is None else {int(frame): str(file) for frame, file in crops}
-        _decode(sender, send, video, sound, files, threads)
-        send("end")
-    except DataError as error:
-        send("error", text=str(error))
+        timeline = read_timeline(video, sound, pulse=lambda: sender.send(None))
+        sender.send(timeline)
+        if crops is None:
+            chunks = read_pictures(video, timeline, threads)
+        else:
+            chunks = read_crops(crops, timeline, problems.append)
+        for chunk in chunks:
+            sender.send(chunk)
+        sender.send(problems)
     except BrokenPipeError:
         return  # nobody listens any more: the parent has given up, or is gone
+    except DataError as error:
+        sender.send(error)
     except OSError as error:
-        text = error.strerror or str(error)
-        if error.errno in DISK_FULL:  # no fault of this video's
-            send("fault", number=error.errno, text=text)
-        else:
-            send("error", text=f"{video}: {text}")
-
-
-def _decode(
-    sender: Connection,
-    send: Callable[..., None],
-    video: str,
-    sound: str,
-    crops: Mapping[int, str] | None,
-    threads: int,
-) -> None:
-    timeline = read_timeline(video, sound, pulse=lambda: send("alive"))
-    facts = timeline._asdict()
-    times = facts.pop("times")
-    send("timeline", timeline=facts)
-    sender.send_bytes(times.tobytes())
-    if crops is None:
-        chunks = read_pictures(video, timeline, threads)
-    else:
-        chunks = read_crops(crops, timeline, lambda text: send("problem", text=text))
-    for chunk in chunks:
-        send(
-            "chunk",
-            frames=len(chunk.frames),
-            present=chunk.present.tolist(),
-            times=chunk.times.tolist(),
-        )
-        sender.send_bytes(np.ascontiguousarray(chunk.frames).data.cast("B"))
+        full = error.errno in DISK_FULL  # no fault of this video's
+        sender.send(error if full else DataError(f"{video}: {error.strerror or error}"))

@@ -2,17 +2,21 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from iaca.base.files import DataError, check_name, check_regular, sha256_of
+from iaca.base.files import (
+    DataError,
+    canonical_json,
+    check_name,
+    check_regular,
+    sha256_of,
+    short_hash,
+)
 from iaca.extraction.affwild2 import VIDEO_SUFFIXES, Source
 from iaca.extraction.searching import is_stray
 
 BLOCK = 64 * 1024  # bytes
-FINGERPRINTS = 2  # changes when `fingerprint` does: of another kind, nothing could be compared
-FILES = ("video", "crops", "annotation")  # that a recording can have
 SAMPLES = 16  # blocks of a video, and crops, that are read, the first and the last among them
 
 
@@ -38,43 +42,32 @@ def plain_videos(folder: Path | str) -> tuple[Source, ...]:
     return tuple(sources.values())
 
 
-def fingerprint(source: Source) -> dict[str, dict[str, Any]]:
-    """What a recording is made from, as JSON: ``media`` its features, ``labels`` the rest.
+def input_hash(source: Source) -> str:
+    """Hash what a recording is made from: its files, its subject and its part of the data set.
 
     Times do not count, so a data set that was copied, packed or unpacked is the same one. An
     annotation is known by every byte. A video is known by its size and by blocks spread over it,
     crops by their names, their sizes, and all bytes of a few spread over them: to read everything
     would take too long. Not noticed, therefore, is what changes neither the size nor any of these
     samples: a few bytes within a long video, or a crop that is mended in place, has the size of
-    before, and is none of the few. What is missing, empty or cannot be read is ``None``.
+    before, and is none of the few. What is missing, empty or cannot be read counts as nothing.
     """
-    return {
-        "media": {"video": _content(source.video, whole=False), "crops": _listing(source.crops)},
-        "labels": {"annotation": _content(source.annotation, whole=True), "part": source.split},
+    content = {
+        "video": _content(source.video, _sampled),
+        "crops": _listing(source.crops),
+        "annotation": _content(source.annotation, sha256_of),
+        "subject": source.subject,
+        "part": source.split,
     }
+    return short_hash(canonical_json(content))
 
 
-def unreadable(source: Source, found: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    """Which of a recording's files are missing, empty or cannot be read now.
-
-    Args:
-        source: the recording.
-        found: its :func:`fingerprint`.
-
-    Returns:
-        of ``video``, ``crops`` and ``annotation`` those that it should have and has not.
-    """
-    due = source._asdict()
-    contents = {**found["media"], **found["labels"]}
-    return tuple(file for file in FILES if due[file] is not None and contents[file] is None)
-
-
-def _content(file: Path | None, whole: bool) -> str | None:
-    if file is None:
-        return None
+def _content(file: Path | None, digest: Callable[[Path], str]) -> str | None:
     try:
+        if file is None:
+            return None
         check_regular(file)  # opening a pipe would wait for ever
-        return sha256_of(file) if whole else _sampled(file)
+        return digest(file)
     except (DataError, OSError):
         return None  # whoever decodes it says what is wrong
 

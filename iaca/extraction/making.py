@@ -3,25 +3,27 @@
 What is wrong with the files of one recording is noted, and the others are made.
 """
 
+import os
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from iaca.base.files import DataError
-from iaca.extraction.affwild2 import Source, check_length, labels_at, list_crops
+from iaca.data.recordings import Recording, StoreInfo
+from iaca.extraction.affwild2 import Source, list_crops
+from iaca.extraction.annotations import check_length, labels_at, read_annotations
 from iaca.extraction.audio import AudioTrack
 from iaca.extraction.backbones import PRETRAINED, Backbones, VisualName
-from iaca.extraction.changes import ANNOTATION, Inputs, may_stay
-from iaca.extraction.decoding import Decoded, decode
-from iaca.extraction.growing import GrowingStore, RowWriter
-from iaca.extraction.inputs import FILES, fingerprint, unreadable
+from iaca.extraction.decoding import TIMEOUT, Decoded, decode
+from iaca.extraction.folder import StoreFolder
+from iaca.extraction.inputs import input_hash
 from iaca.extraction.progress import Progress
-from iaca.extraction.relabelling import read_labels, relabel
 from iaca.extraction.streaming import Clips, iterate_clips
 from iaca.extraction.video import CHUNK
 
@@ -45,28 +47,67 @@ class ExtractionConfig:
     allow_silent: bool = False
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How the work is done; no feature depends on it.
+
+    Attributes:
+        batch_size: clips a forward.
+        workers: recordings at a time; more than 1 where decoding is slower than the backbones.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        timeout: seconds without a sign of life after which a decoder is given up.
+
+    Raises:
+        DataError: a batch without clips, or no worker.
+    """
+
+    batch_size: int = 32
+    workers: int = 1
+    device: str = "auto"
+    timeout: float = TIMEOUT
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.workers < 1:
+            raise DataError(
+                f"batch_size {self.batch_size}, workers {self.workers}: expected at least 1"
+            )
+
+
+class Stopped(Exception):  # noqa: N818 (no error: another thread has failed, or Ctrl-C)
+    """This recording is given up because the extraction stops."""
+
+
+@dataclass(frozen=True)
 class Job:
     """What the threads share."""
 
-    def __init__(
-        self,
-        store: GrowingStore,
-        backbones: Backbones,
-        config: ExtractionConfig,
-        batch_size: int,
-        timeout: float,
-        threads: int,
-        progress: Progress,
-    ) -> None:
-        self.store = store
-        self.backbones = backbones
-        self.config = config
-        self.batch_size = batch_size
-        self.timeout = timeout
-        self.threads = threads
-        self.progress = progress
-        self.stopping = threading.Event()
-        self.failed: dict[str, str] = {}
+    folder: StoreFolder
+    info: StoreInfo
+    backbones: Backbones
+    config: ExtractionConfig
+    effort: Effort
+    progress: Progress
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def decoder_threads(self) -> int:
+        """Of each decoder: on a CPU the networks have the cores, beside a GPU decoders do."""
+        if self.backbones.device.type == "cpu":
+            return 1
+        return max(1, (os.cpu_count() or 1) // self.effort.workers)
+
+    def run(self, pending: Sequence[Source]) -> None:
+        """Make recordings; the first unexpected error, or Ctrl-C, stops them all."""
+        with ThreadPoolExecutor(self.effort.workers) as pool:
+            futures = [pool.submit(self.make, source) for source in pending]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                self.stopping.set()
+                self.progress.close()
+        for future in done:
+            if not isinstance(future.exception(), Stopped):
+                future.result()
 
     def make(self, source: Source) -> None:
         """Make one recording; what is wrong with its files is noted."""
@@ -74,115 +115,71 @@ class Job:
             return
         self.progress.begin(source)
         try:
+            if source.problem is not None:
+                raise DataError(source.problem)
             rows = self._make(source)
         except DataError as error:
-            self._fail(source, str(error), FILES)
-            self.progress.failed(source, str(error))
+            self.folder.failed[source.name] = str(error)
+            self.progress.end(source, None, f"failed: {error}")
         else:
-            self.progress.made(source, rows)
-
-    def relabel(self, source: Source, inputs: Inputs) -> None:
-        """Give a stored recording other labels; what is wrong with them is noted."""
-        try:
-            relabel(self.store, source, inputs)
-        except DataError as error:
-            self._fail(source, str(error), (ANNOTATION,))
-
-    def _fail(self, source: Source, text: str, needed: Collection[str]) -> None:
-        """Note a failure; what was made from other files leaves the index, and stays on the disk.
-
-        Unless a needed file is gone since the plan was made: that is no word against the features.
-        """
-        self.failed[source.name] = text
-        made = self.store.made_from(source.name)
-        if made is None:
-            return
-        found = fingerprint(source)
-        missing = set(unreadable(source, found)) & set(needed)
-        if source.problem is not None or not may_stay(found, made, missing):
-            self.store.set_aside(source.name)
+            self.progress.end(source, rows)
 
     def _make(self, source: Source) -> int:
-        if source.problem is not None:
-            raise DataError(source.problem)
-        try:
-            return self._decode(source)
-        finally:
-            self.store.clear(source.name)  # whatever has happened: it may be a full disk
-
-    def _decode(self, source: Source) -> int:
-        inputs = fingerprint(source)  # first: what changes while it is read is another input
-        annotations = read_labels(source)
+        inputs = input_hash(source)  # first: what changes while it is read is another input
+        annotations = np.empty((0, len(self.info.labels)), dtype=np.float32)
+        if source.annotation is not None:
+            annotations = read_annotations(source.annotation)
         crops = None if source.crops is None else list_crops(source.crops)
-        scratch = self.store.scratch(source.name)
-        sound = scratch / "sound.f32"
-        ahead = 1 + self.batch_size * self.config.stride // CHUNK  # the next batch's frames
-        with decode(source.video, sound, crops, self.threads, self.timeout, ahead) as decoded:
-            frames = len(decoded.timeline.times)
-            if source.annotation is not None:
-                check_length(source.annotation, annotations, frames)
-            if not (decoded.timeline.has_audio or self.config.allow_silent):
-                raise DataError(f"{source.video}: no audio stream")
-            writer = RowWriter(scratch, source.name)
-            ends = self._rows(source, decoded, sound, writer)
-        entry = {
-            "subject": source.subject,
-            "rows": len(ends),
-            "frame_rate": decoded.timeline.frame_rate,
-            "split": source.split,
-        }
+        ahead = 1 + self.effort.batch_size * self.config.stride // CHUNK  # the next batch's frames
+        with self.folder.scratch() as scratch:
+            sound = scratch / "sound.f32"
+            options = (self.decoder_threads, self.effort.timeout, ahead)
+            with decode(source.video, sound, crops, *options) as decoded:
+                timeline = decoded.timeline
+                if source.annotation is not None:
+                    check_length(source.annotation, annotations, len(timeline.times))
+                if not (timeline.has_audio or self.config.allow_silent):
+                    raise DataError(f"{source.video}: no audio stream")
+                ends, audio, visual = self._rows(source, decoded, sound)
+        recording = Recording(
+            source.name,
+            source.subject,
+            audio,
+            visual,
+            torch.from_numpy(labels_at(annotations, ends)),
+            torch.from_numpy(ends),
+            timeline.frame_rate,
+            source.split,
+        )
         problems = _problems(source, decoded, crops or {})
-        made = writer.finish(labels_at(annotations, ends), ends)
-        silent = not decoded.timeline.has_audio
-        self.store.add(source.name, made, entry, inputs, problems, silent, frames)
+        self.folder.add(recording, self.info, inputs, problems, silent=not timeline.has_audio)
         return len(ends)
 
-    def _rows(self, source: Source, decoded: Decoded, sound: Path, writer: RowWriter) -> np.ndarray:
+    def _rows(
+        self, source: Source, decoded: Decoded, sound: Path
+    ) -> tuple[np.ndarray, Tensor, Tensor]:
+        """Last frames ``(T,)``, audio ``(T, 512)`` and visual features ``(T, 512)``, float16."""
         track = AudioTrack(sound, decoded.timeline.audio_start)
-        batches = iterate_clips(
-            decoded.chunks, self.config.stride, self.batch_size, self.backbones.device
-        )
-        ends: list[np.ndarray] = []
-        computed: tuple[torch.Tensor, torch.Tensor] | None = None
-        for clips in batches:
+        stride, device = self.config.stride, self.backbones.device
+        ends, audio, visual = [], [], []
+        for clips in iterate_clips(decoded.chunks, stride, self.effort.batch_size, device):
             if self.stopping.is_set():
                 raise Stopped
-            # A GPU computes this batch while the one before it is written.
-            previous, computed = computed, features(self.backbones, track, clips)
-            if previous is not None:
-                writer.append(audio=previous[0], visual=previous[1])
+            found = features(self.backbones, track, clips)
             ends.append(clips.ends)
+            audio.append(found[0].half())  # stay on a GPU: to fetch them would be to wait for it
+            visual.append(found[1].half())
             self.progress.advance(source, (int(clips.ends[-1]) + 1) / len(decoded.timeline.times))
-        if computed is None:
+        if not ends:
             raise DataError(f"{source.video}: no frames")
-        writer.append(audio=computed[0], visual=computed[1])
-        return np.concatenate(ends)
-
-
-class Stopped(Exception):  # noqa: N818 (no error: another thread has failed, or Ctrl-C)
-    """This recording is given up because the extraction stops."""
+        return np.concatenate(ends), torch.cat(audio).cpu(), torch.cat(visual).cpu()
 
 
 @torch.inference_mode()
-def features(
-    backbones: Backbones, track: AudioTrack, clips: Clips
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Audio and visual features of a batch of clips, ``(B, 512)`` and ``(B, d_v)``."""
+def features(backbones: Backbones, track: AudioTrack, clips: Clips) -> tuple[Tensor, Tensor]:
+    """Audio and visual features of a batch of clips, ``(B, 512)`` each."""
     samples = torch.from_numpy(track.clips(clips.times)).to(backbones.device)
     return backbones.audio(samples), backbones.visual(clips.frames)
-
-
-def run(job: Job, pending: Sequence[Source], workers: int) -> None:
-    """Make recordings in threads; the first unexpected error, or Ctrl-C, stops them all."""
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(job.make, source) for source in pending]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            job.stopping.set()
-    for future in done:
-        if not isinstance(future.exception(), Stopped):
-            future.result()
 
 
 def _problems(source: Source, decoded: Decoded, crops: Mapping[int, Path]) -> list[str]:

@@ -1,11 +1,11 @@
 """Open a media file safely; read its timeline and sound in one pass, its pictures in another.
 
-Runs in a child process (`iaca.extraction.decoding`) and imports no torch, so that a child starts
-quickly. Files are opened as Python files and with a list of container formats: nothing in a file
-can make the decoder open another one, or an address.
+Runs in a child process (`iaca.extraction.decoding`), and imports no torch. Files are opened as
+Python files and with a list of container formats: nothing in a file can make the decoder open
+another one, or an address.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -74,58 +74,22 @@ def read_timeline(
             damaged; larger or longer than the limits.
     """
     with _opened(path) as container, Path(sound).open("wb") as file:
-        video = container.streams.video[0]
-        audio = next(iter(container.streams.audio), None)
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-        shown: list[int] = []
-        timed = True
-        samples, audio_start = 0, None
-        streams = [video] if audio is None else [video, audio]
-        for number, packet in enumerate(container.demux(streams)):
-            if number % PULSE == 0:
-                pulse()
-            if packet.is_corrupt:
-                raise DataError(f"{path}: truncated or damaged after frame {len(shown)}")
-            if packet.stream.index == video.index:
-                if packet.size and not packet.is_discard:
-                    timed = timed and packet.pts is not None
-                    shown.append(packet.pts if packet.pts is not None else 0)
-                continue
-            for frame in packet.decode():
-                if not isinstance(frame, av.AudioFrame):
-                    continue
-                if audio_start is None:
-                    audio_start = float(frame.time or 0.0)
-                samples += _write(file, resampler.resample(frame))
-                if samples > MAX_SECONDS * SAMPLE_RATE:
-                    raise DataError(f"{path}: longer than {MAX_SECONDS:g} s")
-        if audio_start is not None:
-            samples += _write(file, resampler.resample(None))
+        track = _Track(file)
+        shown = _demux(path, container, track, pulse)
         if not shown:
             raise DataError(f"{path}: the video stream has no frames")
-        unit = float(video.time_base or 0)
-        rate = float(video.average_rate or video.guessed_rate or 0)
-        if timed:
-            times = np.sort(np.asarray(shown, dtype=np.float64)) * unit
-        elif rate:
-            times = np.arange(len(shown)) / rate + float((video.start_time or 0) * unit)
-        else:
-            raise DataError(f"{path}: neither frame times nor a frame rate")
+        times, rate = _frame_times(path, container.streams.video[0], shown)
         seconds = times[-1] - times[0]
         if seconds > MAX_SECONDS:
             raise DataError(f"{path}: {seconds:g} s long, expected {MAX_SECONDS:g} s at most")
-        _check_whole(path, container, len(shown), float(times[-1]), samples)
+        _check_whole(path, container, len(shown), float(times[-1]), track.samples)
+        has_audio = bool(container.streams.audio)
         if container.format.name == "mpeg":
             _check_last_packet(path, len(shown))
     if not rate:
         rate = (len(times) - 1) / seconds if seconds else 1.0
-    return Timeline(
-        times=times - times[0],
-        frame_rate=rate,
-        samples=samples,
-        audio_start=(audio_start or 0.0) - float(times[0]),
-        has_audio=audio is not None,
-    )
+    audio_start = (track.start or 0.0) - float(times[0])
+    return Timeline(times - times[0], rate, track.samples, audio_start, has_audio)
 
 
 def read_pictures(path: Path | str, timeline: Timeline, threads: int = 1) -> Iterator[Chunk]:
@@ -158,7 +122,7 @@ def read_pictures(path: Path | str, timeline: Timeline, threads: int = 1) -> Ite
 
 
 def read_crops(
-    crops: Mapping[int, str], timeline: Timeline, complain: Callable[[str], None]
+    crops: Mapping[int, Path], timeline: Timeline, complain: Callable[[str], None]
 ) -> Iterator[Chunk]:
     """Read face crops by frame; a crop that cannot be read is complained about and left out."""
     count = len(timeline.times)
@@ -176,6 +140,63 @@ def read_crops(
             except DataError as error:
                 complain(str(error))
         yield Chunk(frames, present, times)
+
+
+class _Track:
+    """Writes decoded sound to a file: mono float32 at 44.1 kHz."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        self.samples = 0
+        self.start: float | None = None  # seconds, as the file counts
+
+    def write(self, frame: av.AudioFrame | None) -> None:
+        """Write a frame; ``None`` writes what the resampler still holds."""
+        if frame is not None and self.start is None:
+            self.start = float(frame.time or 0.0)
+        for part in self.resampler.resample(frame):
+            samples = part.to_ndarray().reshape(-1)
+            self.file.write(samples.astype("<f4").tobytes())
+            self.samples += len(samples)
+
+
+def _demux(
+    path: Path | str, container: InputContainer, track: _Track, pulse: Callable[[], None]
+) -> list[int | None]:
+    """The time stamp of each frame, if it has one, in the file's order; writes the sound."""
+    video = container.streams.video[0]
+    shown: list[int | None] = []
+    for number, packet in enumerate(container.demux([video, *container.streams.audio[:1]])):
+        if number % PULSE == 0:
+            pulse()
+        if packet.is_corrupt:
+            raise DataError(f"{path}: truncated or damaged after frame {len(shown)}")
+        if packet.stream.index == video.index:
+            if packet.size and not packet.is_discard:
+                shown.append(packet.pts)
+            continue
+        for frame in packet.decode():
+            if isinstance(frame, av.AudioFrame):
+                track.write(frame)
+        if track.samples > MAX_SECONDS * SAMPLE_RATE:
+            raise DataError(f"{path}: longer than {MAX_SECONDS:g} s")
+    if track.start is not None:
+        track.write(None)
+    return shown
+
+
+def _frame_times(
+    path: Path | str, video: av.VideoStream, shown: Sequence[int | None]
+) -> tuple[np.ndarray, float]:
+    """When frames are shown, ``(N,)`` seconds; frames a second as the file says, or 0."""
+    unit = float(video.time_base or 0)
+    rate = float(video.average_rate or video.guessed_rate or 0)
+    if None not in shown:
+        return np.sort(np.asarray(shown, dtype=np.float64)) * unit, rate
+    if not rate:
+        raise DataError(f"{path}: neither frame times nor a frame rate")
+    return np.arange(len(shown)) / rate + float((video.start_time or 0) * unit), rate
 
 
 @contextmanager
@@ -237,13 +258,6 @@ def _check_last_packet(path: Path | str, frames: int) -> None:
         raise DataError(f"{path}: truncated after frame {frames}, its last packet is cut off")
 
 
-def _write(file: BinaryIO, frames: list[av.AudioFrame]) -> int:
-    samples = [frame.to_ndarray().reshape(-1) for frame in frames]
-    for part in samples:
-        file.write(part.astype("<f4").tobytes())
-    return sum(len(part) for part in samples)
-
-
 def _square(path: Path | str, frame: VideoFrame) -> np.ndarray:
     _check_size(path, frame)
     scale = SIDE / min(frame.width, frame.height)
@@ -260,9 +274,9 @@ def _whole(frames: list[np.ndarray], times: np.ndarray) -> Chunk:
     return Chunk(np.stack(frames), np.ones(len(frames), dtype=bool), times)
 
 
-def _read_crop(file: str) -> np.ndarray:
+def _read_crop(file: Path) -> np.ndarray:
     try:
-        with Path(file).open("rb") as handle, Image.open(handle, formats=["JPEG"]) as image:
+        with file.open("rb") as handle, Image.open(handle, formats=["JPEG"]) as image:
             if image.width * image.height > MAX_CROP_PIXELS:
                 raise DataError(
                     f"{file}: {image.width} x {image.height}, expected {SIDE} x {SIDE} or about"

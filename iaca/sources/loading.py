@@ -111,11 +111,11 @@ def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> Recording
         )
     if manifest.access == "gated":
         prepared = cache / manifest.name  # where `iaca data extract` puts it
-        if prepared.is_dir():
+        if (prepared / "index.json").is_file():
             return RecordingStore(prepared)
         raise DataError(
-            f"{manifest.name}: {prepared} is missing; make it with `iaca data extract FOLDER`, or "
-            "name the folder of a prepared store in DataConfig(store=...)"
+            f"{manifest.name}: {prepared} is missing or unfinished; make it with `iaca data "
+            "extract FOLDER`, or name the folder of a prepared store in DataConfig(store=...)"
         )
     raise DataError(
         f"{manifest.name}: the package does not prepare it; name the folder of a prepared store "

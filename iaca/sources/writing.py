@@ -41,25 +41,39 @@ def write_store(
     with whole_folder(path) as partial:
         (partial / "recordings").mkdir()
         for recording in recordings:
-            recording.check()
             if recording.name in entries:
                 raise DataError(f"recording {recording.name!r}: given twice")
-            _check_against(info, recording)
             file = partial / "recordings" / f"{recording.name}.safetensors"
-            save_file(_storable(recording, dtype), file)
-            entries[recording.name] = asdict(
-                Entry(
-                    recording.subject,
-                    len(recording),
-                    recording.frame_rate,
-                    recording.split,
-                    sha256_of(file),
-                )
-            )
+            entries[recording.name] = asdict(write_recording(file, recording, info, dtype))
         if not entries:
             raise DataError(f"{path}: no recordings to store")
         write_index(partial, entries, info, null_audio, null_visual, dtype)
     return RecordingStore(path)
+
+
+def write_recording(
+    file: Path, recording: Recording, info: StoreInfo, dtype: torch.dtype = torch.float16
+) -> Entry:
+    """Write the arrays of one recording, and return what a store's index says of it.
+
+    Args:
+        file: is overwritten.
+        recording: what is written.
+        info: as for :func:`write_store`, and so is ``dtype``.
+
+    Raises:
+        DataError: the recording breaks its contract, or does not fit the store.
+    """
+    recording.check()
+    _check_against(info, recording)
+    save_file(_storable(recording, dtype), file)
+    return Entry(
+        recording.subject,
+        len(recording),
+        recording.frame_rate,
+        recording.split,
+        sha256_of(file),
+    )
 
 
 def write_index(

@@ -17,7 +17,7 @@ from iaca.cli import main
 from iaca.commands.predict import GATE_COLUMNS, predict_video
 from iaca.extraction import pipeline
 from iaca.extraction.affwild2 import scan_folder
-from iaca.extraction.pipeline import ExtractionConfig
+from iaca.extraction.making import ExtractionConfig
 from iaca.learning.loop import TrainingConfig
 from iaca.models.regressor import ModelConfig
 from iaca.runs.runs import Run, RunConfig, execute_run

@@ -16,14 +16,12 @@ from iaca.data.schema import Counts
 from iaca.extraction import searching
 from iaca.extraction.affwild2 import (
     Folder,
-    check_length,
     count_warnings,
-    labels_at,
     list_crops,
-    read_annotations,
     scan_folder,
     video_of,
 )
+from iaca.extraction.annotations import check_length, labels_at, read_annotations
 
 TEXT = "valence,arousal\n0.5,-0.25\n-5,0.1\n0.1,-5.0\n-1,1\n-5,-5\n"
 
@@ -110,7 +108,8 @@ def test_a_pipe_in_place_of_a_text_file_is_refused_at_once(tmp_path: Path):
     script = """
 import sys
 from pathlib import Path
-from iaca.extraction.affwild2 import read_annotations, scan_folder
+from iaca.extraction.affwild2 import scan_folder
+from iaca.extraction.annotations import read_annotations
 from iaca.base.files import DataError
 pipe = Path(sys.argv[1]) / "a.txt"
 for read in (read_annotations, lambda file: scan_folder(Path(sys.argv[1]) / "root", file)):

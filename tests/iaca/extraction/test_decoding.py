@@ -1,8 +1,12 @@
 """Decoding: times, sound and pictures of files made here, and files that are no videos."""
 
 import errno
-import json
+import multiprocessing
 import os
+import signal
+import subprocess
+import sys
+import time
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -89,7 +93,7 @@ def test_crops_stand_at_their_frames_and_may_be_missing(tmp_path: Path):
     (tmp_path / "crops" / "00004.jpg").write_bytes(b"no picture")
     whole = (tmp_path / "crops" / "00005.jpg").read_bytes()
     (tmp_path / "crops" / "00006.jpg").write_bytes(whole[: len(whole) // 2])
-    files = {n: str(tmp_path / "crops" / f"{n + 1:05d}.jpg") for n in (0, 2, 3, 4, 5)}
+    files = {n: tmp_path / "crops" / f"{n + 1:05d}.jpg" for n in (0, 2, 3, 4, 5)}
     timeline = Timeline(np.arange(7) / 25, 25.0, 0, 0.0, False)
     problems: list[str] = []
     (chunk,) = read_crops(files, timeline, problems.append)
@@ -218,48 +222,68 @@ def test_pictures_and_times_have_limits(tmp_path: Path, monkeypatch: pytest.Monk
         read_timeline(path, tmp_path / "sound")
 
 
-def instead(code: str) -> str:
-    """A child that behaves until it is asked to decode pictures, and then runs other code."""
-    return decoding._CHILD.replace(
-        "serve(**request)",
-        "from iaca.extraction import decoding\n"
-        "import os, time\n"
-        f"def pictures(*_):\n    {code}\n"
-        "decoding.read_pictures = pictures\n"
-        "serve(**request)",
-    )
-
-
 @pytest.mark.parametrize(
-    ("code", "complaint"),
+    ("number", "complaint"),
     [
-        ("time.sleep(60)", r"v\.mp4: the decoder has sent nothing for 3 s"),
-        ("os.abort()", r"v\.mp4: the decoder died \(status -6\)"),
-        ("os._exit(3)", r"v\.mp4: the decoder died \(status 3\)"),
+        (signal.SIGSTOP, r"v\.mp4: the decoder has sent nothing for 2 s"),
+        (signal.SIGABRT, r"v\.mp4: the decoder died \(status -6\)"),
     ],
 )
 def test_a_decoder_that_hangs_or_crashes_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, complaint: str
+    tmp_path: Path, number: signal.Signals, complaint: str
 ):
-    path = write_video(tmp_path / "v.mp4", 5)
-    monkeypatch.setattr(decoding, "_CHILD", instead(code))
-    failing(path, complaint, timeout=3)
+    """Halfway: a chunk is larger than what a pipe holds, so that most are not sent yet."""
+    path = write_video(tmp_path / "v.mp4", 4 * CHUNK)
+    with (
+        pytest.raises(DataError, match=complaint),
+        decode(path, tmp_path / "sound", timeout=2, ahead=1) as decoded,
+    ):
+        next(decoded.chunks)
+        (child,) = multiprocessing.active_children()
+        assert child.pid is not None
+        os.kill(child.pid, number)
+        list(decoded.chunks)
+    assert not multiprocessing.active_children()
 
 
-def test_a_decoder_that_never_starts_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_decoder_that_never_starts_is_given_up(tmp_path: Path):
     path = write_video(tmp_path / "v.mp4", 5)
-    monkeypatch.setattr(decoding, "_CHILD", "import time; time.sleep(60)")
-    failing(path, r"v\.mp4: the decoder has sent nothing for 0\.1 s", timeout=0.1)
+    failing(path, r"v\.mp4: the decoder has sent nothing for 0\.001 s", timeout=0.001)
 
 
 def test_a_block_that_is_left_early_leaves_no_child_behind(tmp_path: Path):
     path = write_video(tmp_path / "v.mp4", 4 * CHUNK)
     with decode(path, tmp_path / "sound", ahead=1) as decoded:
         next(decoded.chunks)
-    children = Path("/proc/self/task").glob("*/children")
-    pids = [pid for file in children for pid in file.read_text().split()]
-    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
-    assert not [command for command in commands if b"iaca.extraction.decoding" in command]
+        assert len(multiprocessing.active_children()) == 1
+    assert not multiprocessing.active_children()
+
+
+KILLED = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+from iaca.extraction.decoding import decode
+
+with decode(Path(sys.argv[1]), Path(sys.argv[2]), ahead=1) as decoded:
+    next(decoded.chunks)
+    (child,) = multiprocessing.active_children()
+    maps = Path(f"/proc/{child.pid}/maps").read_text()
+    print(child.pid, "libav" in maps, "torch" in maps, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_decoder_has_no_torch_and_ends_with_its_parent(tmp_path: Path):
+    path = write_video(tmp_path / "v.mp4", 4 * CHUNK)
+    command = [sys.executable, "-c", KILLED, str(path), str(tmp_path / "sound")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    pid, *loaded = parent.stdout.split()
+    assert (parent.returncode, loaded) == (-signal.SIGKILL, ["True", "False"])
+    until = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_a_disk_that_is_full_is_not_the_videos_fault(tmp_path: Path):
@@ -273,14 +297,18 @@ def test_a_disk_that_is_full_is_not_the_videos_fault(tmp_path: Path):
     assert raised.value.errno == errno.ENOSPC  # it is told by number, across the pipe too
 
 
-def test_a_disk_that_cannot_read_a_video_fails_that_video(monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_that_cannot_read_a_video_fails_that_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     def unreadable(*_, **__):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(decoding, "read_timeline", unreadable)
+    monkeypatch.setattr(decoding, "end_with_parent", lambda: None)
+    before = signal.getsignal(signal.SIGINT)
     receiver, sender = Pipe(duplex=False)
-    with receiver:
-        decoding.serve(os.dup(sender.fileno()), "v.mkv", "sound", None, 1)
-        sender.close()
-        message = json.loads(receiver.recv_bytes())
-    assert message == {"kind": "error", "text": "v.mkv: Input/output error"}
+    with receiver, sender:
+        decoding._send_decoded(sender, Path("v.mkv"), tmp_path / "sound", None, 1)
+        signal.signal(signal.SIGINT, before)
+        error = receiver.recv()
+    assert (type(error), str(error)) == (DataError, "v.mkv: Input/output error")

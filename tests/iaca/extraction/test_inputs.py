@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
+from iaca.base.files import DataError
 from iaca.extraction.affwild2 import Source
-from iaca.extraction.inputs import BLOCK, SAMPLES, fingerprint, unreadable
+from iaca.extraction.inputs import BLOCK, SAMPLES, input_hash, plain_videos
 
 MEGABYTE = 1 << 20
 
@@ -42,23 +43,13 @@ def flip(file: Path, position: int) -> None:
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def changed(before: dict, after: dict) -> list[str]:
-    """Names of the files, or ``part``, in which two fingerprints differ."""
-    return [
-        f"{group} {key}"
-        for group, contents in before.items()
-        for key in contents
-        if contents[key] != after[group][key]
-    ]
-
-
 def test_a_copy_is_the_same_whatever_its_times_are(source: Source, tmp_path: Path):
     kept = at(Path(shutil.copytree(tmp_path / "data", tmp_path / "kept")))
-    assert fingerprint(kept) == fingerprint(source)
+    assert input_hash(kept) == input_hash(source)
     for number, file in enumerate(sorted((tmp_path / "kept").rglob("*"))):
         os.utime(file, ns=(number, number))
     (tmp_path / "kept" / "crops" / "._00001.jpg").write_bytes(b"an archiver's")
-    assert fingerprint(kept) == fingerprint(source)
+    assert input_hash(kept) == input_hash(source)
 
 
 @pytest.mark.parametrize("file", ["v.mp4", "v.txt"])
@@ -66,33 +57,32 @@ def test_a_copy_is_the_same_whatever_its_times_are(source: Source, tmp_path: Pat
 def test_any_byte_of_a_small_video_or_an_annotation_counts(
     source: Source, tmp_path: Path, file: str, position: int
 ):
-    before = fingerprint(source)
+    before = input_hash(source)
     flip(tmp_path / "data" / file, position)
-    after = fingerprint(source)
-    assert changed(before, after) == ["media video" if file == "v.mp4" else "labels annotation"]
+    assert input_hash(source) != before
 
 
 def test_of_a_long_video_size_and_blocks_from_end_to_end_count(source: Source):
     with source.video.open("wb") as file:
         file.truncate(200 * MEGABYTE)  # sparse: it takes no room
-    before = fingerprint(source)
+    before = input_hash(source)
     for position in (0, BLOCK - 1, 200 * MEGABYTE - BLOCK, 200 * MEGABYTE - 1):
         with source.video.open("r+b") as file:
             file.seek(position)
             file.write(b"x")
-        assert fingerprint(source) != before
+        assert input_hash(source) != before
         with source.video.open("r+b") as file:
             file.seek(position)
             file.write(b"\0")
-        assert fingerprint(source) == before
+        assert input_hash(source) == before
     # A hole in its middle, as a broken-off download in several parts leaves it.
     with source.video.open("r+b") as file:
         file.seek(90 * MEGABYTE)
         file.write(b"x" * 20 * MEGABYTE)
-    assert fingerprint(source) != before
+    assert input_hash(source) != before
     with source.video.open("wb") as file:
         file.truncate(200 * MEGABYTE + 1)
-    assert fingerprint(source) != before
+    assert input_hash(source) != before
 
 
 def mend(crops: Path) -> None:
@@ -120,10 +110,10 @@ def rename(crops: Path) -> None:
 def test_a_crop_mended_in_place_added_removed_or_renamed_counts(
     source: Source, change: Callable[[Path], None]
 ):
-    before = fingerprint(source)
+    before = input_hash(source)
     assert source.crops is not None
     change(source.crops)
-    assert changed(before, fingerprint(source)) == ["media crops"]
+    assert input_hash(source) != before
 
 
 def test_of_many_crops_all_sizes_and_the_bytes_of_some_from_end_to_end_count(source: Source):
@@ -131,39 +121,47 @@ def test_of_many_crops_all_sizes_and_the_bytes_of_some_from_end_to_end_count(sou
     crops = [source.crops / f"{number:05d}.jpg" for number in range(1, 101)]
     for crop in crops:
         crop.write_bytes(b"a crop")
-    before = fingerprint(source)
+    before = input_hash(source)
     noticed = []
     for position, crop in enumerate(crops):
         crop.write_bytes(b"a CROP")
-        noticed += [position] if fingerprint(source) != before else []
+        noticed += [position] if input_hash(source) != before else []
         crop.write_bytes(b"a longer crop")
-        assert fingerprint(source) != before
+        assert input_hash(source) != before
         crop.write_bytes(b"a crop")
     assert len(noticed) == SAMPLES
     assert (noticed[0], noticed[-1]) == (0, 99)
     assert max(np.diff(noticed)) <= 7  # 99 / 15, rounded up
-    assert fingerprint(source) == before
+    assert input_hash(source) == before
 
 
-def test_another_part_is_another_label(source: Source):
-    after = fingerprint(source._replace(split="report"))
-    assert changed(fingerprint(source), after) == ["labels part"]
+def test_subject_and_part_count(source: Source):
+    others = [source, source._replace(split="report"), source._replace(subject="w")]
+    assert len({input_hash(other) for other in others}) == 3
 
 
-def test_what_cannot_be_read_is_nothing_and_is_named(source: Source, tmp_path: Path):
+def test_what_cannot_be_read_is_nothing(source: Source, tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.mp4")  # reading from it would never end
     (tmp_path / "empty.mp4").touch()
+    videos = ("pipe.mp4", "empty.mp4", "absent.mp4", ".")
+    found = {input_hash(source._replace(video=tmp_path / video)) for video in videos}
+    assert len(found) == 1 and input_hash(source) not in found
     (tmp_path / "no crops").mkdir()
-    assert unreadable(source, fingerprint(source)) == ()
-    for video in ("pipe.mp4", "empty.mp4", "absent.mp4", "."):
-        here = source._replace(video=tmp_path / video)
-        found = fingerprint(here)
-        assert found["media"]["video"] is None and found["labels"]["annotation"] is not None
-        assert unreadable(here, found) == ("video",)
-    for crops in ("absent", "no crops", "data/v.txt"):
-        here = source._replace(crops=tmp_path / crops, annotation=None)
-        found = fingerprint(here)
-        assert found["media"]["crops"] is found["labels"]["annotation"] is None
-        assert unreadable(here, found) == ("crops",)  # it should have no annotation
-    here = source._replace(annotation=tmp_path / "absent")
-    assert unreadable(here, fingerprint(here)) == ("annotation",)
+    folders = ("absent", "no crops", "data/v.txt")
+    found = {input_hash(source._replace(crops=tmp_path / crops)) for crops in folders}
+    assert found == {input_hash(source._replace(crops=None))}
+
+
+def test_folders_that_hold_no_videos(tmp_path: Path):
+    with pytest.raises(DataError, match=r"absent: no such folder"):
+        plain_videos(tmp_path / "absent")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DataError, match=r": no videos, expected \.mp4"):
+        plain_videos(tmp_path)
+    (tmp_path / "a b.mp4").touch()
+    with pytest.raises(DataError, match=r"video 'a b': expected letters"):
+        plain_videos(tmp_path)
+    (tmp_path / "a b.mp4").rename(tmp_path / "a.mp4")
+    (tmp_path / "a.avi").touch()
+    with pytest.raises(DataError, match=r"a\.mp4: also a\.avi"):
+        plain_videos(tmp_path)
