@@ -4,8 +4,8 @@ import base64
 import functools
 import html
 import io
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, get_args
 
 import ipywidgets
 from matplotlib.figure import Figure
@@ -22,6 +22,7 @@ from iaca.models.gating import InconsistencyAware
 from iaca.models.regressor import AffectRegressor
 from iaca.runs.runs import Run
 
+T = TypeVar("T")
 RunOf = tuple[str, str, float | None]  # backbone, arm, share of weak clips if that is known
 
 
@@ -36,19 +37,13 @@ def temperature_explorer(
     Raises:
         ValueError: if the model has no gates.
     """
-    slider = _temperature_slider(model.config.temperature)
-    shown = ipywidgets.HTML()
 
-    def draw(temperature: float) -> None:
+    def draw(_: tuple[()], temperature: float) -> str:
         traces = predict(model, store, [name], temperature=temperature)
         said = _said(score(traces.predictions, store))
-        shown.value = _gates_image(
-            traces, store, name, f"{name}, T = {temperature:.3f}; CCC {said}"
-        )
+        return _gates_image(traces, store, name, f"{name}, T = {temperature:.3f}; CCC {said}")
 
-    slider.observe(lambda change: draw(change["new"]), names="value")
-    draw(slider.value)
-    return ipywidgets.VBox([slider, shown])
+    return _explorer([()], [], [_temperature_slider(model.config.temperature)], draw)
 
 
 def ablation_explorer(
@@ -67,45 +62,17 @@ def ablation_explorer(
     Raises:
         ValueError: if there are no runs, or a run's data do not have the recording.
     """
-    if not runs:
-        raise ValueError("no runs to choose from")
     for key, (_, store) in runs.items():
         if name is not None and name not in store.entries:
             raise ValueError(f"recording {name!r} is not in the data of {key}")
-    backbone = ipywidgets.Dropdown(description="attention", options=_unique(b for b, _, _ in runs))
-    arm = ipywidgets.Dropdown(description="arm")
-    share = ipywidgets.Dropdown(description="weak clips")
-    slider = _temperature_slider(next(iter(runs.values()))[0].config.model.temperature)
-    shown = ipywidgets.HTML()
+    slider = _temperature_slider(_first(runs)[0].config.model.temperature)
     models = functools.cache(lambda key: runs[key][0].model(runs[key][1]))
 
-    def offer() -> None:
-        _offer(arm, [(a, a) for a in _unique(a for b, a, _ in runs if b == backbone.value)])
-        chosen = backbone.value, arm.value
-        found = _unique(s for b, a, s in runs if (b, a) == chosen)
-        in_order = sorted(found, key=lambda s: -1 if s is None else s)
-        _offer(share, [("not known" if s is None else f"{100 * s:.0f} %", s) for s in in_order])
+    def draw(key: RunOf, temperature: float) -> str:
+        slider.disabled = not has_gates(models(key))
+        return _described(*runs[key], models(key), temperature, name)
 
-    def draw() -> None:
-        key = backbone.value, arm.value, share.value
-        model = models(key)
-        slider.disabled = not has_gates(model)
-        shown.value = _described(*runs[key], model, slider.value, name)
-
-    def choose(change: dict[str, Any]) -> None:
-        for widget in (backbone, arm, share):  # what is offered next is no choice of the reader's
-            widget.unobserve(choose, names="value")
-        listen()
-
-    def listen() -> None:
-        offer()
-        for widget in (backbone, arm, share):
-            widget.observe(choose, names="value")
-        draw()
-
-    listen()
-    slider.observe(lambda change: draw(), names="value")
-    return ipywidgets.VBox([backbone, arm, share, slider, shown])
+    return _explorer(runs, ["attention", "arm", "weak clips"], [slider], draw)
 
 
 def corruption_explorer(
@@ -120,35 +87,67 @@ def corruption_explorer(
     Raises:
         ValueError: if there are no models.
     """
-    if not models:
-        raise ValueError("no models to choose from")
-    trained = next(iter(models.values()))
-    name = min(trained.split.report) if name is None else name
-    backbone = ipywidgets.Dropdown(description="attention", options=_unique(b for b, _ in models))
-    arm = ipywidgets.Dropdown(description="arm", options=_unique(a for _, a in models))
-    modality = ipywidgets.Dropdown(description="modality", options=get_args(Hit))
-    kind = ipywidgets.Dropdown(description="kind", options=get_args(Kind))
-    pattern = ipywidgets.Dropdown(description="clips", options=get_args(Pattern))
+    recording = name or min(_first(models).split.report)
+    said = {"modality": get_args(Hit), "kind": get_args(Kind), "clips": get_args(Pattern)}
     share = ipywidgets.IntSlider(40, 0, 100, 10, description="per cent", continuous_update=False)
+
+    def draw(key: tuple[str, str], hit: Hit, kind: Kind, pattern: Pattern, share: int) -> str:
+        snr, lag = SNR if kind == "noisy" else None, LAG if kind == "misaligned" else None
+        corruption = Corruption(kind, hit, share / 100.0, pattern, snr=snr, lag=lag)
+        return _corrupted(models[key], corruption, recording)
+
+    menus = [ipywidgets.Dropdown(description=each, options=said[each]) for each in said]
+    return _explorer(models, ["attention", "arm"], [*menus, share], draw)
+
+
+def _first(found: Mapping[Any, T]) -> T:
+    if not found:
+        raise ValueError("no models to choose from")
+    return next(iter(found.values()))
+
+
+def _explorer(
+    keys: Iterable[tuple[Any, ...]],
+    names: Sequence[str],
+    controls: Sequence[ipywidgets.ValueWidget],
+    draw: Callable[..., str],
+) -> ipywidgets.VBox:
+    """Menus and controls above the HTML that is drawn at once, and again when one changes.
+
+    Args:
+        keys: what can be chosen. There is a menu for each part of a key, which offers what goes
+            with the menus before it; what was chosen stays chosen where it can.
+        names: of the menus.
+        controls: whatever else can be set.
+        draw: takes the chosen key and the controls' values.
+    """
+    menus = [ipywidgets.Dropdown(description=name) for name in names]
     shown = ipywidgets.HTML()
+    offering = False
 
-    def draw(_: Any = None) -> None:
-        chosen = models[backbone.value, arm.value]
-        corruption = Corruption(
-            kind.value,
-            modality.value,
-            share.value / 100.0,
-            pattern.value,
-            snr=SNR if kind.value == "noisy" else None,
-            lag=LAG if kind.value == "misaligned" else None,
-        )
-        shown.value = _corrupted(chosen, corruption, name)
+    def update(_: Any = None) -> None:
+        nonlocal offering
+        if offering:  # what is offered next is no choice of the reader's
+            return
+        offering, left = True, list(keys)
+        for part, menu in enumerate(menus):
+            chosen, options = menu.value, list(dict.fromkeys(key[part] for key in left))
+            menu.options = [(_label(option), option) for option in options]
+            menu.value = chosen if chosen in options else options[0]
+            left = [key for key in left if key[part] == menu.value]
+        offering = False
+        shown.value = draw(left[0], *(control.value for control in controls))
 
-    controls = [backbone, arm, modality, kind, pattern, share]
-    for control in controls:
-        control.observe(draw, names="value")
-    draw()
-    return ipywidgets.VBox([*controls, shown])
+    for widget in (*menus, *controls):
+        widget.observe(update, names="value")
+    update()
+    return ipywidgets.VBox([*menus, *controls, shown])
+
+
+def _label(option: str | float | None) -> str:
+    if isinstance(option, float):
+        return f"{100 * option:.0f} %"
+    return option or "not known"
 
 
 def _corrupted(trained: LoadedModel, corruption: Corruption, name: str) -> str:
@@ -181,18 +180,6 @@ def _temperature_slider(temperature: float) -> ipywidgets.FloatLogSlider:
         readout_format=".3f",
         continuous_update=False,
     )
-
-
-def _unique(names: Iterable[Hashable]) -> list[Any]:
-    return list(dict.fromkeys(names))
-
-
-def _offer(dropdown: ipywidgets.Dropdown, options: Sequence[tuple[str, Any]]) -> None:
-    """Offer other options; what was chosen stays chosen where it is still there, else the first."""
-    chosen = dropdown.value
-    dropdown.options = options
-    values = [value for _, value in options]
-    dropdown.value = chosen if chosen in values else values[0]
 
 
 def _described(

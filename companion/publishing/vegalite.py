@@ -1,32 +1,43 @@
 """Charts that work in the built page with neither a kernel nor a network.
 
-A chart is a Vega-Lite v5 specification with its data inline. :func:`show` displays it from a
-notebook (JupyterLab draws that MIME type itself); :class:`VegaLiteRenderer`, found by MyST-NB
-through the entry point ``myst_nb.mime_renderers``, puts it into the page, where
+:func:`show` turns an Altair chart into a Vega-Lite v5 specification with its data inline and
+displays it from a notebook (JupyterLab draws that MIME type itself); :class:`VegaLiteRenderer`,
+found by MyST-NB through the entry point ``myst_nb.mime_renderers``, puts it into the page, where
 ``book/_static/charts.js`` draws it with the library that :mod:`.offline` serves.
 """
 
 import base64
-import copy
 import html
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import vl_convert
 from docutils import nodes
+from jinja2.utils import htmlsafe_json_dumps
 
 from iaca.base.files import DataError
 
+if TYPE_CHECKING:  # slow to import, and needed only where a chart is made
+    import altair
+
 MIME_TYPE = "application/vnd.vegalite.v5+json"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"  # a name, never fetched
-VL_VERSION = "5.21"  # the newest v5 that vl-convert carries; a v6 bundle warns about v5 charts
+VL_VERSION = "5.21"  # the newest v5 that vl-convert carries; JupyterLab draws v5 only
+CONFIG = {
+    "background": "white",  # in dark mode too: colours are chosen for it
+    "padding": 8,
+    "view": {"stroke": None},
+    "axis": {"labelFontSize": 12, "titleFontSize": 12, "gridOpacity": 0.5},
+    "legend": {"labelFontSize": 12},
+}
 FALLBACK_WIDTH = 600  # pixels, in the picture for readers without JavaScript
 
 
 @dataclass(frozen=True)
-class Chart:
+class Shown:
     """A specification that notebooks display as a chart."""
 
     spec: dict[str, Any]
@@ -35,60 +46,62 @@ class Chart:
         return {MIME_TYPE: self.spec, "text/plain": f"Chart: {self.spec['description']}"}
 
 
-def show(spec: Mapping[str, Any]) -> Chart:
+def show(chart: "altair.TopLevelMixin") -> Shown:
     """Return a displayable chart.
 
     Args:
-        spec: a Vega-Lite v5 specification as a plain dictionary, data inline, with a
-            ``description`` that says in words what the chart shows. ``$schema`` may be left out.
+        chart: with its data inline, and a ``description`` that says in words what it shows.
 
     Raises:
-        DataError: if there is no description, if the specification loads something from a URL,
-            or if it holds a number that JSON cannot (NaN, infinity).
+        DataError: if there is no description, if the chart loads something from a URL, if it reads
+            a field that neither its data nor its transforms have, or if it holds a number that
+            JSON cannot (NaN, infinity).
+        ValueError: Altair's own, for a field that is not in the data or a type that there is not.
     """
+    import altair as alt
+
+    alt.data_transformers.register("rows", _rows)
+    with alt.data_transformers.enable("rows", consolidate_datasets=False), alt.theme.enable("none"):
+        spec = {"config": CONFIG, **chart.to_dict(), "$schema": SCHEMA}
     if not str(spec.get("description", "")).strip():
-        raise DataError(
-            "chart: no `description`; expected a sentence for readers who cannot see it"
-        )
-    spec = {"$schema": SCHEMA, **spec}
-    if spec["$schema"] != SCHEMA:
-        raise DataError(f"chart: $schema is {spec['$schema']!r}, expected {SCHEMA!r}")
-    _refuse_urls(spec, "chart")
+        raise DataError("chart: no `description`; expected a sentence for who cannot see it")
     try:
-        json.dumps(spec, allow_nan=False)
+        text = json.dumps(spec, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"chart: {error}; expected numbers, strings, lists and dictionaries"
         ) from None
-    return Chart(spec)
+    _check(text)
+    return Shown(spec)
 
 
-def _refuse_urls(value: Any, where: str) -> None:
-    if isinstance(value, Mapping):
-        for key, child in value.items():
-            if key in ("url", "href"):
-                raise DataError(f"{where}.{key}: {child!r}; expected data inline, nothing by URL")
-            _refuse_urls(child, f"{where}.{key}")
-    elif isinstance(value, list | tuple):
-        for index, child in enumerate(value):
-            _refuse_urls(child, f"{where}[{index}]")
+def _rows(data: Any) -> dict[str, Any]:
+    return {"values": data.to_dict("records")}  # in its place, with NaN as it is: it is refused
 
 
-def embedded_json(value: Any) -> str:
-    """Return JSON that may stand inside ``<script>``: ``<``, ``>`` and ``&`` escaped."""
-    text = json.dumps(value, allow_nan=False)
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+def _check(text: str) -> None:
+    """Refuse what is loaded from a URL, and fields that neither data nor transforms have."""
+    used: set[Any] = set()
+    known: set[str] = set()
+
+    def look(part: dict[str, Any]) -> None:
+        for key in {"url", "href"} & part.keys():
+            raise DataError(f"chart: {key} {part[key]!r}; expected data inline, nothing by URL")
+        made = part.get("as", [])
+        known.update(part, [made] if isinstance(made, str) else made)
+        used.update({part.get("field")} - {None, ""})
+
+    json.loads(text, object_hook=look)
+    used.update(re.findall(r"\bdatum\.(\w+)", text))
+    if unknown := used - known:
+        raise DataError(f"chart: no field {min(unknown)!r} in its data, nor made by a transform")
 
 
 def still_image(spec: Mapping[str, Any]) -> bytes:
     """Return the chart as PNG, its sliders at their starting values. Nothing is fetched."""
-    fixed = copy.deepcopy(dict(spec))
-    if fixed.get("width") == "container":
-        fixed["width"] = FALLBACK_WIDTH
+    width = FALLBACK_WIDTH if spec.get("width") == "container" else spec.get("width")
     picture: bytes = vl_convert.vegalite_to_png(
-        fixed, vl_version=VL_VERSION, show_warnings=False, allowed_base_urls=[]
+        {**spec, "width": width}, vl_version=VL_VERSION, show_warnings=False, allowed_base_urls=[]
     )
     return picture
 
@@ -104,7 +117,7 @@ def chart_html(spec: Mapping[str, Any]) -> str:
     picture = base64.b64encode(still_image(spec)).decode("ascii")
     return (
         f'<div class="iaca-chart" role="{role}" aria-label="{label}">'
-        f'<script type="application/json">{embedded_json(spec)}</script>'
+        f'<script type="application/json">{htmlsafe_json_dumps(spec)}</script>'
         '<div class="iaca-chart-view"></div>'
         f'<noscript><img alt="{label}" src="data:image/png;base64,{picture}"></noscript>'
         "</div>"

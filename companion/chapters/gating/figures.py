@@ -1,7 +1,6 @@
 """Notebook `02_gating`: the model as a drawing, its gates, and a temperature to turn."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,9 +10,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
 from companion.chapters.drawing.style import AUDIO, JOINT, LABEL, VISUAL, WIDTH, style
-from iaca.sources.synthetic import STATES, weak_in
+from iaca.sources.synthetic import weak_in
 
-T_MIN, T_MAX, T_STEP = 0.02, 2.0, 0.02  # the slider's range; 0.1 is the trained value
 CHOICES = ("audio", "visual", "joint")
 
 
@@ -147,144 +145,3 @@ def _weak_band(axes: Axes, state: Tensor) -> None:
             clip_on=False,
             linewidth=0,
         )
-
-
-def _sliders(clips: int) -> list[dict[str, Any]]:
-    """The temperature, and the clip whose weights are written out in numbers."""
-    temperature = {"input": "range", "min": T_MIN, "max": T_MAX, "step": T_STEP, "name": "T "}
-    clip = {"input": "range", "min": 0, "max": clips - 1, "step": 1, "name": "clip "}
-    return [
-        {"name": "T", "value": 0.1, "bind": temperature},
-        {"name": "clip", "value": clips // 2, "bind": clip},
-    ]
-
-
-def stage1_chart(
-    logits: Mapping[str, Tensor], state: Tensor | None, description: str
-) -> dict[str, Any]:
-    """Stage 1 with a temperature slider, as a Vega-Lite specification.
-
-    Args:
-        logits: ``audio (T, 2)`` and ``visual (T, 2)``, Eq. 5's outputs of a trained model.
-        state: ``(T,)`` true states, drawn as a strip; ``None`` where they are not known.
-        description: what the chart shows, for readers who cannot see it.
-    """
-    rows = [
-        {
-            "clip": clip,
-            "name": modality,
-            "z0": round(float(z[0]), 5),
-            "z1": round(float(z[1]), 5),
-            "weak": state is not None and STATES[int(state[clip])].endswith(modality),
-        }
-        for modality in ("audio", "visual")
-        for clip, z in enumerate(logits[modality])
-    ]
-    lines = {
-        "mark": {"type": "line", "strokeWidth": 2},
-        "encoding": {
-            "x": _CLIP_AXIS,
-            "y": {
-                "field": "weight",
-                "type": "quantitative",
-                "title": "weight of cross-attended",
-                "scale": {"domain": [0, 1]},
-            },
-            "color": _colour(("audio", "visual"), (AUDIO, VISUAL)),
-        },
-    }
-    weak = {
-        "transform": [{"filter": "datum.weak"}],
-        "mark": {"type": "tick", "thickness": 6, "size": 8, "opacity": 0.6},
-        "encoding": {"x": _CLIP_AXIS, "y": {"value": HEIGHT - 4}, "color": {"field": "name"}},
-    }
-    return _chart(
-        rows,
-        "1 / (1 + exp((datum.z0 - datum.z1) / T))",
-        [lines, weak] if state is not None else [lines],
-        ("audio", "visual"),
-        description,
-    )
-
-
-def stage2_chart(logits: Tensor, description: str) -> dict[str, Any]:
-    """Stage 2 with a temperature slider: ``logits (T, 3)``, audio, visual, joint."""
-    rows = [
-        {"clip": clip, "name": name, "order": k, "z": z[k], "z0": z[0], "z1": z[1], "z2": z[2]}
-        for clip, z in enumerate([[round(v, 5) for v in row] for row in logits.tolist()])
-        for k, name in enumerate(CHOICES)
-    ]
-    areas = {
-        "mark": {"type": "area", "opacity": 0.75},
-        "encoding": {
-            "x": _CLIP_AXIS,
-            "y": {
-                "field": "weight",
-                "type": "quantitative",
-                "stack": "zero",
-                "title": "weight",
-                "scale": {"domain": [0, 1]},
-            },
-            "order": {"field": "order", "type": "quantitative"},
-            "color": _colour(CHOICES, (AUDIO, VISUAL, JOINT)),
-        },
-    }
-    powers = " + ".join(f"exp((datum.z{k} - datum.z) / T)" for k in range(3))
-    return _chart(rows, f"1 / ({powers})", [areas], CHOICES, description)
-
-
-HEIGHT = 200  # pixels
-_CLIP_AXIS = {
-    "field": "clip",
-    "type": "quantitative",
-    "title": "clip",
-    "scale": {"nice": False},
-}
-
-
-def _colour(names: Sequence[str], colours: Sequence[str]) -> dict[str, Any]:
-    return {
-        "field": "name",
-        "type": "nominal",
-        "scale": {"domain": list(names), "range": list(colours)},
-        "legend": {"title": None, "orient": "top", "direction": "horizontal"},
-    }
-
-
-def _chart(
-    rows: list[dict[str, Any]],
-    weight: str,
-    layers: list[dict[str, Any]],
-    names: Sequence[str],
-    description: str,
-) -> dict[str, Any]:
-    """Layers over a softmax that the reader's browser computes, and one clip's weights in words."""
-    chosen = {
-        "transform": [{"filter": f"datum.clip === clip && datum.name === '{names[0]}'"}],
-        "mark": {"type": "rule", "strokeDash": [4, 3], "strokeWidth": 1.5, "color": "#888888"},
-        "encoding": {"x": _CLIP_AXIS},
-    }
-    words = [
-        {
-            "transform": [{"filter": f"datum.clip === clip && datum.name === '{name}'"}],
-            "mark": {"type": "text", "align": "right", "baseline": "top", "fontSize": 12},
-            "encoding": {
-                "text": {"field": "words"},
-                "x": {"value": "width"},
-                "y": {"value": 18 * number - 16 * len(names) - 8},
-            },
-        }
-        for number, name in enumerate(names)
-    ]
-    return {
-        "description": description,
-        "width": "container",
-        "height": HEIGHT,
-        "params": _sliders(1 + max(row["clip"] for row in rows)),
-        "data": {"values": rows},
-        "transform": [
-            {"calculate": weight, "as": "weight"},
-            {"calculate": "datum.name + ' ' + format(datum.weight, '.3f')", "as": "words"},
-        ],
-        "layer": [*layers, chosen, *words],
-    }

@@ -6,6 +6,7 @@ from typing import get_args
 import ipywidgets
 import pytest
 import torch
+from matplotlib.figure import Figure
 from toys import tiny_manifest
 
 from companion.chapters import widgets
@@ -28,49 +29,43 @@ from iaca.runs.runs import Run, RunConfig, execute_run
 from iaca.sources.loading import DataConfig, open_data
 
 ZERO = "IACA zero-started (ours)"
-FUSIONS = {"plain": "plain", ZERO: "iaca"}
-COMBINATIONS: tuple[RunOf, ...] = (
-    ("CA", "plain", 0.0),
-    ("CA", ZERO, 0.46),
-    ("CA", ZERO, 0.0),
-    ("RJCA", ZERO, 0.46),
-)
+PLAIN: RunOf = ("CA", "plain", 0.0)
+GATED: RunOf = ("CA", ZERO, 0.46)
+OTHER: RunOf = ("RJCA", ZERO, 0.46)
 Runs = dict[RunOf, tuple[Run, RecordingStore]]
-
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Three trained models on one store; one of them stands for two shares."""
     folder = tmp_path_factory.mktemp("runs")
-    manifest = str(tiny_manifest(folder))
+    data = DataConfig(str(tiny_manifest(folder)))
     made = {}
-    for backbone, arm, share in COMBINATIONS:
-        data = DataConfig(manifest, share=share)
-        model = ModelConfig(backbone.lower(), FUSIONS[arm], dim=8, window=8)  # type: ignore[arg-type]
+    for backbone, arm, share in (PLAIN, GATED, OTHER):
+        fusion = "plain" if arm == "plain" else "iaca"
+        model = ModelConfig(backbone.lower(), fusion, dim=8, window=8)  # type: ignore[arg-type]
         config = RunConfig(data, model, TrainingConfig(epochs=1, batch_size=4))
         run = execute_run(config, folder / "build", "cpu")
         made[backbone, arm, share] = run, open_data(data, folder / "build" / "data")[0]
-    return made
+    return {PLAIN: made[PLAIN], ("CA", ZERO, 0.0): made[GATED], **made}
 
 
 @pytest.fixture
-def predicted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The attentions of the models that were asked to predict, as they were asked."""
-    asked = []
-
-    def noted(model: AffectRegressor, *rest, **options) -> object:
-        asked.append(model.config.attention)
-        return predict(model, *rest, **options)
-
-    monkeypatch.setattr(widgets, "predict", noted)
-    return asked
+def blank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures stay empty, since drawing takes most of the time."""
+    for name in ("gate_traces", "draw_traces"):
+        monkeypatch.setattr(widgets, name, lambda *_: Figure())
 
 
-def parts(box: ipywidgets.VBox) -> tuple:
+def parts(box: ipywidgets.VBox) -> list[ipywidgets.Widget]:
     assert not any(isinstance(part, ipywidgets.Output) for part in box.children)
-    return box.children
+    return list(box.children)
+
+
+def offered(menu: ipywidgets.Dropdown) -> list[str]:
+    return [label for label, _ in menu.options]
 
 
 def said(run: Run, store: RecordingStore, temperature: float | None = None) -> list[str]:
@@ -80,31 +75,33 @@ def said(run: Run, store: RecordingStore, temperature: float | None = None) -> l
         model = run.model(store)
         predictions = predict(model, store, predictions, temperature=temperature).predictions
     scores = score(predictions, store)
-    return [f"{value:.3f}".replace("-", "−") for value in (*scores.pooled.values(), scores.mean)]
+    return [decimals(value) for value in (*scores.pooled.values(), scores.mean)]
 
 
+@pytest.mark.usefixtures("blank")
 def test_only_combinations_that_there_are_can_be_chosen(runs: Runs) -> None:
     backbone, arm, share, _, _ = parts(ablation_explorer(runs))
-    assert backbone.options == ("CA", "RJCA")
-    assert arm.options == (("plain", "plain"), (ZERO, ZERO))
-    assert share.options == (("0 %", 0.0),)
+    assert [offered(menu) for menu in (backbone, arm, share)] == [
+        ["CA", "RJCA"],
+        ["plain", ZERO],
+        ["0 %"],
+    ]
     arm.value = ZERO
-    assert [value for _, value in share.options] == [0.0, 0.46]
-    assert share.value == 0.0  # it stays where it can
+    assert offered(share) == ["0 %", "46 %"] and share.value == 0.0  # it stays where it can
     share.value = 0.46
     backbone.value = "RJCA"
     assert (arm.value, share.value) == (ZERO, 0.46)
-    assert [value for _, value in arm.options] == [ZERO]
-    assert [value for _, value in share.options] == [0.46]
+    assert (offered(arm), offered(share)) == ([ZERO], ["46 %"])
     backbone.value = "CA"
     arm.value = "plain"
     assert share.value == 0.0
 
 
+@pytest.mark.usefixtures("blank")
 def test_the_explorer_says_both_temperatures_scores(runs: Runs) -> None:
-    _, arm, share, slider, shown = parts(ablation_explorer(runs))
-    arm.value, share.value = ZERO, 0.46
-    run, store = runs["CA", ZERO, 0.46]
+    run, store = runs[GATED]
+    _, _, share, slider, shown = parts(ablation_explorer({("CA", ZERO, None): runs[GATED]}))
+    assert offered(share) == ["not known"]
     slider.value = 5.0
     other, trained = said(run, store, 5.0), said(run, store)
     assert other != trained
@@ -118,16 +115,23 @@ def test_the_explorer_says_both_temperatures_scores(runs: Runs) -> None:
 def test_a_plain_model_has_scores_and_no_temperature(runs: Runs) -> None:
     _, arm, _, slider, shown = parts(ablation_explorer(runs))
     assert slider.disabled and "no gates" in shown.value and "<img" not in shown.value
-    assert all(number in shown.value for number in said(*runs["CA", "plain", 0.0]))
+    assert all(number in shown.value for number in said(*runs[PLAIN]))
     arm.value = ZERO
     assert not slider.disabled and "<img" in shown.value
 
 
+@pytest.mark.usefixtures("blank")
 def test_nothing_is_computed_before_it_is_chosen(
-    runs: Runs, predicted: list[str], monkeypatch: pytest.MonkeyPatch
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built = []
+    predicted, built = [], []
     model: Callable = Run.model
+
+    def noted(model: AffectRegressor, *rest, **options) -> object:
+        predicted.append(model.config.attention)
+        return predict(model, *rest, **options)
+
+    monkeypatch.setattr(widgets, "predict", noted)
     monkeypatch.setattr(Run, "model", lambda run, store: built.append(run) or model(run, store))
     backbone, arm, _, slider, _ = parts(ablation_explorer(runs))
     assert predicted == [] and len(built) == 1  # a plain run's score is there already
@@ -139,103 +143,77 @@ def test_nothing_is_computed_before_it_is_chosen(
     assert predicted == ["ca", "rjca", "rjca"] and len(built) == 3
 
 
+@pytest.mark.usefixtures("blank")
 def test_the_named_recording_is_drawn_and_the_score_stays_the_reported_one(runs: Runs) -> None:
-    run, store = runs["RJCA", ZERO, 0.46]
+    run, store = runs[OTHER]
     name = next(each for each in store if each not in run.predictions)
-    shown = parts(ablation_explorer({("RJCA", ZERO, 0.46): (run, store)}, name))[-1]
+    shown = parts(ablation_explorer({OTHER: (run, store)}, name))[-1]
     assert f'alt="{name}, T = 0.100"' in shown.value
     assert all(number in shown.value.split("<br>")[1] for number in said(run, store))
 
 
-def test_a_share_may_be_unknown(runs: Runs) -> None:
-    given = {("CA", arm, None): runs["CA", arm, 0.0] for arm in ("plain", ZERO)}
-    _, arm, share, _, shown = parts(ablation_explorer(given))
-    assert share.options == (("not known", None),)
-    arm.value = ZERO
-    assert "<img" in shown.value
-
-
 def test_what_cannot_be_shown_is_refused(runs: Runs) -> None:
-    with pytest.raises(ValueError, match="no runs"):
+    run, store = runs[PLAIN]
+    with pytest.raises(ValueError, match="no models"):
         ablation_explorer({})
+    with pytest.raises(ValueError, match="no models"):
+        corruption_explorer({})
     with pytest.raises(ValueError, match="'nobody' is not in the data"):
         ablation_explorer(runs, "nobody")
-
-
-def test_another_temperature_leaves_the_model_alone(runs: Runs) -> None:
-    run, store = runs["CA", ZERO, 0.46]
-    model, names = run.model(store), list(run.predictions)
-    before = predict(model, store, names).predictions
-    warm = predict(model, store, names, temperature=5.0).predictions
-    after = predict(model, store, names).predictions
-    assert all(torch.equal(before[name], after[name]) for name in names)
-    assert not all(torch.equal(before[name], warm[name]) for name in names)
-
-
-def test_the_live_slider_redraws_and_leaves_the_model_alone(runs: Runs) -> None:
-    run, store = runs["CA", ZERO, 0.46]
-    model, name = run.model(store), next(iter(run.predictions))
-    before = predict(model, store, [name]).predictions[name]
-    slider, shown = parts(temperature_explorer(model, store, name))
-    first = shown.value
-    assert 'alt="' in first and "T = 0.100" in first
-    slider.value = 2.0
-    assert shown.value != first and "T = 2.000" in shown.value
-    assert torch.equal(predict(model, store, [name]).predictions[name], before)
-
-
-def test_a_model_without_gates_has_no_slider(runs: Runs) -> None:
-    run, store = runs["CA", "plain", 0.0]
     with pytest.raises(ValueError, match="no gates"):
-        temperature_explorer(run.model(store), store, next(iter(run.predictions)))
+        temperature_explorer(run.model(store), store, min(run.predictions))
+
+
+def test_another_temperature_is_drawn_and_leaves_the_model_alone(runs: Runs) -> None:
+    run, store = runs[GATED]
+    model, name = run.model(store), min(run.predictions)
+    before = predict(model, store, [name]).predictions[name]
+    warm = predict(model, store, [name], temperature=2.0).predictions
+    slider, shown = parts(temperature_explorer(model, store, name))
+    assert '<img alt="' in shown.value and "T = 0.100" in shown.value
+    slider.value = 2.0
+    pooled = score(warm, store).pooled
+    assert "T = 2.000" in shown.value and all(decimals(v) in shown.value for v in pooled.values())
+    assert not torch.equal(warm[name], before)
+    assert torch.equal(predict(model, store, [name]).predictions[name], before)
 
 
 @pytest.fixture(scope="module")
 def trained(runs: Runs) -> dict[tuple[str, str], LoadedModel]:
-    found = {}
-    for (backbone, arm, _), (run, store) in runs.items():
-        report = tuple(n for n, entry in store.entries.items() if entry.split == "report")
-        split = Split(train=(), select=("select_000_0",), report=report)
-        found[backbone, arm] = LoadedModel(run.model(store), store, split, 0)
-    return found
-
-
-def explorer_parts(box: ipywidgets.VBox) -> dict[str, ipywidgets.Widget]:
-    return {widget.description or "shown": widget for widget in box.children}
+    split = Split(train=(), select=("select_000_0",), report=("report_000_0",))
+    return {
+        (backbone, arm): LoadedModel(run.model(store), store, split, 0)
+        for (backbone, arm, _), (run, store) in runs.items()
+    }
 
 
 def test_the_corruption_explorer_says_what_the_model_scores_before_and_after(
     trained: dict[tuple[str, str], LoadedModel],
 ) -> None:
-    box = explorer_parts(corruption_explorer(trained))
-    assert box["attention"].options == ("CA", "RJCA")
-    box["attention"].value, box["arm"].value = "CA", ZERO
-    box["modality"].value, box["kind"].value = "visual", "noisy"
-    box["clips"].value, box["per cent"].value = "block", 70
-    chosen = trained["CA", ZERO]
-    (name,) = chosen.split.report
-    seen = corrupted(chosen, Corruption("noisy", "visual", 0.7, "block", snr=SNR))
+    box = {part.description: part for part in parts(corruption_explorer(trained))}
+    assert offered(box["attention"]) == ["CA", "RJCA"]
+    chosen = {"arm": ZERO, "modality": "visual", "kind": "noisy", "clips": "block", "per cent": 70}
+    for name, value in chosen.items():
+        box[name].value = value
+    model = trained["CA", ZERO]
+    (name,) = model.split.report
+    seen = corrupted(model, Corruption("noisy", "visual", 0.7, "block", snr=SNR))
     before, after = (
-        score(predict(chosen.model, each, [name]).predictions, chosen.store).pooled
-        for each in (chosen.store, seen)
+        score(predict(model.model, each, [name]).predictions, model.store).pooled
+        for each in (model.store, seen)
     )
     assert before != after
-    for pooled in (before, after):
-        for target, value in pooled.items():
-            assert f"{target} {decimals(value)}" in box["shown"].value
-    assert "noisy visual, 70 %" in box["shown"].value
-    assert "<img" in box["shown"].value
+    shown = box[""].value
+    for target, value in (*before.items(), *after.items()):
+        assert f"{target} {decimals(value)}" in shown
+    assert "noisy visual, 70 %" in shown and "<img" in shown
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.usefixtures("blank")
 def test_every_kind_of_corruption_can_be_chosen(
-    trained: dict[tuple[str, str], LoadedModel], kind: str
+    trained: dict[tuple[str, str], LoadedModel],
 ) -> None:
-    box = explorer_parts(corruption_explorer({("RJCA", ZERO): trained["RJCA", ZERO]}))
-    box["kind"].value = kind
-    assert f"{kind} audio, 40 %" in box["shown"].value
-
-
-def test_a_corruption_explorer_needs_models() -> None:
-    with pytest.raises(ValueError, match="no models"):
-        corruption_explorer({})
+    *_, kind, _, _, shown = parts(corruption_explorer({("RJCA", ZERO): trained["RJCA", ZERO]}))
+    for each in get_args(Kind):
+        kind.value = each
+        assert f"{each} audio, 40 %" in shown.value

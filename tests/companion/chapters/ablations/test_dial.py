@@ -1,7 +1,5 @@
 """The dial's curve and its chart: the same numbers, nothing hidden, nothing added."""
 
-import math
-
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -11,7 +9,6 @@ from matplotlib.patches import Rectangle
 from companion.analysis.inference import Interval
 from companion.chapters.ablations import dial
 from companion.chapters.drawing.arms import CONTROL_LOOKS, looks_of
-from companion.publishing.vegalite import chart_html, show
 
 ARMS = ("IACA as published", "IACA zero-started (ours)")
 CONTROLS = ("residual MLP", "raw and attended", "gates only", "frozen", "neither")
@@ -89,8 +86,6 @@ def test_what_was_not_computed_is_not_drawn() -> None:
     assert len(drawn(axes, looks[ARMS[0]].colour)[0]) == 2
     control = to_rgb(looks[CONTROLS[0]].colour)
     assert all(to_rgb(line.get_color()) != control for line in axes.lines)
-    rows = dial.dial_chart(given, "described")["data"]["values"]
-    assert len(rows) == 2 * 3 * 3 - 3 - 1
 
 
 @pytest.mark.parametrize("shares", [(0.0, 0.46), (0.2, 0.46)])
@@ -98,12 +93,10 @@ def test_the_tolerance_is_shown_at_share_0_alone(shares: tuple[float, ...]) -> N
     given = curves(1, shares)
     axes = dial.dial_curve(given).axes[0]
     bands = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-    layers = [layer for layer in dial.dial_chart(given, "described")["layer"] if "data" in layer]
-    assert len(bands) == len(layers) == (1 if 0.0 in shares else 0)
+    assert len(bands) == (1 if 0.0 in shares else 0)
     if bands:
-        (band,), (values,) = bands, layers[0]["data"]["values"]
+        (band,) = bands
         assert (band.get_y(), band.get_y() + band.get_height()) == (-0.01, 0.01)
-        assert (values["low"], values["high"]) == (-0.01, 0.01)
         points = [
             drawn(axes, look.colour)[0][0][0] for look in looks_of(list(given["CA"])).values()
         ]
@@ -113,69 +106,11 @@ def test_the_tolerance_is_shown_at_share_0_alone(shares: tuple[float, ...]) -> N
 def test_one_control_too_many_is_refused() -> None:
     given = curves(1, controls=5)
     given["CA"]["one more"] = given["CA"][ARMS[0]]
-    for draw in (dial.dial_curve, lambda found: dial.dial_chart(found, "described")):
-        with pytest.raises(ValueError, match="6 controls, expected at most 5"):
-            draw(given)
+    with pytest.raises(ValueError, match="6 controls, expected at most 5"):
+        dial.dial_curve(given)
 
 
 def test_models_look_different_from_each_other() -> None:
     looks = looks_of([*ARMS, *CONTROLS]).values()
     for part in ("colour", "marker", "dashes", "shape", "pattern"):
         assert len({str(getattr(look, part)) for look in looks}) == 2 + len(CONTROL_LOOKS)
-
-
-def test_the_chart_holds_every_number_and_says_it() -> None:
-    given = curves(2)
-    given["CA"][ARMS[0]][0.8] = interval(-0.0123)
-    spec = show(dial.dial_chart(given, "described")).spec
-    rows = {(row["backbone"], row["model"], row["share"]): row for row in spec["data"]["values"]}
-    assert len(rows) == len(spec["data"]["values"]) == 2 * 4 * 3
-    for (backbone, model, share), row in rows.items():
-        found = given[backbone][model][share]
-        assert (row["low"], row["delta"], row["high"]) == pytest.approx(
-            (found.low, found.value, found.high), abs=1e-5
-        )
-        assert row["arm"] == (model in ARMS) and abs(row["at"] - 100 * share) < 5
-    assert rows["CA", ARMS[0], 0.8]["words"] == "−0.012 [−0.022, −0.002]"
-
-
-def test_the_reader_chooses_the_backbone_and_the_models() -> None:
-    spec = dial.dial_chart(curves(2), "described")
-    choices = {param["name"]: param for param in spec["params"]}
-    assert choices["backbone"]["bind"]["options"] == ["CA", "TCA"]
-    assert choices["backbone"]["value"] == "CA"
-    condition = spec["transform"][0]["filter"]
-    everything, arms = choices["models"]["bind"]["options"]
-
-    def shown(backbone: str, models: str) -> set[tuple[str, str]]:
-        expression = condition.replace("===", "==").replace("&&", "and").replace("||", "or")
-        return {
-            (row["backbone"], row["model"])
-            for row in spec["data"]["values"]
-            if eval(
-                expression,
-                {"datum": type("Row", (), row), "backbone": backbone, "models": models},
-            )
-        }
-
-    assert shown("TCA", everything) == {("TCA", model) for model in (*ARMS, *CONTROLS[:2])}
-    assert shown("CA", arms) == {("CA", model) for model in ARMS}
-    assert len(dial.dial_chart(curves(2, controls=0), "described")["params"]) == 1
-
-
-def test_the_axis_stays_where_it_is_when_the_backbone_changes() -> None:
-    given = curves(4)
-    (y,) = [
-        layer["encoding"]["y"]
-        for layer in dial.dial_chart(given, "described")["layer"]
-        if layer["mark"] == "line"
-    ]
-    low, high = y["scale"]["domain"]
-    values = [found for rows in given.values() for by in rows.values() for found in by.values()]
-    assert low <= min(found.low for found in values) and low <= -0.01
-    assert math.isclose(high, max(found.high for found in values), abs_tol=1e-4)
-
-
-def test_the_chart_can_be_drawn() -> None:
-    page = chart_html(show(dial.dial_chart(curves(4, SHARES, 4), "A dial.")).spec)
-    assert 'role="group"' in page and "data:image/png;base64," in page

@@ -1,16 +1,12 @@
 """Curves, schedules and charts of missing modalities: the same numbers, nothing added."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
 
 from companion.analysis.inference import Interval
-from companion.chapters.missing_modality import charts as missing_charts
 from companion.chapters.missing_modality import figures as missing
-from companion.publishing.vegalite import chart_html, show, still_image
 from iaca.learning.corruption import Corruption, schedule
 from iaca.learning.evaluation import Traces
 from iaca.runs.arms import ARMS
@@ -109,67 +105,6 @@ def test_gains_stand_in_the_row_of_what_happened() -> None:
         ]
         expected = [(k, i.value) for k, row in enumerate(rows.values()) for i in row.values()]
         np.testing.assert_allclose(sorted(marks), sorted(expected))
-
-
-def chart_rows() -> list[dict[str, object]]:
-    return [
-        {
-            "attention": a,
-            "loss": w,
-            "model": arm,
-            "share": share,
-            "value": found.value,
-            "low": found.low,
-            "high": found.high,
-        }
-        for a, losses in panels().items()
-        for w, models in losses.items()
-        for arm, found_at in models.items()
-        for share, found in found_at.items()
-    ]
-
-
-def test_the_chart_holds_every_number_and_every_choice() -> None:
-    given = chart_rows()
-    spec = missing_charts.missing_chart(given, {"attention": ATTENTIONS, "loss": LOSSES}, "Curves.")
-    assert [param["name"] for param in spec["params"]] == ["attention", "loss"]
-    assert [param["bind"]["options"] for param in spec["params"]] == [[*ATTENTIONS], [*LOSSES]]
-    rows = spec["data"]["values"]
-    assert len(rows) == len(given)
-    for row, expected in zip(rows, given, strict=True):
-        assert all(row[k] == expected[k] for k in ("attention", "loss", "model", "share"))
-        assert row["value"] == pytest.approx(expected["value"], abs=1e-4)
-        assert f"{expected['value']:.3f} [" in row["words"]
-    for param in spec["params"]:
-        assert f"datum.{param['name']} === {param['name']}" in spec["transform"][0]["filter"]
-    assert "<select" not in chart_html(show(spec).spec)  # the browser makes it
-    assert len(still_image(show(spec).spec)) > 5000
-
-
-def test_the_share_chart_starts_in_the_middle_and_holds_every_clip() -> None:
-    hit = torch.tensor([True, False, True, False])
-    lines = {
-        "valence": {
-            "label": torch.tensor([0.1, math.nan, 0.3, 0.4]),
-            "prediction": torch.tensor([0.0, 0.1234, 0.2, 0.3]),
-        },
-        "stage 2": {"audio": torch.tensor([0.5, 0.5, 0.2, 1.0])},
-    }
-    rows = [
-        missing_charts.share_row(percent / 100, modality, hit, lines)
-        for modality in ("audio", "visual")
-        for percent in (0, 50, 100)
-    ]
-    assert rows[1]["percent"] == 50
-    assert rows[1]["missing"] == hit.tolist()
-    assert rows[1]["valence|label"] == [pytest.approx(0.1), None, pytest.approx(0.3), 0.4]
-    assert rows[1]["valence|prediction"][1] == 0.123
-    spec = missing_charts.share_chart(rows, "One recording.")
-    percent, modality, panel = spec["params"]
-    assert (percent["value"], percent["bind"]["step"], percent["bind"]["max"]) == (50, 50, 100)
-    assert modality["bind"]["options"] == ["audio", "visual"]
-    assert panel["bind"]["options"] == ["valence", "stage 2"]
-    assert len(still_image(show(spec).spec)) > 5000
 
 
 @pytest.mark.parametrize("gated", [True, False])
