@@ -82,7 +82,8 @@ def interval_curves(
     beside = {model: offset(k, len(models), step) for k, model in enumerate(models)}
     rows["at"] = 100.0 * rows["share"] + rows["model"].map(beside)
     domain = [ticks[0] - MARGIN, ticks[-1] + MARGIN]
-    x = alt.X("at", title=titles[0], axis=alt.Axis(values=ticks), scale=alt.Scale(domain=domain))
+    axis = alt.Axis(values=ticks, labelOverlap="greedy", labelSeparation=6)
+    x = alt.X("at", title=titles[0], axis=axis, scale=alt.Scale(domain=domain))
     domain = [min(rows["low"].min(), reach[0]), max(rows["high"].max(), reach[1])]
     y: dict[str, Any] = {"title": titles[1], "scale": alt.Scale(domain=domain, nice=True)}
     rows["width"] = rows["model"].map({model: look.width for model, look in models.items()})

@@ -20,9 +20,9 @@ from companion.chapters.drawing.charts import (
     slider,
 )
 from companion.chapters.drawing.style import LABEL, MODALITIES
-from companion.chapters.missing_modality.figures import CCC, DAMAGED, MISSING
+from companion.chapters.missing_modality.figures import CCC, MISSING
 
-SERIES_COLOURS = {"label": LABEL, "prediction": DAMAGED, **MODALITIES}
+SERIES_COLOURS = {"label": LABEL, "prediction": "black", **MODALITIES}
 
 
 def missing_chart(
