@@ -6,7 +6,7 @@
     const view = chart.querySelector(".iaca-chart-view");
     try {
       const spec = JSON.parse(chart.querySelector("script").textContent);
-      const { $schema, ...compiled } = vegaEmbed.vegaLite.compile(spec).spec;  // it warns of its age
+      const { $schema, ...compiled } = vegaLite.compile(spec).spec;  // it warns of its age
       await vegaEmbed(view, compiled, { mode: "vega", actions: false, defaultStyle: false, loader, renderer: "svg" });
       chart.dataset.state = "drawn";
     } catch (error) {

@@ -1,15 +1,17 @@
 """Notebook `04_ablations`: the claim's curve as a chart whose reader chooses what is shown."""
 
+import json
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from companion.analysis.criteria import AT_ZERO
+from companion.analysis.inference import Interval
 from companion.chapters.ablations.dial import BAND, SHARE, Curves
 from companion.chapters.drawing.arms import DELTA, in_order, looks_of
 from companion.chapters.drawing.charts import HEIGHT, MARGIN, Layers, dropdown, interval_curves
-from companion.chapters.drawing.numbers import with_bounds
+from companion.chapters.drawing.numbers import signed
 from companion.chapters.drawing.style import LABEL
 from iaca.runs.arms import ARMS
 
@@ -29,16 +31,20 @@ def dial_chart(curves: Curves, description: str) -> Layers:
         (backbone,): several for backbone, several in curves.items()
     }
     reach = (-1.5 * AT_ZERO, 1.5 * AT_ZERO)
-    chart = interval_curves(found, ["attention"], models, (SHARE, DELTA), with_bounds, reach)
+    chart = interval_curves(found, ["attention"], models, (SHARE, DELTA), _words, reach)
     if not ARMS.keys() >= models.keys():
         chart = chart.add_params(dropdown("models", ["all", "IACA only"]))
         chart = chart.transform_filter(
-            f"models === 'all' || indexof({list(ARMS)}, datum.model) >= 0"
+            f"models === 'all' || indexof({json.dumps([*ARMS])}, datum.model) >= 0"
         )
     zero = alt.Chart().mark_rule(strokeDash=[5, 3], aria=False).encode(y=alt.datum(0.0))
     has_tolerance = any(0.0 in curve for several in curves.values() for curve in several.values())
     layers = [_tolerance(), zero, chart] if has_tolerance else [zero, chart]
     return alt.layer(*layers).properties(width="container", height=HEIGHT, description=description)
+
+
+def _words(difference: Interval) -> str:
+    return f"{signed(difference.value)} [{signed(difference.low)}, {signed(difference.high)}]"
 
 
 def _tolerance() -> alt.Chart:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import Look, offset
+from iaca.runs.arms import ARMS
 
 Layers = alt.LayerChart | alt.FacetChart  # what Altair says that a layered chart's methods return
 
@@ -86,7 +87,7 @@ def interval_curves(
     x = alt.X("at", title=titles[0], axis=axis, scale=alt.Scale(domain=domain))
     domain = [min(rows["low"].min(), reach[0]), max(rows["high"].max(), reach[1])]
     y: dict[str, Any] = {"title": titles[1], "scale": alt.Scale(domain=domain, nice=True)}
-    rows["width"] = rows["model"].map({model: look.width for model, look in models.items()})
+    rows["width"] = np.where(rows["model"].isin(ARMS), 2.2, 1.1)
     rows["size"] = 40.0 * rows["width"]
     colour, dashes, shape = (
         looks("model", {m: getattr(look, part) for m, look in models.items()}, symbolStrokeWidth=0)

@@ -19,10 +19,16 @@ from companion.chapters.drawing.charts import (
     looks,
     slider,
 )
-from companion.chapters.drawing.style import LABEL, MODALITIES
+from companion.chapters.drawing.style import AUDIO, JOINT, LABEL, VISUAL
 from companion.chapters.missing_modality.figures import CCC, MISSING
 
-SERIES_COLOURS = {"label": LABEL, "prediction": "black", **MODALITIES}
+SERIES_COLOURS = {
+    "label": LABEL,
+    "prediction": "black",
+    "audio": AUDIO,
+    "visual": VISUAL,
+    "joint": JOINT,
+}
 
 
 def missing_chart(
