@@ -134,14 +134,12 @@ def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="KEY=VALUE[,VALUE]",
         help="an option of data, model, training or protocol, say model.temperature=0.1,0.3",
     )
-    what.add_argument("--book", action="store_true", help="the runs of the whole book instead")
     how = sweep.add_argument_group("how it is made")
     how.add_argument("--jobs", type=_positive, help="runs at a time")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     how.add_argument("--output-dir", type=Path, help="by default _build")
-    how.add_argument("--engine", choices=("processes", "ray"), default="processes")
     how.add_argument("--address", help="of a Ray cluster, HOST:PORT or ray://HOST:PORT")
-    how.add_argument("--gpus-per-run", type=float, help="asked of Ray; 1 by default")
+    how.add_argument("--gpus-per-run", type=float, help="asked of the cluster; 1 by default")
     how.add_argument("--reuse-stale", action="store_true", help="take runs that other code made")
     how.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
     how.add_argument("--dry-run", action="store_true", help="only say which runs are missing")
@@ -306,20 +304,17 @@ def _media() -> Iterator[None]:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    if options.engine != "ray" and (options.address or options.gpus_per_run is not None):
-        raise DataError("--address, --gpus-per-run: expected --engine ray beside them")
     from iaca.base.paths import BUILD
     from iaca.commands.sweep import Request, sweep
-    from iaca.runs.ray_cluster import RayOptions
+    from iaca.runs.ray_cluster import ray_options
 
     given = vars(options)
-    gpus = 1.0 if options.gpus_per_run is None else options.gpus_per_run
     return sweep(
         Request(**{name: given[name] for name in Request.__dataclass_fields__}),
         options.output_dir or BUILD,
         options.jobs,
         options.device,
-        RayOptions(options.address, gpus) if options.engine == "ray" else "processes",
+        ray_options(options.address, options.gpus_per_run),
         options.reuse_stale,
         options.csv,
         options.dry_run,

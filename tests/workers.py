@@ -28,42 +28,26 @@ def note_attempt(out: Path, seed: int) -> int:
     return before
 
 
-def work(job: Job, out: Path, device: str) -> float:
+def work(job: Job, out: Path, device: str) -> None:
     (out / f"done-{job.seed}").touch()
-    return 0.0
 
 
-def failing(job: Job, out: Path, device: str) -> float:
-    """Seed 1 fails."""
-    note_attempt(out, job.seed)
-    if job.seed == 1:
-        raise ArithmeticError("epoch 0, batch 3: the loss is nan")
-    return work(job, out, device)
-
-
-def killed_once(job: Job, out: Path, device: str) -> float:
-    """Is killed at the first attempt at seed 1, as for want of memory."""
-    if note_attempt(out, job.seed) == 0 and job.seed == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.2)
-    return work(job, out, device)
-
-
-def killed_always(job: Job, out: Path, device: str) -> float:
-    """Is killed at every attempt at seed 0, the first time with seed 1 under way."""
-    note_attempt(out, job.seed)
+def killed_and_failing(job: Job, out: Path, device: str) -> None:
+    """Seed 0 is always killed, first with seed 1 under way; 2 fails; 3 is killed once."""
+    first = note_attempt(out, job.seed) == 0
     if job.seed == 0:
         while not (out / "attempts-1").exists():
             time.sleep(0.02)
+    if job.seed == 2:
+        raise ArithmeticError("epoch 0, batch 3: the loss is nan")
+    if job.seed == 0 or (job.seed == 3 and first):
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(1.0)
-    return work(job, out, device)
+    time.sleep(0.2)
+    work(job, out, device)
 
 
-def killed_in_training(config: Any, out: Path, device: Any) -> float:
+def killed_in_training(config: Any, out: Path, device: Any) -> None:
     """Makes a real run, but is killed after the first epoch of the first attempt at seed 1."""
-    import torch
-
     from iaca.learning.loop import train
     from iaca.runs import runs
 
@@ -77,45 +61,19 @@ def killed_in_training(config: Any, out: Path, device: Any) -> float:
     def wrapped(*arguments: Any, **options: Any) -> Any:
         return train(*arguments, **{**options, "checkpoint_seconds": 0.0, "after_epoch": note})
 
-    torch.set_num_threads(1)
     runs.train = wrapped  # type: ignore[attr-defined]
     runs.execute_run(config, out, device)
-    return 0.0
 
 
-def killed_at_zero(config: Any, out: Path, device: Any) -> float:
-    """Makes a real run, but is killed at every attempt at seed 0."""
+def on_a_cluster(config: Any, out: Path, device: Any) -> None:
+    """Makes a real run in its time; seed 0 fails, and seed 1 is always killed."""
     from iaca.runs import runs
 
     note_attempt(out, config.seed)
     if config.seed == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    runs.execute_run(config, out, device)
-    return 0.0
-
-
-def failing_at_one(config: Any, out: Path, device: Any) -> float:
-    """Makes a real run, but fails at seed 1. Notes whose code it is."""
-    from iaca.runs import runs
-
-    note_attempt(out, config.seed)
-    (out / f"code-{config.seed}").write_text(str(runs.__file__))
+        raise ArithmeticError(f"failed in {runs.__file__}")
     if config.seed == 1:
-        raise ArithmeticError("epoch 0, batch 3: the loss is nan")
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(1.0)
     runs.execute_run(config, out, device)
-    return 0.0
-
-
-def leaves_nothing(config: Any, out: Path, device: Any) -> None:
-    """Ends as if it had made a run."""
-    note_attempt(out, config.seed)
-
-
-def slow_run(config: Any, out: Path, device: Any) -> float:
-    """Makes a real run, and takes its time."""
-    from iaca.runs import runs
-
-    note_attempt(out, config.seed)
-    time.sleep(1.5)
-    runs.execute_run(config, out, device)
-    return work(config, out, device)
+    (out / f"done-{config.seed}").touch()

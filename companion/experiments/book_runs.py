@@ -1,7 +1,11 @@
-"""The runs that each chapter needs, and their union: what `make book` computes beforehand."""
+"""The runs that each chapter needs, and their union: what `make book` computes beforehand.
 
+``python -m companion.experiments.book_runs --help`` computes them alone, here or on a Ray cluster.
+"""
+
+import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,11 +29,14 @@ from companion.experiments.grids import (
 )
 from companion.experiments.side_by_side import first_runs, tuned_runs
 from iaca.base.files import DataError
+from iaca.base.paths import BUILD
+from iaca.commands.sweep import chosen_profile, resolve_manifests
 from iaca.learning.loop import Device
 from iaca.runs.arms import arm_runs
-from iaca.runs.profiles import Profile, get_profile
-from iaca.runs.runs import RunConfig
-from iaca.runs.scheduler import execute_runs
+from iaca.runs.profiles import Profile
+from iaca.runs.ray_cluster import RayOptions, ray_options
+from iaca.runs.runs import RunConfig, RunError
+from iaca.runs.scheduler import execute_runs, report_missing
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
 
@@ -131,6 +138,8 @@ def compute_runs(
     device: Device = "auto",
     manifest: str | None = None,
     seeds: Sequence[int] | None = None,
+    cluster: RayOptions | None = None,
+    reuse_stale: bool = False,
 ) -> None:
     """Make the union of the chapters' runs, before any notebook is executed.
 
@@ -139,9 +148,53 @@ def compute_runs(
     Raises:
         RunError: if some failed; the others are kept.
     """
-    chosen = get_profile(profile)
-    if seeds is not None:
-        chosen = replace(chosen, seeds=tuple(seeds))
-    execute_runs(book_runs(chosen, output_dir, manifest), output_dir, jobs, device)
+    chosen = chosen_profile(profile, seeds)
+
+    def execute(runs: list[RunConfig]) -> None:
+        execute_runs(runs, output_dir, jobs, device, cluster=cluster, reuse_stale=reuse_stale)
+
+    execute(book_runs(chosen, output_dir, manifest))
     if tuned := tuned_book_runs(chosen, output_dir, manifest, device):
-        execute_runs(tuned, output_dir, jobs, device)
+        execute(tuned)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compute the book's runs. Returns 0, 1 (some failed) or 2 (bad input)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m companion.experiments.book_runs",
+        description="Compute the runs of the whole book. Interrupted, the same command goes on.",
+    )
+    parser.add_argument("--profile", default="quick", help="smoke, quick (the default) or full")
+    parser.add_argument("--manifest", help="a data set's name, or the path of a .yaml file")
+    parser.add_argument("--seeds", nargs="+", type=int, help="by default the profile's")
+    parser.add_argument("--jobs", type=int, help="runs at a time")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--output-dir", type=Path, default=BUILD, help="by default _build")
+    parser.add_argument("--address", help="of a Ray cluster, HOST:PORT or ray://HOST:PORT")
+    parser.add_argument("--gpus-per-run", type=float, help="asked of the cluster; 1 by default")
+    parser.add_argument("--reuse-stale", action="store_true", help="take runs that other code made")
+    parser.add_argument("--dry-run", action="store_true", help="only say which runs are missing")
+    given = vars(parser.parse_args(arguments))
+    address, gpus, dry_run = (given.pop(name) for name in ("address", "gpus_per_run", "dry_run"))
+    try:
+        manifests, given["output_dir"] = resolve_manifests(
+            [given["manifest"]] if given["manifest"] else [], given["output_dir"]
+        )
+        given["manifest"] = manifests[0] if manifests else None
+        if dry_run:
+            profile = chosen_profile(given["profile"], given["seeds"])
+            runs = book_runs(profile, given["output_dir"], given["manifest"])
+            report_missing(runs, given["output_dir"], given["device"], given["reuse_stale"])
+        else:
+            compute_runs(**given, cluster=ray_options(address, gpus))
+    except DataError as error:
+        print(f"book_runs: {error}", file=sys.stderr)
+        return 2
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

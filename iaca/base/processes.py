@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import threading
+import time
+from collections.abc import Callable
 
 
 def end_with_parent() -> None:
@@ -23,3 +25,13 @@ def end_with_parent() -> None:
         os._exit(1)  # at once: what a run or a notebook has kept on disk is whole at any moment
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def timed(work: Callable[..., object], *arguments: object) -> float:
+    """Call a function and return the seconds it took.
+
+    It stands here so that a worker process imports no more than its work needs.
+    """
+    started = time.monotonic()
+    work(*arguments)
+    return time.monotonic() - started

@@ -1,14 +1,14 @@
 """``iaca sweep``: a grid of model x data x seed, made by `iaca.runs.scheduler`, and its table."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
-from companion.experiments.book_runs import book_runs
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from iaca.base.files import DataError, write_text
 from iaca.commands.sweep_table import ARM_NAMES, as_read, render, table
 from iaca.learning.loop import Device, TrainingConfig
@@ -16,8 +16,9 @@ from iaca.learning.protocol import PROTOCOLS, RELEASED_RATE, Protocol
 from iaca.models.regressor import ModelConfig
 from iaca.runs.arms import ARMS
 from iaca.runs.profiles import Profile, at_share, folds_of, get_profile, training_on
-from iaca.runs.runs import RunConfig, RunError, describe, find_run
-from iaca.runs.scheduler import RayOptions, execute_runs
+from iaca.runs.ray_cluster import RayOptions
+from iaca.runs.runs import RunConfig, RunError
+from iaca.runs.scheduler import execute_runs, report_missing
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
 
@@ -49,7 +50,6 @@ class Request:
     seeds: Sequence[int] | None = None
     protocol: Sequence[str] | None = None
     set: Sequence[str] = ()
-    book: bool = False
 
 
 def sweep(
@@ -57,7 +57,7 @@ def sweep(
     output_dir: Path,
     jobs: int | None = None,
     device: Device = "auto",
-    engine: Literal["processes"] | RayOptions = "processes",
+    cluster: RayOptions | None = None,
     reuse_stale: bool = False,
     csv: Path | None = None,
     dry_run: bool = False,
@@ -68,10 +68,7 @@ def sweep(
     Raises:
         DataError: naming the option or key, what was found and what was expected.
     """
-    manifests = [_absolute(name) for name in request.manifest or ["synthetic"]]
-    gated = any(load_manifest(name).access == "gated" for name in manifests)
-    if gated and output_dir.name != "private":
-        output_dir = output_dir / "private"
+    manifests, output_dir = resolve_manifests(request.manifest or ["synthetic"], output_dir)
     request = replace(request, manifest=manifests)
     configs = list(dict.fromkeys(grid_of(request, output_dir)))
     if not _rate_is_given(request) and any(_jumps(config.protocol) for config in configs):
@@ -80,15 +77,12 @@ def sweep(
             f"another with --set {_RATE}=NUMBER"
         )
     if dry_run:
-        missing = [c for c in configs if find_run(c, output_dir, device, reuse_stale) is None]
-        for config in missing:
-            report(describe(config))
-        report(f"runs: {len(missing)} of {len(configs)} would be made")
+        report_missing(configs, output_dir, device, reuse_stale, report)
         return 0
     failed: Mapping[RunConfig, str] = {}
     try:
         runs = execute_runs(
-            configs, output_dir, jobs, device, report, engine=engine, reuse_stale=reuse_stale
+            configs, output_dir, jobs, device, report, cluster=cluster, reuse_stale=reuse_stale
         )
     except RunError as error:
         report(f"{error}\n")
@@ -108,9 +102,32 @@ def _rate_is_given(request: Request) -> bool:
     return any(text.partition("=")[0] == _RATE for text in request.set)
 
 
-def _absolute(manifest: str) -> str:
-    is_file = Path(manifest).suffix in {".yaml", ".yml"}
-    return str(Path(manifest).resolve()) if is_file else manifest
+def resolve_manifests(names: Sequence[str], output_dir: Path) -> tuple[list[str], Path]:
+    """Make manifests' paths absolute, and put the output below ``private`` if one is gated.
+
+    Raises:
+        DataError: if there is no such manifest, or it is malformed.
+    """
+    paths = {".yaml", ".yml"}
+    names = [str(Path(name).resolve()) if Path(name).suffix in paths else name for name in names]
+    gated = any(load_manifest(name).access == "gated" for name in names)
+    if gated and output_dir.name != "private":
+        output_dir = output_dir / "private"
+    return names, output_dir
+
+
+def chosen_profile(name: str, seeds: Sequence[int] | None) -> Profile:
+    """A profile by its name, with other seeds if some are given.
+
+    Raises:
+        DataError: unknown profile, or seeds that are negative or given twice.
+    """
+    profile = get_profile(name)
+    if seeds is None:
+        return profile
+    if min(seeds) < 0 or len(set(seeds)) != len(seeds):
+        raise DataError(f"--seeds {list(seeds)}: expected distinct numbers >= 0")
+    return replace(profile, seeds=tuple(seeds))
 
 
 def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
@@ -123,20 +140,7 @@ def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
     Raises:
         DataError: see `sweep`.
     """
-    profile = get_profile(request.profile)
-    if request.seeds is not None:
-        if min(request.seeds) < 0 or len(set(request.seeds)) != len(request.seeds):
-            raise DataError(f"--seeds {list(request.seeds)}: expected distinct numbers >= 0")
-        profile = replace(profile, seeds=tuple(request.seeds))
-    if request.book:
-        alone = ("attention", "arm", "share", "protocol")
-        given = [name for name in alone if getattr(request, name)]
-        if given or request.set:
-            raise DataError(f"--book: expected no --{given[0] if given else 'set'} beside it")
-        own = [name for name in request.manifest or () if name != "synthetic"]
-        if len(own) > 1:
-            raise DataError(f"--manifest {' '.join(own)}: with --book expected one at most")
-        return book_runs(profile, output_dir, own[0] if own else None)
+    profile = chosen_profile(request.profile, request.seeds)
     settings = dict(_parse_setting(text) for text in request.set)
     if len(settings) != len(request.set):
         raise DataError(f"--set {' '.join(request.set)}: a key is given twice")
@@ -157,7 +161,7 @@ def _runs_at(
     if "folds" in chosen["data"]:
         profile = replace(profile, folds=chosen["data"].pop("folds"))
     base = ModelConfig(**{"dim": profile.dim, **chosen["model"]})
-    attentions = _hints(ModelConfig)["attention"]
+    attentions = get_type_hints(ModelConfig)["attention"]
     models = [
         replace(base, attention=_value("--attention", attentions, name), **arm)
         for name in request.attention or ["ca"]
@@ -207,44 +211,20 @@ def _parse_setting(text: str) -> tuple[str, list[Any]]:
         raise DataError(f"--set {text!r}: expected SECTION.FIELD=VALUE[,VALUE], section {known}")
     if key in _OWN_OPTION:
         raise DataError(f"--set {key}: expected {_OWN_OPTION[key]}")
-    hints = _hints(_SECTIONS[section])
+    hints = get_type_hints(_SECTIONS[section])
     if name not in hints:
         raise DataError(f"--set {key}: unknown, {section} has {', '.join(hints)}")
     parsed = [_value(f"--set {key}", hints[name], value) for value in values.split(",")]
     return key, list(dict.fromkeys(parsed))
 
 
-def _hints(section: type) -> dict[str, Any]:
-    return get_type_hints(section)
-
-
 def _value(what: str, annotation: Any, text: str) -> Any:
-    """A text as a value of an annotated type: the first member of a union that fits it."""
-    union = get_origin(annotation) in (Union, UnionType)
-    for kind in get_args(annotation) if union else (annotation,):
-        choices: dict[str, Any] = {}
-        if get_origin(kind) is Literal:
-            choices = {choice: choice for choice in get_args(kind)}
-        elif kind is bool:
-            choices = {"true": True, "false": False}
-        elif kind is NoneType:
-            choices = {"none": None}
-        if text in choices:
-            return choices[text]
-        if kind in (int, float, str):
-            try:
-                value = kind(text)
-            except ValueError:
-                continue
-            if value != "" and (kind is not float or math.isfinite(value)):
-                return value
-    raise DataError(f"{what}: found {text!r}, expected {_expected(annotation)}")
-
-
-def _expected(annotation: Any) -> str:
-    if get_origin(annotation) in (Union, UnionType):
-        return " or ".join(_expected(kind) for kind in get_args(annotation))
-    if get_origin(annotation) is Literal:
-        return " or ".join(get_args(annotation))
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-    return names.get(annotation, "none")
+    """A text as a value of an annotated type; ``none`` where that may be None."""
+    if text == "none" and NoneType in get_args(annotation):
+        return None
+    kind: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
+    try:
+        return kind.validate_strings(text)
+    except ValidationError as error:
+        expected = error.errors()[0]["msg"]
+        raise DataError(f"{what}: found {text!r}; {expected}") from error

@@ -6,8 +6,8 @@
                metrics.json          scores on `select` and `report`, best epoch, parameters, time
                history.csv           one row an epoch
                model.safetensors     weights of the best epoch, with the standardisation
-               predictions.safetensors   recording -> (T, n), of the reported split, as the model
-                                     says them, whatever the protocol; never labels
+               predictions.safetensors   recording -> (T, n), raw predictions of the reported split,
+                                     whatever the protocol; never labels
                resume.pt             only while a training is unfinished
 
 A run that is being made lives in ``.<key>.partial`` and is renamed when it is whole.
@@ -16,7 +16,7 @@ A run that is being made lives in ``.<key>.partial`` and is renamed when it is w
 import functools
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -38,13 +38,15 @@ from iaca.base.files import (
 )
 from iaca.base.paths import PACKAGE
 from iaca.data.recordings import RecordingStore
+from iaca.data.splits import Split
 from iaca.learning.evaluation import predict, score
-from iaca.learning.loop import Device, TrainingConfig, train
+from iaca.learning.loop import Device, Trained, TrainingConfig, train
 from iaca.learning.protocol import STRICT, Protocol, protocol_name
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.sources.loading import DataConfig, open_data
 
 CODE = ("data", "models", "learning")  # rooms whose code decides a run's numbers
+Identity = dict[str, Any]  # all that a run's key is made of
 CPU_THREADS = 1  # of every run on a CPU, wherever it is made: the order of sums depends on it
 
 
@@ -83,26 +85,23 @@ class Run(NamedTuple):
 
     def model(self, store: RecordingStore, device: Device = "cpu") -> AffectRegressor:
         """Rebuild the trained model for a store of the same dimensions, in evaluation mode."""
-        info = store.info
-        model = AffectRegressor(
-            self.config.model, info.audio_dim, info.visual_dim, len(info.labels)
-        )
+        model = self._untrained(store)
         model.load_state_dict(load_file(self.folder / "model.safetensors"))
         return model.to(device_type(device)).eval()
 
     def initial_model(self, store: RecordingStore, device: Device = "cpu") -> AffectRegressor:
         """Rebuild the model as its training began, in evaluation mode; no generator is moved."""
-        info, config = store.info, self.config
         with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
-            model = AffectRegressor(config.model, info.audio_dim, info.visual_dim, len(info.labels))
+            torch.manual_seed(self.config.seed)
+            model = self._untrained(store)
             trained = self.model(store)  # its statistics are those that training began with
-        for own, found in (
-            (model.standardise_audio, trained.standardise_audio),
-            (model.standardise_visual, trained.standardise_visual),
-        ):
-            own.load_state_dict(found.state_dict())
+        model.standardise_audio.load_state_dict(trained.standardise_audio.state_dict())
+        model.standardise_visual.load_state_dict(trained.standardise_visual.state_dict())
         return model.to(device_type(device)).eval()
+
+    def _untrained(self, store: RecordingStore) -> AffectRegressor:
+        info, model = store.info, self.config.model
+        return AffectRegressor(model, info.audio_dim, info.visual_dim, len(info.labels))
 
 
 class RunError(RuntimeError):
@@ -132,46 +131,74 @@ def device_type(device: Device) -> Literal["cpu", "cuda"]:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def run_identity(config: RunConfig, store: RecordingStore, device: Device) -> dict[str, Any]:
-    """All that a run's key is made of."""
+def run_identity(config: RunConfig, data_key: str, device: Device) -> Identity:
+    """All that a run's key is made of; ``data_key`` is its store's."""
     return {
         "config": asdict(config),
-        "data": store.key,
+        "data": data_key,
         "code": code_key(),
         "torch": torch.__version__.split("+")[0],
         "device": device_type(device),
     }
 
 
-def key_of(identity: Mapping[str, Any]) -> str:
-    """The name of the run that is so identified."""
+def run_key(identity: Identity) -> str:
+    """The name of the run that is so identified, a hash."""
     return short_hash(canonical_json(identity))
 
 
-def run_key(config: RunConfig, store: RecordingStore, device: Device = "auto") -> str:
-    """The run's name: a hash of its configuration, data, code, torch version and device type."""
-    return key_of(run_identity(config, store, device))
+def identify_runs(
+    configs: Iterable[RunConfig], output_dir: Path, device: Device = "auto"
+) -> dict[RunConfig, Identity]:
+    """What the keys of some runs are made of. Each data set is opened once.
+
+    Raises:
+        DataError: if data cannot be had.
+    """
+    configs = list(configs)
+    data = dict.fromkeys(config.data for config in configs)
+    keys = {each: open_data(each, output_dir / "data")[0].key for each in data}
+    return {config: run_identity(config, keys[config.data], device) for config in configs}
+
+
+def finished_runs(
+    identities: Mapping[RunConfig, Identity], output_dir: Path, reuse_stale: bool = False
+) -> dict[RunConfig, Run]:
+    """Those of some runs that are finished, without opening their data.
+
+    With ``reuse_stale``, a run of the same configuration and data that other code, or another
+    torch, made will do; it is marked.
+    """
+    runs = output_dir / "runs"
+    stale: dict[str, Path] = {}
+    if reuse_stale:
+        files = runs.glob("[!.]*/config.json")
+        stale = {_without_code(read_json(file)): file.parent for file in sorted(files)}
+    found = {}
+    for config, identity in identities.items():
+        run = _load(config, runs / run_key(identity))
+        if run is None and (other := stale.get(_without_code(identity))) is not None:
+            run = _load(config, other, stale=True)
+        if run is not None:
+            found[config] = run
+    return found
+
+
+def _without_code(identity: Identity) -> str:
+    return canonical_json([identity["config"], identity["data"]])
+
+
+def _load(config: RunConfig, folder: Path, stale: bool = False) -> Run | None:
+    metrics = folder / "metrics.json"
+    return Run(config, folder, read_json(metrics), stale) if metrics.is_file() else None
 
 
 def find_run(
     config: RunConfig, output_dir: Path, device: Device = "auto", reuse_stale: bool = False
 ) -> Run | None:
-    """Return a finished run, or ``None`` if there is none.
-
-    With ``reuse_stale``, a run of the same configuration and data that other code, or another
-    torch, made will do; it is marked.
-    """
-    store, _ = open_data(config.data, output_dir / "data")
-    identity = run_identity(config, store, device)
-    folder = output_dir / "runs" / key_of(identity)
-    if (folder / "metrics.json").is_file():
-        return Run(config, folder, read_json(folder / "metrics.json"))
-    if reuse_stale:
-        for file in sorted((output_dir / "runs").glob("[!.]*/config.json")):
-            other = read_json(file)
-            if all(other[key] == identity[key] for key in ("config", "data")):
-                return Run(config, file.parent, read_json(file.parent / "metrics.json"), stale=True)
-    return None
+    """Return a finished run, or ``None`` if there is none, see `finished_runs`."""
+    identities = identify_runs([config], output_dir, device)
+    return finished_runs(identities, output_dir, reuse_stale).get(config)
 
 
 def open_run(folder: Path) -> Run:
@@ -208,22 +235,20 @@ def execute_run(
     On a CPU this process computes with one thread from then on, as every run does. Two processes
     that want the same run train it once: the second waits for the first.
     """
-    found = find_run(config, output_dir, device)
-    if found is not None:
-        return found
     store, split = open_data(config.data, output_dir / "data")
-    identity = run_identity(config, store, device)
-    key = key_of(identity)
+    identity = run_identity(config, store.key, device)
+    key = run_key(identity)
     folder = output_dir / "runs" / key
-    partial = folder.with_name(f".{key}.partial")
+    if (finished := _load(config, folder)) is not None:
+        return finished
     folder.parent.mkdir(parents=True, exist_ok=True)
     if device_type(device) == "cpu":
         torch.set_num_threads(CPU_THREADS)
     # The lock is the kernel's: it is gone with the process that held it, whatever killed it.
     with FileLock(folder.with_name(f".{key}.lock")):
-        found = find_run(config, output_dir, device)
-        if found is not None:
-            return found
+        if (finished := _load(config, folder)) is not None:
+            return finished
+        partial = folder.with_name(f".{key}.partial")
         partial.mkdir(exist_ok=True)
         started = time.monotonic()
         trained = train(
@@ -238,23 +263,8 @@ def execute_run(
             checkpoint_seconds=checkpoint_seconds,
             protocol=config.protocol,
         )
-        model = trained.model
-
-        def scored(predictions: Mapping[str, Tensor]) -> dict[str, float | None]:
-            return _scores(score(predictions, store, config.protocol).pooled)
-
-        predictions = predict(model, store, split.report).predictions
-        metrics = {
-            "report": scored(predictions),
-            "select": scored(predict(model, store, split.select).predictions),
-            "best_epoch": trained.best_epoch,
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "skipped_batches": int(trained.history["skipped_batches"].sum()),
-            "seconds": round(time.monotonic() - started, 2),
-        }
-        trained.history.to_csv(partial / "history.csv", index=False)
-        save_file(_contiguous(model.cpu().state_dict()), partial / "model.safetensors")
-        save_file(_contiguous(predictions), partial / "predictions.safetensors")
+        metrics = _write_results(partial, config, trained, store, split)
+        metrics["seconds"] = round(time.monotonic() - started, 2)
         write_json(partial / "config.json", identity)
         write_json(partial / "metrics.json", metrics)
         (partial / "resume.pt").unlink(missing_ok=True)
@@ -263,12 +273,26 @@ def execute_run(
     return Run(config, folder, metrics)
 
 
-def _scores(pooled: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in pooled.items()}
-
-
-def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.contiguous() for key, value in tensors.items()}
+def _write_results(
+    folder: Path, config: RunConfig, trained: Trained, store: RecordingStore, split: Split
+) -> dict[str, Any]:
+    """Write a training's history, weights and predictions; returns its metrics."""
+    model = trained.model
+    report = predict(model, store, split.report).predictions
+    select = predict(model, store, split.select).predictions
+    metrics: dict[str, Any] = {
+        "best_epoch": trained.best_epoch,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "skipped_batches": int(trained.history["skipped_batches"].sum()),
+    }
+    for part, predictions in (("report", report), ("select", select)):
+        pooled = score(predictions, store, config.protocol).pooled
+        metrics[part] = {x: None if math.isnan(value) else value for x, value in pooled.items()}
+    trained.history.to_csv(folder / "history.csv", index=False)
+    for name, tensors in (("model", model.cpu().state_dict()), ("predictions", report)):
+        contiguous = {key: value.contiguous() for key, value in tensors.items()}
+        save_file(contiguous, folder / f"{name}.safetensors")
+    return metrics
 
 
 def describe(config: RunConfig) -> str:

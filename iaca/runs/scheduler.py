@@ -1,41 +1,32 @@
 """A grid of runs that survives: what is finished stays, what fails takes nothing else with it.
 
-Two engines make the runs that are missing: processes of this machine, and Ray. An engine is told
-which, and says of each in turn how long it took, or why it failed.
+Two engines make the runs that are missing: `Processes` of this machine, and a Ray `Cluster`.
 """
 
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
-from iaca.base.processes import end_with_parent
+from iaca.base.processes import end_with_parent, timed
 from iaca.learning.loop import Device
-from iaca.runs.ray_cluster import RayOptions, open_ray
-from iaca.runs.runs import Run, RunConfig, RunError, describe, device_type, execute_run, find_run
-
-Worker = Callable[[RunConfig, Path, Device], object]
-Outcome = tuple[RunConfig, float | str]  # the seconds that a run took, or why it failed
-
-
-class Engine(Protocol):
-    """What makes runs."""
-
-    def device_type(self, device: Device) -> Literal["cpu", "cuda"]:
-        """What ``auto`` comes to where the runs will be made."""
-
-    def places(self, count: int) -> str:
-        """Where ``count`` runs will be made, in words."""
-
-    def make(
-        self, missing: Sequence[RunConfig], output_dir: Path, device: Device, worker: Worker
-    ) -> Iterator[Outcome]:
-        """Make runs, and say of each what became of it."""
+from iaca.runs.ray_cluster import Cluster, Outcome, RayOptions, Worker, open_ray
+from iaca.runs.runs import (
+    Identity,
+    Run,
+    RunConfig,
+    RunError,
+    describe,
+    device_type,
+    execute_run,
+    finished_runs,
+    identify_runs,
+)
 
 
 def execute_runs(
@@ -45,7 +36,7 @@ def execute_runs(
     device: Device = "auto",
     report: Callable[[str], None] = print,
     worker: Worker = execute_run,
-    engine: Literal["processes"] | RayOptions = "processes",
+    cluster: RayOptions | None = None,
     reuse_stale: bool = False,
 ) -> dict[RunConfig, Run]:
     """Make every run that is not there yet, several at a time, and return them all.
@@ -58,49 +49,43 @@ def execute_runs(
         jobs: how many at a time; by default as many as there are cores, on a GPU one, on a cluster
             as many as Ray finds room for.
         device: of every run; ``auto`` takes GPUs if there are any.
-        report: given one line a finished run, with the time left.
-        worker: what is done with a run; tests put their own here.
-        engine: one process and one thread a run, or a Ray cluster.
-        reuse_stale: whether a run that other code made will do, see `find_run`.
+        report: called with one line per finished run, with the time left.
+        worker: what makes a run; tests put their own here.
+        cluster: a Ray cluster; by default processes of this machine, one thread each.
+        reuse_stale: whether a run that other code made will do, see `finished_runs`.
 
     Raises:
         RunError: if some runs failed, once all others are done.
         DataError: if data cannot be had, or the cluster cannot.
     """
     wanted = list(dict.fromkeys(configs))
-    if isinstance(engine, RayOptions):
-        with open_ray(engine, jobs) as cluster:
-            return _fill(wanted, output_dir, device, report, worker, cluster, reuse_stale)
+    if cluster is not None:
+        with open_ray(cluster, jobs, device) as ray:
+            return _execute(wanted, output_dir, report, worker, ray, reuse_stale)
+    device = device_type(device)
     if jobs is None:
-        jobs = 1 if device_type(device) == "cuda" else os.cpu_count() or 1
-    pool = Processes(jobs)
-    return _fill(wanted, output_dir, device, report, worker, pool, reuse_stale)
+        jobs = 1 if device == "cuda" else os.cpu_count() or 1
+    return _execute(wanted, output_dir, report, worker, Processes(jobs, device), reuse_stale)
 
 
-def _fill(
-    wanted: Sequence[RunConfig],
+def _execute(
+    wanted: list[RunConfig],
     output_dir: Path,
-    device: Device,
     report: Callable[[str], None],
     worker: Worker,
-    engine: Engine,
+    engine: "Processes | Cluster",
     reuse_stale: bool,
 ) -> dict[RunConfig, Run]:
-    device = engine.device_type(device)
-
-    def there() -> dict[RunConfig, Run]:
-        found = {run: find_run(run, output_dir, device, reuse_stale) for run in wanted}
-        return {config: run for config, run in found.items() if run is not None}
-
-    finished = there()
-    missing = [config for config in wanted if config not in finished]
+    identities = identify_runs(wanted, output_dir, engine.device)
+    finished = finished_runs(identities, output_dir, reuse_stale)
+    missing = {run: identity for run, identity in identities.items() if run not in finished}
     if not missing:
         report(f"runs: all {len(wanted)} are there already")
         return finished
-    report(f"runs: {len(missing)} of {len(wanted)} to make, {engine.places(len(missing))}")
+    report(f"runs: {len(missing)} of {len(wanted)} to make, {engine.where}")
     failed: dict[RunConfig, str] = {}
     done, started = 0, time.monotonic()
-    for config, outcome in engine.make(missing, output_dir, device, worker):
+    for config, outcome in engine.make(missing, output_dir, worker):
         if isinstance(outcome, str):
             failed[config] = outcome
             report(f"runs: FAILED {describe(config)}: {outcome}")
@@ -111,10 +96,26 @@ def _fill(
             f"runs: {done}/{len(missing)}  {describe(config)}  {outcome:.0f} s, "
             f"about {math.ceil(left)} s left"
         )
-    finished = there()
+    finished = finished_runs(identities, output_dir, reuse_stale)
     if failed:
         raise RunError(failed, finished)
     return finished
+
+
+def report_missing(
+    configs: Iterable[RunConfig],
+    output_dir: Path,
+    device: Device = "auto",
+    reuse_stale: bool = False,
+    report: Callable[[str], None] = print,
+) -> None:
+    """Report which runs `execute_runs` would make, one line each, and how many."""
+    identities = identify_runs(configs, output_dir, device)
+    finished = finished_runs(identities, output_dir, reuse_stale)
+    missing = [config for config in identities if config not in finished]
+    for config in missing:
+        report(describe(config))
+    report(f"runs: {len(missing)} of {len(identities)} would be made")
 
 
 class Processes(NamedTuple):
@@ -126,38 +127,31 @@ class Processes(NamedTuple):
     """
 
     jobs: int
+    device: Literal["cpu", "cuda"]
 
-    def device_type(self, device: Device) -> Literal["cpu", "cuda"]:
-        """See `Engine`."""
-        return device_type(device)
-
-    def places(self, count: int) -> str:
-        """See `Engine`."""
-        return f"{min(self.jobs, count)} at a time"
+    @property
+    def where(self) -> str:
+        """Where runs are made, in words."""
+        return f"{self.jobs} at a time"
 
     def make(
-        self, missing: Sequence[RunConfig], output_dir: Path, device: Device, worker: Worker
+        self, missing: Mapping[RunConfig, Identity], output_dir: Path, worker: Worker
     ) -> Iterator[Outcome]:
-        """See `Engine`."""
+        """Make runs, and say of each how long it took, or why it failed."""
         queue = list(missing)
-        arguments = (worker, output_dir, device)
+        arguments = (output_dir, self.device)
         while queue:
-            lost: list[RunConfig] = []
-            yield from _pool(queue, min(self.jobs, len(queue)), lost, arguments)
-            for config in list(lost):
-                alone, lost = [config], []
-                yield from _pool(alone, 1, lost, arguments)
-                if alone or lost:
+            lost = yield from _pool(queue, min(self.jobs, len(queue)), worker, arguments)
+            for config in lost:
+                alone = [config]
+                if (yield from _pool(alone, 1, worker, arguments)) or alone:
                     yield config, "its process was killed twice"
 
 
 def _pool(
-    queue: list[RunConfig],
-    jobs: int,
-    lost: list[RunConfig],
-    arguments: tuple[Worker, Path, Device],
-) -> Iterator[Outcome]:
-    """Work a queue off. If a worker is killed, note what is ``lost``, and leave the rest queued."""
+    queue: list[RunConfig], jobs: int, worker: Worker, arguments: tuple[Path, Device]
+) -> Generator[Outcome, None, list[RunConfig]]:
+    """Work a queue off. If a worker is killed, return the runs under way; the rest stays queued."""
     under_way: dict[Future[float], RunConfig] = {}
     # Fork would share locks and threads of torch with the workers.
     with ProcessPoolExecutor(
@@ -167,7 +161,7 @@ def _pool(
             # No more than are worked on, so that few are under way when a worker is killed.
             while queue and len(under_way) < jobs:
                 try:
-                    future = pool.submit(_timed, queue[0], *arguments)
+                    future = pool.submit(timed, worker, queue[0], *arguments)
                 except BrokenProcessPool:  # a worker was killed while nobody waited
                     break
                 under_way[future] = queue.pop(0)
@@ -181,10 +175,4 @@ def _pool(
                 yield config, f"{type(error).__name__}: {error}" if error else future.result()
             if not finished or not finished.isdisjoint(under_way):
                 break
-    lost += under_way.values()
-
-
-def _timed(config: RunConfig, worker: Worker, output_dir: Path, device: Device) -> float:
-    started = time.monotonic()
-    worker(config, output_dir, device)
-    return time.monotonic() - started
+    return list(under_way.values())

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toys import tiny_manifest
@@ -11,16 +12,20 @@ from companion.experiments.book_runs import (
     book_runs,
     chapter_runs,
     compute_runs,
+    main,
     tuned_book_runs,
 )
-from companion.experiments.breadth import BREADTHS
-from companion.experiments.grids import BACKBONES, BENCHMARK, UNIMODAL, leaves
+from companion.experiments.breadth import BREADTHS, breadth_of
+from companion.experiments.grids import BACKBONES, BENCHMARK, UNIMODAL, dial_runs, leaves
 from companion.experiments.side_by_side import first_runs, side_by_side
 from iaca.base.files import DataError
 from iaca.base.paths import COMPANION
+from iaca.commands.sweep import Request, grid_of
 from iaca.learning.protocol import Protocol
+from iaca.runs.arms import ARMS, arm_runs
 from iaca.runs.profiles import PROFILES, get_profile
-from iaca.runs.runs import RunConfig
+from iaca.runs.ray_cluster import RayOptions
+from iaca.runs.runs import RunConfig, RunError
 from iaca.sources.loading import DataConfig
 
 MODULE = "companion.experiments.book_runs"
@@ -39,7 +44,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[RunConfig]]:
     """What `compute_runs` would have made, one list a call."""
     calls: list[list[RunConfig]] = []
-    monkeypatch.setattr(f"{MODULE}.execute_runs", lambda configs, *_: calls.append([*configs]))
+    monkeypatch.setattr(f"{MODULE}.execute_runs", lambda runs, *_, **__: calls.append([*runs]))
     return calls
 
 
@@ -145,3 +150,56 @@ def test_a_profile_that_tunes_computes_trials_first_and_then_what_they_choose(
     assert then == [(5, 1e-3), (6, 1e-3)]
     assert len(asked[1]) == 22 * 2
     assert {*first_runs(replace(SMOKE, seeds=(5, 6)), BENCHMARK, tmp_path)} <= {*asked[0]}
+
+
+def test_the_command_computes_them_here_or_on_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    def note(configs: list[RunConfig], *where: Any, **options: Any) -> None:
+        asked.append((set(configs), where, options))
+        raise RunError({configs[0]: "the loss is nan"}, {})
+
+    monkeypatch.setattr(f"{MODULE}.execute_runs", note)
+    monkeypatch.setattr(f"{MODULE}.CHAPTERS", {"gating": CHAPTERS["gating"]})
+    wanted = book_runs(replace(SMOKE, seeds=(5,)), tmp_path)
+    arguments = ["--profile", "smoke", "--seeds", "5", "--output-dir", str(tmp_path)]
+    assert main([*arguments, "--dry-run"]) == 0
+    count = len(set(wanted))
+    assert f"runs: {count} of {count} would be made" in capsys.readouterr().out
+    assert asked == []
+    on_ray = ["--address", "here:1", "--gpus-per-run", "0.5", "--reuse-stale"]
+    for given, cluster in (([], None), (on_ray, RayOptions("here:1", 0.5))):
+        assert main([*arguments, "--jobs", "3", "--device", "cpu", *given]) == 1
+        assert "1 of 1 runs failed" in capsys.readouterr().err
+        options = {"cluster": cluster, "reuse_stale": cluster is not None}
+        assert asked.pop() == (set(wanted), (tmp_path, 3, "cpu"), options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--profile", "huge"], "book_runs: profile 'huge'"),
+        (["--seeds", "1", "1"], "distinct numbers"),
+        (["--manifest", "iemocap"], "manifest 'iemocap': unknown"),
+        (["--gpus-per-run", "1"], "expected --address"),
+    ],
+)
+def test_the_command_names_what_it_does_not_understand(
+    arguments: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--output-dir", str(tmp_path)]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_sweep_makes_the_books_runs_not_their_twins(mirror: Path, tmp_path: Path) -> None:
+    quick = get_profile("quick")
+    dial = grid_of(
+        Request("quick", attention=["rjca"], share=list(breadth_of(quick).shares)), tmp_path
+    )
+    models = dial_runs(quick, DataConfig(), tmp_path)["RJCA"]
+    assert set(dial) == {c for arm in ARMS for runs in models[arm].values() for c in runs}
+    enjoyment = grid_of(Request("quick", manifest=["hri_enjoyment"]), tmp_path)
+    arms = arm_runs(quick, DataConfig("hri_enjoyment"), tmp_path)
+    assert set(enjoyment) == {config for runs in arms.values() for config in runs}

@@ -15,19 +15,22 @@ from safetensors.torch import load_file
 from toys import tiny_run
 from workers import note_attempt
 
+from iaca.base.files import DataError
 from iaca.learning.evaluation import predict, score
 from iaca.learning.loop import train
 from iaca.learning.protocol import Protocol
 from iaca.runs import runs
 from iaca.runs.runs import (
+    Run,
     RunConfig,
     code_key,
     describe,
     execute_run,
     find_run,
+    identify_runs,
+    open_run,
     run_key,
 )
-from iaca.runs.scheduler import execute_runs
 from iaca.sources.loading import open_data
 
 FILES = {
@@ -37,8 +40,6 @@ FILES = {
     "model.safetensors",
     "predictions.safetensors",
 }
-
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -52,15 +53,32 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "build"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A gated run that takes no step, in an output folder of its own; nobody changes it."""
+    folder = tmp_path_factory.mktemp("made")
+    config = tiny_run(folder)
+    training = replace(config.training, learning_rate=0.0, weight_decay=0.0)
+    model = replace(config.model, fusion="iaca")
+    threads = torch.get_num_threads()
+    run = execute_run(replace(config, model=model, training=training), folder / "build", "cpu")
+    torch.set_num_threads(threads)
+    return run
+
+
 def visible(out: Path) -> list[str]:
     return sorted(folder.name for folder in (out / "runs").iterdir() if folder.name[0] != ".")
+
+
+def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("trained again"))
 
 
 def test_the_key_is_made_of_configuration_data_code_torch_and_device(
     config: RunConfig, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def key(config: RunConfig, device: Any = "cpu") -> str:
-        return run_key(config, open_data(config.data, out / "data")[0], device)
+        return run_key(identify_runs([config], out, device)[config])
 
     first = key(config)
     assert key(replace(config, seed=0)) == first
@@ -68,96 +86,120 @@ def test_the_key_is_made_of_configuration_data_code_torch_and_device(
         first,
         key(replace(config, seed=1)),
         key(replace(config, model=replace(config.model, dim=10))),
-        key(replace(config, model=replace(config.model, attention="tca"))),
         key(replace(config, training=replace(config.training, epochs=4))),
         key(replace(config, data=replace(config.data, data_seed=1))),
         key(replace(config, protocol=Protocol(clip=True))),
         key(config, "cuda"),
+        run_key(runs.run_identity(config, "other data", "cpu")),
     }
-    store = open_data(config.data, out / "data")[0]
-    other = open_data(replace(config.data, share=0.2), out / "data")[0]
-    keys.add(run_key(config, other, "cpu"))  # other data under the same configuration
-    monkeypatch.setattr(runs, "code_key", lambda: "other code")
-    keys.add(run_key(config, store, "cpu"))
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "code_key", lambda: "other code")
+        keys.add(key(config))
     monkeypatch.setattr(torch, "__version__", "1.0.0")
-    keys.add(run_key(config, store, "cpu"))
-    assert len(keys) == 11
+    keys.add(key(config))
+    assert len(keys) == 10
     monkeypatch.setattr(torch, "__version__", "1.0.0+cu999")  # the same torch, built otherwise
     assert key(config) in keys
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "counts"),
+    [
+        ("learning/metrics.py", "1e-8", "1e-7", True),
+        ("learning/loop.py", "epochs: int = 20", "epochs: int = 21", True),
+        ("models/layers.py", "10_000.0", "1_000.0", True),
+        ("data/windows.py", "WINDOW_LENGTH = 16", "WINDOW_LENGTH = 15", True),
+        ("learning/loop.py", "    fabric = ", "    # A comment.\n    fabric = ", False),
+        ("learning/loop.py", '"""', '"""Another docstring. ', False),
+        ("runs/runs.py", "CPU_THREADS = 1", "CPU_THREADS = 2", False),
+    ],
+)
 def test_code_is_what_decides_numbers_without_its_docstrings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, old: str, new: str, counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "iaca"
     shutil.copytree(runs.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(runs, "PACKAGE", package)
     uncached: Callable[[], str] = code_key.__wrapped__
-    first = uncached()
-
-    def changed(name: str, old: str, new: str) -> bool:
-        file = package / name
-        text = file.read_text()
-        assert old in text
-        file.write_text(text.replace(old, new, 1))
-        different = uncached() != first
-        file.write_text(text)
-        return different
-
-    assert changed("metrics.py", "1e-8", "1e-7")
-    assert changed("training.py", "epochs: int = 20", "epochs: int = 21")
-    assert changed("evaluation.py", "256", "255")
-    assert changed("protocol.py", "DECAY = 0.8", "DECAY = 0.9")
-    assert changed("models/layers.py", "10_000.0", "1_000.0")
-    assert changed("data/windows.py", "WINDOW_LENGTH = 16", "WINDOW_LENGTH = 15")
-    assert not changed("metrics.py", "as a score and as a loss", "twice")
-    assert not changed("models/attention.py", "CA, and its baselines", "all of them")
-    assert not changed("training.py", "    fabric = ", "    # A comment.\n    fabric = ")
-    assert not changed("statistics.py", "0.025", "0.05")
-    assert not changed("paths.py", "_build", "_made")
+    before, text = uncached(), (package / name).read_text()
+    assert old in text
+    (package / name).write_text(text.replace(old, new, 1))
+    assert (uncached() != before) == counts
 
 
-def test_what_a_run_leaves(config: RunConfig, out: Path) -> None:
-    run = execute_run(config, out, "cpu")
-    assert {file.name for file in run.folder.iterdir()} == FILES
-    assert visible(out) == [run.folder.name]
-    store, split = open_data(config.data, out / "data")
-    assert run.folder.name == run_key(config, store, "cpu")
-    written = json.loads((run.folder / "config.json").read_text())
-    assert written["config"]["seed"] == config.seed
-    assert written["data"] == store.key
-    assert json.loads((run.folder / "metrics.json").read_text()) == run.metrics
-    assert len(run.history) == config.training.epochs
-    assert run.metrics["best_epoch"] == run.history["select_mean"].idxmax()
-    assert set(run.predictions) == set(split.report)
+def test_what_a_run_leaves(made: Run) -> None:
+    out = made.folder.parents[1]
+    assert {file.name for file in made.folder.iterdir()} == FILES
+    assert visible(out) == [made.folder.name]
+    store, split = open_data(made.config.data, out / "data")
+    identity = json.loads((made.folder / "config.json").read_text())
+    assert made.folder.name == run_key(identity)
+    assert (identity["config"]["seed"], identity["data"]) == (made.config.seed, store.key)
+    assert json.loads((made.folder / "metrics.json").read_text()) == made.metrics
+    assert len(made.history) == made.config.training.epochs
+    assert made.metrics["best_epoch"] == made.history["select_mean"].idxmax()
 
-    model = run.model(store)
+    model = made.model(store)
     assert not model.training
     again = predict(model, store, split.report).predictions
-    for name, values in run.predictions.items():
-        assert torch.equal(values, again[name])
-        assert values.shape == store[name].labels.shape
-    assert run.metrics["report"] == pytest.approx(score(run.predictions, store).pooled)
+    assert set(made.predictions) == set(again) == set(split.report)
+    assert all(torch.equal(values, again[name]) for name, values in made.predictions.items())
+    assert made.metrics["report"] == pytest.approx(score(made.predictions, store).pooled)
     selected = score(predict(model, store, split.select).predictions, store).pooled
-    assert run.metrics["select"] == pytest.approx(selected)
-    assert run.metrics["parameters"] == sum(p.numel() for p in model.parameters())
+    assert made.metrics["select"] == pytest.approx(selected)
+    assert made.metrics["parameters"] == sum(p.numel() for p in model.parameters())
 
 
-def test_the_model_that_a_training_began_with(config: RunConfig, out: Path) -> None:
+def test_the_model_that_a_training_began_with(made: Run) -> None:
     """A training that takes no step ends where it began."""
-    still = replace(config.training, learning_rate=0.0, weight_decay=0.0)
-    model = replace(config.model, fusion="iaca")
-    run = execute_run(replace(config, training=still, model=model), out, "cpu")
-    store, _ = open_data(config.data, out / "data")
+    store, _ = open_data(made.config.data, made.folder.parents[1] / "data")
     before = torch.get_rng_state()
-    initial = run.initial_model(store)
+    initial = made.initial_model(store)
     assert torch.equal(torch.get_rng_state(), before)
     assert not initial.training
-    weights = run.model(store).state_dict()
+    weights = made.model(store).state_dict()
     assert initial.state_dict().keys() == weights.keys()
     for name, value in initial.state_dict().items():
         torch.testing.assert_close(value, weights[name], rtol=0, atol=0, msg=name)
+
+
+def test_no_file_of_a_run_holds_labels(made: Run) -> None:
+    store, split = open_data(made.config.data, made.folder.parents[1] / "data")
+    for file in made.folder.glob("*.safetensors"):
+        content = file.read_bytes()
+        for name in split.report:
+            labels = store[name].labels
+            for values in (labels, labels[:, 0].contiguous()):
+                assert values.numpy().tobytes()[:32] not in content
+        assert not [key for key in load_file(file) if "label" in key]
+    assert "label" not in (made.folder / "metrics.json").read_text()
+
+
+def test_a_finished_run_is_not_trained_again(made: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = made.folder.parents[1]
+    forbid_training(monkeypatch)
+    opened: list[str] = []
+
+    def noted(*arguments: Any) -> Any:
+        opened.append("once")
+        return open_data(*arguments)
+
+    monkeypatch.setattr(runs, "open_data", noted)
+    assert execute_run(made.config, out, "cpu") == made and not made.stale
+    assert opened == ["once"]
+    assert find_run(replace(made.config, seed=1), out, "cpu") is None
+
+
+def test_a_run_is_opened_by_its_folder(
+    made: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert open_run(made.folder) == made
+    monkeypatch.setattr(runs, "code_key", lambda: "newer code")
+    assert open_run(made.folder) == made._replace(stale=True)
+    for name, text in (("config.json", '{"config": {}}'), ("metrics.json", "{}")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"config\.json: not a run of this version, KeyError"):
+        open_run(tmp_path)
 
 
 def test_a_run_is_selected_and_scored_under_its_protocol(config: RunConfig, out: Path) -> None:
@@ -167,52 +209,17 @@ def test_a_run_is_selected_and_scored_under_its_protocol(config: RunConfig, out:
     store, split = open_data(config.data, out / "data")
     again = predict(run.model(store), store, split.report).predictions
     for name, values in run.predictions.items():
-        assert torch.equal(values, again[name])  # as the model says them
+        assert torch.equal(values, again[name])  # raw, whatever the protocol
     assert run.metrics["report"] == score(again, store, protocol).pooled
     assert run.metrics["report"]["valence"] != score(again, store).pooled["valence"]
     best = run.history.iloc[run.metrics["best_epoch"]]
     assert best["select_valence"] == pytest.approx(run.metrics["report"]["valence"])
     selected = score(predict(run.model(store), store, split.select).predictions, store, protocol)
     assert run.metrics["select"] == selected.pooled
-    assert "strict" not in describe(config)
     slow = replace(config.training, learning_rate=3e-4)
-    assert "learning_rate" not in describe(config)
+    assert "strict" not in describe(config) and "learning_rate" not in describe(config)
     assert "learning_rate=0.0003, seed" in describe(replace(config, training=slow))
     assert "strict, smooth_valence=5, clip=True, selection=report, seed 0" in describe(other)
-
-
-def test_no_file_of_a_run_holds_labels(config: RunConfig, out: Path) -> None:
-    run = execute_run(config, out, "cpu")
-    store, split = open_data(config.data, out / "data")
-    for file in run.folder.glob("*.safetensors"):
-        content = file.read_bytes()
-        for name in split.report:
-            labels = store[name].labels
-            column = labels[:, 0].contiguous()
-            for values in (labels, column):
-                assert values.numpy().tobytes()[:32] not in content
-        assert not [key for key in load_file(file) if "label" in key]
-    assert "label" not in (run.folder / "metrics.json").read_text()
-
-
-def test_a_finished_run_is_not_trained_again(
-    config: RunConfig, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert find_run(config, out, "cpu") is None
-    run = execute_run(config, out, "cpu")
-
-    def again(*arguments: Any, **options: Any) -> None:
-        raise AssertionError("trained again")
-
-    monkeypatch.setattr(runs, "train", again)
-    found = execute_run(config, out, "cpu")
-    assert found == run
-    assert not found.stale
-    said: list[str] = []
-    execute_runs([config, config], out, device="cpu", report=said.append)
-    assert said == ["runs: all 1 are there already"]
-    with pytest.raises(AssertionError, match="trained again"):
-        execute_run(replace(config, seed=1), out, "cpu")
 
 
 def resuming(stop_after: int | None, epochs: list[int]) -> Callable[..., Any]:
@@ -240,24 +247,16 @@ def test_a_partial_run_is_resumed(
     assert visible(out) == []
     assert find_run(config, out, "cpu") is None
     monkeypatch.setattr(runs, "train", resuming(None, epochs))
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(runs, "sync_folder", lambda folder: 1 / 0)  # an error while writing
+        execute_run(config, out, "cpu")
+    assert visible(out) == []
     resumed = execute_run(config, out, "cpu")
-    assert epochs == [0, 1, 2]
+    assert epochs[:3] == [0, 1, 2]
     for name in FILES - {"metrics.json"}:  # which holds the time it took
         assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
     assert {**resumed.metrics, "seconds": 0} == {**whole.metrics, "seconds": 0}
-    assert [entry for entry in (out / "runs").iterdir() if entry.suffix == ".partial"] == []
-
-
-def test_an_error_while_writing_leaves_no_run(
-    config: RunConfig, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(runs, "sync_folder", lambda folder: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            execute_run(config, out, "cpu")
-    assert find_run(config, out, "cpu") is None
-    assert visible(out) == []
-    assert execute_run(config, out, "cpu").metrics["report"]
+    assert not list((out / "runs").glob("*.partial"))
 
 
 def test_a_stale_run_is_reused_only_when_asked_and_marked(
@@ -267,20 +266,13 @@ def test_a_stale_run_is_reused_only_when_asked_and_marked(
     (out / "runs" / ".0123.partial").mkdir()
     monkeypatch.setattr(runs, "code_key", lambda: "newer code")
     assert find_run(config, out, "cpu") is None
-    found = find_run(config, out, "cpu", reuse_stale=True)
-    assert found is not None
-    assert found.stale
-    assert found.folder == old.folder
-    assert found.metrics == old.metrics
+    assert find_run(config, out, "cpu", reuse_stale=True) == old._replace(stale=True)
     assert find_run(replace(config, seed=1), out, "cpu", reuse_stale=True) is None
     other_data = replace(config, data=replace(config.data, data_seed=1))
     assert find_run(other_data, out, "cpu", reuse_stale=True) is None
     new = execute_run(config, out, "cpu")
     assert new.folder != old.folder
-    found = find_run(config, out, "cpu", reuse_stale=True)
-    assert found is not None
-    assert not found.stale
-    assert found.folder == new.folder
+    assert find_run(config, out, "cpu", reuse_stale=True) == new and not new.stale
 
 
 def test_scores_that_are_no_numbers_are_null(
@@ -291,7 +283,7 @@ def test_scores_that_are_no_numbers_are_null(
     assert json.loads((run.folder / "metrics.json").read_text())["report"] == {"x": None}
 
 
-# What follows is done by other processes, which import this module by its name.
+# What follows is done by another process, which imports this module by its name.
 
 
 def slow_to_train(config: RunConfig, out: Path) -> None:
@@ -315,16 +307,11 @@ def test_two_processes_train_a_run_once(
     while not (out / "attempts-0").exists():
         assert other.is_alive()
         time.sleep(0.05)
-
-    def again(*arguments: Any, **options: Any) -> None:
-        raise AssertionError("trained a second time")
-
-    monkeypatch.setattr(runs, "train", again)
+    forbid_training(monkeypatch)
     assert find_run(config, out, "cpu") is None
     run = execute_run(config, out, "cpu")  # waits for the other
     assert len(run.history) == config.training.epochs
     other.join()
     assert other.exitcode == 0
     assert (out / "attempts-0").read_text() == "x"
-    assert len(visible(out)) == 1
-    assert [entry for entry in (out / "runs").iterdir() if entry.suffix == ".partial"] == []
+    assert visible(out) == [run.folder.name]
