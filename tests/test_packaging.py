@@ -2,11 +2,13 @@
 
 import importlib.metadata
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -162,12 +164,63 @@ def test_installed_versions_are_the_locked_ones() -> None:
     assert not differing, "installed, locked"
 
 
-def test_package_imports_nothing_heavy() -> None:
-    code = "import sys, iaca; print(*(m for m in sys.modules if '.' not in m))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+IMPORTED = """
+import importlib, pkgutil, sys
+package = importlib.import_module(sys.argv[1])
+for module in pkgutil.iter_modules(getattr(package, "__path__", []), f"{package.__name__}."):
+    importlib.import_module(module.name)
+print(*(name for name in sys.modules if "." not in name))
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "allowed"), [("iaca.cli", set()), ("iaca.models", {"torch", "numpy"})]
+)
+def test_packages_import_no_more_than_they_need(package: str, allowed: set[str]) -> None:
+    command = [sys.executable, "-c", IMPORTED, package]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = set(found.stdout.split())
     assert "iaca" in loaded
-    assert not loaded & HEAVY
+    assert not loaded & HEAVY - allowed
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An unpacked wheel, built without network of copies of what is packaged."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("iaca", "companion", "data_manifests"):
+        shutil.copytree(ROOT / name, folder / name)
+    options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", "."]
+    command = [sys.executable, "-m", "pip", "wheel", ".", *options]
+    subprocess.run(command, cwd=folder, check=True)
+    with zipfile.ZipFile(*folder.glob("iaca-*.whl")) as archive:
+        archive.extractall(folder / "unpacked")
+    return folder / "unpacked"
+
+
+def test_an_installed_package_has_its_manifests_and_builds_where_it_is_called(
+    wheel: Path, tmp_path: Path
+) -> None:
+    code = (
+        "from iaca.base.paths import BUILD, PACKAGE\n"
+        "from iaca.cli import main\n"
+        "print(BUILD, PACKAGE, sep='\\n')\n"
+        "raise SystemExit(main(['data', 'list']))\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(wheel)},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    build, package, *listed = found.stdout.splitlines()
+    assert (Path(build), Path(package)) == (tmp_path / "_build", wheel / "iaca")
+    names = [line.split()[0] for line in listed]
+    assert names == sorted(file.stem for file in (ROOT / "data_manifests").glob("*.yaml"))
 
 
 def test_version_is_the_same_everywhere() -> None:

@@ -1,13 +1,18 @@
-"""Every path of the project in one place, and the names of the profiles."""
+"""Every path of the project in one place, and the names of the profiles.
+
+A checkout is its own root. An installed package has its manifests inside, and what it makes goes
+below the current folder.
+"""
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-MANIFESTS = ROOT / "data_manifests"
+PACKAGE = Path(__file__).resolve().parents[1]
+_IS_CHECKOUT = (PACKAGE.parent / "data_manifests").is_dir()
+ROOT = PACKAGE.parent if _IS_CHECKOUT else Path.cwd()
+MANIFESTS = ROOT / "data_manifests" if _IS_CHECKOUT else PACKAGE / "manifests"
 NOTEBOOKS = ROOT / "notebooks"
 BOOK = ROOT / "book"
 BUILD = ROOT / "_build"
-PACKAGE = ROOT / "iaca"
-COMPANION = ROOT / "companion"
+COMPANION = PACKAGE.with_name("companion")
 
 PROFILE_NAMES = ("smoke", "quick", "full")  # see `iaca.runs.profiles`, which imports torch

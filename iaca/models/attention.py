@@ -46,6 +46,21 @@ class Attention(Protocol):
         ...
 
 
+def attend(attention: Attention, audio: Tensor, visual: Tensor) -> Attended:
+    """Call an attention and hold it to its contract.
+
+    Raises:
+        TypeError: if it returns anything but an `Attended`.
+    """
+    attended = attention(audio, visual)
+    if not isinstance(attended, Attended):
+        raise TypeError(
+            f"{type(attention).__name__} returned a {type(attended).__name__}, expected "
+            "iaca.models.attention.Attended(audio, visual, self_audio, self_visual)"
+        )
+    return attended
+
+
 class CrossAttention(nn.Module):
     r"""Cross-attention (CA), Eqs. 1-4 of the paper.
 

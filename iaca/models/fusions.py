@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from iaca.models.attention import Attended
+from iaca.models.attention import attend
 
 
 class JointRepresentation(nn.Module):
@@ -54,7 +54,7 @@ class PlainFusion(nn.Module):
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
         """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, without gates."""
-        attended: Attended = self.attention(audio, visual)
+        attended = attend(self.attention, audio, visual)
         fused = self.joint(self.rectify(attended.audio), self.rectify(attended.visual))
         return self.rectify(fused), None
 
@@ -87,7 +87,7 @@ class ResidualFusion(nn.Module):
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
         """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, without gates."""
-        attended: Attended = self.attention(audio, visual)
+        attended = attend(self.attention, audio, visual)
         joint = self.joint(self.rectify(attended.audio), self.rectify(attended.visual))
         return self.rectify(joint + self.mlp(joint)), None
 
@@ -114,7 +114,7 @@ class RawAndAttendedFusion(nn.Module):
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
         """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, without gates."""
-        attended: Attended = self.attention(audio, visual)
+        attended = attend(self.attention, audio, visual)
         everything = (
             attended.self_audio,
             attended.audio,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from iaca.base.files import check_one_of
-from iaca.models.attention import Attended
+from iaca.models.attention import Attended, attend
 from iaca.models.fusions import JointRepresentation, rectifier
 from iaca.models.layers import BiLSTM, SelfAttention
 
@@ -242,7 +242,7 @@ class InconsistencyAware(nn.Module):
 
     def steps(self, audio: Tensor, visual: Tensor) -> Steps:
         """The forward pass with everything it computed on the way."""
-        attended: Attended = self.attention(audio, visual)
+        attended = attend(self.attention, audio, visual)
         if self.fallback != "module":
             attended = attended._replace(
                 self_audio=self.fall_back_audio(audio), self_visual=self.fall_back_visual(visual)

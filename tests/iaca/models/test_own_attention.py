@@ -9,16 +9,20 @@ import torch
 from torch import nn
 from toys import AUDIO_DIM, VISUAL_DIM, toy_split, toy_store
 
+from iaca.base.paths import BOOK, ROOT
 from iaca.learning.loop import TrainingConfig, train
 from iaca.models.regressor import AffectRegressor, ModelConfig
 
-PAGE = Path(__file__).resolve().parents[3] / "book" / "own_attention.md"
 FUSIONS = ("plain", "iaca", "residual_mlp", "raw_and_attended")
+
+
+def blocks_of(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
 
 
 @pytest.fixture
 def blocks() -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    return blocks_of(BOOK / "own_attention.md")
 
 
 @pytest.fixture
@@ -46,6 +50,30 @@ def test_the_page_runs_from_top_to_bottom(
     assert costs[1] - costs[0] == 7 * 32 + 7
     assert [line.split()[0] for line in printed[1:]] == ["plain", "iaca"] * 2
     assert all("arousal" in line for line in printed[3:])
+
+
+def test_the_readmes_gates_learn_around_a_readers_attention(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (block,) = blocks_of(ROOT / "README.md")
+    written = block.split("\n\nfusion, head")[1].splitlines()
+    assert len([line for line in written if line.strip()]) <= 10
+    torch.manual_seed(0)
+    exec(block, {"__name__": "readme"})
+    (score,) = re.findall(r"^CCC (0\.\d+), attended to \d+%$", capsys.readouterr().out.strip())
+    assert float(score) > 0.8
+
+
+class Careless(nn.Module):
+    def forward(self, audio: torch.Tensor, visual: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return audio, visual, audio, visual
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_an_attention_that_returns_a_bare_tuple_is_told_what_is_expected(fusion: str) -> None:
+    model = AffectRegressor(ModelConfig("none", fusion, dim=8), 6, 7, 2, attention=Careless())
+    with pytest.raises(TypeError, match=r"^Careless returned a tuple, expected .*Attended\(audio,"):
+        model(torch.randn(3, 16, 6), torch.randn(3, 16, 7))
 
 
 def test_it_mixes_the_other_modality(own: type[nn.Module]) -> None:
