@@ -29,7 +29,7 @@ book: $(BOOK)  ## Compute, execute and render the book into _build/html
 	@$(BIN)/python -m companion.publishing.build build --profile $(PROFILE)
 
 test: lint  ## Check the style and the types, run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 lint: $(TEST)  ## Check the style and the types
 	@$(BIN)/ruff check .

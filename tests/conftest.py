@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from companion.publishing import build as publish
 from iaca.base.paths import BUILD
@@ -42,5 +43,7 @@ def mirror() -> Path:
 def smoke_output() -> Path:
     """Output folder of the real book in the smoke profile. Kept, so the next session is quick."""
     output = BUILD / "test"
-    publish.build("smoke", output_dir=output, jobs=2)
+    output.mkdir(parents=True, exist_ok=True)
+    with FileLock(output / ".lock"):  # of several workers one builds it, and the others wait
+        publish.build("smoke", output_dir=output, jobs=2)
     return output

@@ -12,7 +12,8 @@ pytest.importorskip("av", reason="the extra 'media' is not installed")
 from media import FOR_TRAINING, stand_ins, write_miniature
 
 from companion.publishing import execute as execution
-from companion.publishing.execute import Page, execute, make_tasks
+from companion.publishing.execute import execute, make_tasks
+from companion.publishing.pages import Page
 from iaca.base.paths import NOTEBOOKS
 from iaca.cli import main
 from iaca.commands import extract as command

@@ -7,11 +7,22 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from companion.publishing.execute import Page, execute, make_tasks
-from iaca.base.paths import BUILD, NOTEBOOKS
+from companion.publishing.execute import execute, make_tasks
+from companion.publishing.pages import Page, pages_of
+from iaca.base.paths import BUILD, COMPANION, NOTEBOOKS, ROOT
 
 KEPT = sorted(NOTEBOOKS.glob("*.ipynb"))
 PARAMETERS = ["profile", "manifest", "seeds", "device", "output_dir"]
+
+
+def test_a_chapter_has_one_name_everywhere() -> None:
+    """`NN_name` in `notebooks/` and `_toc.yml`, `name` in `companion/chapters/` and its tests."""
+    listed = [page.notebook for page in pages_of(ROOT, variants=())]
+    assert listed == [path.stem for path in KEPT]
+    names = {re.sub(r"^\d\d_", "", name) for name in listed}
+    for folder in (COMPANION / "chapters", ROOT / "tests" / "companion" / "chapters"):
+        found = {path.parent.name for path in folder.glob("*/*.py")} - {"drawing"}
+        assert found == names, folder
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
@@ -110,18 +121,26 @@ def test_without_its_data_a_notebook_says_so_and_goes_on(
     assert said in said_by(task.executed)
 
 
-def test_the_ablations_run_on_data_without_a_dial(mirror: Path, tmp_path: Path) -> None:
-    page = Page("ablations", "04_ablations", {"manifest": "hri_enjoyment"})
-    (task,) = make_tasks([page], NOTEBOOKS, tmp_path, "smoke", tmp_path / "build", {})
+def executed(name: str, folder: Path, build: Path) -> nbformat.NotebookNode:
+    """A chapter on real conversations, by its parameters alone."""
+    page = Page("conversations", name, {"manifest": "hri_enjoyment"})
+    (task,) = make_tasks([page], NOTEBOOKS, folder, "smoke", build, {})
     failure = execute(task)
     assert failure is None, str(failure)
-    said = said_by(task.executed)
+    assert "25 subjects, 25 recordings, 590 clips" in said_by(task.executed)
+    return nbformat.read(task.executed, as_version=4)
+
+
+def test_the_ablations_run_on_data_without_a_dial(
+    mirror: Path, tmp_path: Path, smoke_output: Path
+) -> None:
+    notebook = executed("04_ablations", tmp_path, smoke_output)
+    said = said_by(tmp_path / "conversations.ipynb")
     assert "No dial and no other versions: these data have no dial" in said
-    assert "25 subjects, 25 recordings, 590 clips" in said
     assert "RJCA − JCA" in said  # Table 2 is there
     (verdict,) = [
         output.data["application/papermill.record/text/markdown"]
-        for cell in nbformat.read(task.executed, as_version=4).cells
+        for cell in notebook.cells
         for output in cell.get("outputs", ())
         if output.get("metadata", {}).get("scrapbook", {}).get("name") == "ablation-verdict"
     ]
@@ -131,13 +150,8 @@ def test_the_ablations_run_on_data_without_a_dial(mirror: Path, tmp_path: Path) 
         assert lines[criterion].count("**undecided**") == 2
 
 
-def test_missing_modalities_run_on_other_data_by_parameters_alone(
-    mirror: Path, tmp_path: Path
+def test_missing_modalities_run_on_other_data(
+    mirror: Path, tmp_path: Path, smoke_output: Path
 ) -> None:
-    page = Page("missing", "06_missing_modality", {"manifest": "hri_enjoyment"})
-    (task,) = make_tasks([page], NOTEBOOKS, tmp_path, "smoke", tmp_path / "build", {})
-    failure = execute(task)
-    assert failure is None, str(failure)
-    said = said_by(task.executed)
-    assert "25 subjects, 25 recordings, 590 clips" in said
-    assert "CCC lost from 0 to 80 % missing" in said
+    executed("06_missing_modality", tmp_path, smoke_output)
+    assert "CCC lost from 0 to 80 % missing" in said_by(tmp_path / "conversations.ipynb")

@@ -19,7 +19,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-import iaca
 from iaca.base.files import DataError
 from iaca.base.paths import ROOT
 
@@ -57,11 +56,6 @@ def read_lock() -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in pins}
 
 
-def direct() -> list[Requirement]:
-    every = [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]
-    return [Requirement(line) for line in every]
-
-
 def installed_closure() -> dict[str, str]:
     """Versions of all that core, book and test need here, and of what those need in turn."""
     waiting = [Requirement(line) for line in PROJECT["dependencies"]]
@@ -90,39 +84,41 @@ def needed(
             yield requirement
 
 
-def test_environment_is_fresh(environment: ModuleType) -> None:
-    assert environment.main(["--check"]) == 0
+def test_environments_are_fresh(environment: ModuleType) -> None:
+    """That also says that every requirement is pinned within its range."""
+    assert environment.main(check=True) == 0
 
 
-def test_environment_asks_for_what_make_installs() -> None:
-    content = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    assert content["name"] == "iaca"
-    assert content["channels"] == ["conda-forge"]
+@pytest.mark.parametrize(
+    ("name", "extras"),
+    [
+        ("environment.yml", ["book", "media"]),
+        ("environment-dev.yml", ["book", "cluster", "media", "test"]),
+    ],
+)
+def test_an_environment_asks_for_what_the_extras_need(name: str, extras: list[str]) -> None:
+    content = yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    assert content["channels"] == ["conda-forge", "nodefaults"]
     *conda, pip = content["dependencies"]
     assert conda == ["python=3.11", "pip"]
     lines = [line for line in pip["pip"] if not line.startswith("--")]
     assert set(pip["pip"]) - set(lines) == {"--constraint requirements.lock", "--editable ."}
+    wanted = [*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])]
     lock = read_lock()
-    wanted = PROJECT["dependencies"] + [
-        line for extra in INSTALLED_EXTRAS for line in EXTRAS[extra]
-    ]
-    assert {canonicalize_name(Requirement(line).name) for line in wanted} == {
-        canonicalize_name(line.split("==")[0]) for line in lines
-    }
-    for line in lines:
-        name, version = line.split("==")
-        assert lock[canonicalize_name(name)] == version
+    pins = {name: lock[name] for name in (canonicalize_name(Requirement(w).name) for w in wanted)}
+    found = dict(line.split("==") for line in lines)
+    assert {canonicalize_name(name): version for name, version in found.items()} == pins
 
 
 def test_a_stale_environment_is_found_and_renewed(environment: ModuleType, sources: Path) -> None:
-    assert environment.main(["--check"], sources) == 1, "missing"
-    assert environment.main([], sources) == 0
-    assert environment.main(["--check"], sources) == 0
+    assert environment.main(True, sources) == 1, "missing"
+    assert environment.main(False, sources) == 0
+    assert environment.main(True, sources) == 0
     lock = sources / "requirements.lock"
     text = lock.read_text(encoding="utf-8")
     lock.write_text(re.sub(r"(?m)^pooch==.*$", "pooch==99.0", text), encoding="utf-8")
-    assert environment.main(["--check"], sources) == 1
-    assert environment.main([], sources) == 0
+    assert environment.main(True, sources) == 1
+    assert environment.main(False, sources) == 0
     assert "pooch==99.0" in (sources / "environment.yml").read_text(encoding="utf-8")
 
 
@@ -142,14 +138,7 @@ def test_a_bad_lock_is_named(
     text = re.sub(pattern, replacement, lock.read_text(encoding="utf-8"))
     lock.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=re.escape(message)):
-        environment.main([], sources)
-
-
-@pytest.mark.parametrize("requirement", direct(), ids=lambda r: r.name)
-def test_every_requirement_is_pinned_within_its_range(requirement: Requirement) -> None:
-    version = read_lock().get(canonicalize_name(requirement.name))
-    assert version is not None, "run tools/lock.sh"
-    assert requirement.specifier.contains(version, prereleases=True)
+        environment.main(False, sources)
 
 
 def test_installed_versions_are_the_locked_ones() -> None:
@@ -223,23 +212,6 @@ def test_an_installed_package_has_its_manifests_and_builds_where_it_is_called(
     assert names == sorted(file.stem for file in (ROOT / "data_manifests").glob("*.yaml"))
 
 
-def test_version_is_the_same_everywhere() -> None:
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert PROJECT["version"] == iaca.__version__ == str(citation["version"])
-
-
-def test_licence_and_citation() -> None:
-    assert PROJECT["license"] == "MIT"
-    licence = " ".join((ROOT / "LICENSE").read_text(encoding="utf-8").split())
-    assert licence.startswith("MIT License")
-    assert "Permission is hereby granted, free of charge" in licence
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["license"] == PROJECT["license"]
-    paper = citation["preferred-citation"]
-    assert [author["family-names"] for author in paper["authors"]] == ["Praveen", "Alam"]
-    assert "2405.12853" in paper["url"]
-
-
 def test_no_file_names_a_folder_of_one_user() -> None:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     if shutil.which("git") is None or not (ROOT / ".git").exists():
@@ -276,3 +248,43 @@ def test_what_the_readme_shows_and_links_to_is_there() -> None:
     inside = [target for target in targets if "://" not in target]
     assert any(target.endswith(".png") for target in inside), "a picture of the rendered book"
     assert [target for target in inside if not (ROOT / target).is_file()] == []
+
+
+def made(*words: str, **variables: str) -> str:
+    """What make would do in a checkout without `.venv`."""
+    command = ["make", "--dry-run", "--directory", *words]
+    environment = {"PATH": os.environ["PATH"], **variables}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout that make has not been called in."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def test_a_book_needs_no_tools_of_the_tests(checkout: Path) -> None:
+    book, test = (made(str(checkout), target) for target in ("book", "test"))
+    assert "-m venv .venv" in book and "-e '.[book]'" in book
+    assert "test" not in re.findall(r"-e '\.\[(.*)\]'", book)[0]
+    assert "-e '.[book,cluster,media,test]'" in test and ".venv/bin/mypy" in test
+
+
+def test_an_activated_conda_environment_is_used_where_there_is_no_venv(checkout: Path) -> None:
+    conda = checkout / "conda"
+    (conda / "bin").mkdir(parents=True)
+    assert ".venv/bin/pip" in made(str(checkout), "book", CONDA_PREFIX=str(conda))
+    (conda / "bin" / "python").touch()
+    found = made(str(checkout), "book", CONDA_PREFIX=str(conda))
+    assert f"{conda}/bin/pip install" in found and ".venv" not in found
+    (checkout / ".venv").mkdir()
+    assert str(conda) not in made(str(checkout), "book", CONDA_PREFIX=str(conda))
+
+
+def test_a_book_is_served_on_this_machine_alone(checkout: Path) -> None:
+    found = made(str(checkout), "serve")
+    assert "-m http.server --bind 127.0.0.1 --directory _build/html" in found

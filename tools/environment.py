@@ -1,14 +1,14 @@
-"""Write environment.yml, for conda users, from pyproject.toml and requirements.lock.
+"""Write environment.yml (for readers) and environment-dev.yml (with the tests' needs), for conda.
 
-``python tools/environment.py`` writes it, ``--check`` exits with 1 if it is not what it would be.
-Only Python and pip come from conda; the packages are the very ones that ``make`` installs.
+``python tools/environment.py`` writes them from pyproject.toml and requirements.lock; ``--check``
+exits with 1 if one is not what it would be. Only Python and pip come from conda; the packages are
+the very ones that ``make`` installs.
 """
 
-import argparse
 import re
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -17,9 +17,26 @@ from packaging.utils import canonicalize_name
 from iaca.base.files import DataError, write_text
 from iaca.base.paths import ROOT
 
-PYTHON = "3.11"  # what requirements.lock was resolved for
-EXTRAS = ("book", "cluster", "media", "test")  # what `make book` and `make test` need
-_PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)")
+EXTRAS = {  # what each file installs beside the package's own requirements
+    "environment.yml": ("book", "media"),
+    "environment-dev.yml": ("book", "cluster", "media", "test"),
+}
+HEAD = """\
+# Made by tools/environment.py from pyproject.toml and requirements.lock; not edited.
+# conda env create --file {name}
+name: iaca
+channels:
+  - conda-forge
+  - nodefaults
+dependencies:
+  - python=3.11
+  - pip
+  - pip:
+      # torch for one version of CUDA: the address is on PyTorch's installation page.
+      # - --extra-index-url <address of the index>
+      # Versions of what the packages below need in turn:
+      - --constraint requirements.lock
+"""
 
 
 def read_pins(lock: Path) -> dict[str, str]:
@@ -33,80 +50,59 @@ def read_pins(lock: Path) -> dict[str, str]:
     for number, line in enumerate(lock.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
-        pin = _PIN.fullmatch(line.strip())
+        pin = re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line.strip())
         if pin is None:
             raise DataError(f"{lock}, line {number}: {line!r}, expected name==version")
-        name = canonicalize_name(pin["name"])
+        name = canonicalize_name(pin[1])
         if name in pins:
             raise DataError(f"{lock}, line {number}: {name} is pinned twice")
-        pins[name] = pin["version"]
+        pins[name] = pin[2]
     return pins
 
 
-def read_requirements(pyproject: Path) -> dict[str, list[Requirement]]:
-    """The package's requirements by extra; those of the package itself under ``""``."""
-    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    groups = {"": project["dependencies"], **project["optional-dependencies"]}
-    return {extra: [Requirement(line) for line in lines] for extra, lines in groups.items()}
-
-
-def pinned(requirements: Sequence[Requirement], pins: Mapping[str, str], lock: Path) -> list[str]:
-    """Each requirement as ``name==version``.
+def pinned(line: str, pins: Mapping[str, str], lock: Path) -> str:
+    """A requirement as ``name==version``.
 
     Raises:
-        DataError: for a requirement that has no pin, or one outside its range.
+        DataError: if it has no pin, or one outside its range.
     """
-    lines = []
-    for requirement in requirements:
-        version = pins.get(canonicalize_name(requirement.name))
-        if version is None or not requirement.specifier.contains(version, prereleases=True):
-            raise DataError(
-                f"{lock}: {requirement.name} is pinned to {version}, pyproject.toml asks for "
-                f"'{requirement}'; run tools/lock.sh"
-            )
-        lines.append(f"{requirement.name}=={version}")
-    return lines
+    wanted = Requirement(line)
+    version = pins.get(canonicalize_name(wanted.name))
+    if version is None or not wanted.specifier.contains(version, prereleases=True):
+        raise DataError(
+            f"{lock}: {wanted.name} is pinned to {version}, pyproject.toml asks for "
+            f"'{wanted}'; run tools/lock.sh"
+        )
+    return f"{wanted.name}=={version}"
 
 
-def render(root: Path) -> str:
-    """The text that environment.yml should have."""
+def render(root: Path, name: str) -> str:
+    """The text that the file should have."""
     lock = root / "requirements.lock"
-    groups, pins = read_requirements(root / "pyproject.toml"), read_pins(lock)
-    lines = [
-        "# Made by tools/environment.py from pyproject.toml and requirements.lock; not edited.",
-        "# conda env create --file environment.yml",
-        "name: iaca",
-        "channels:",
-        "  - conda-forge",
-        "dependencies:",
-        f"  - python={PYTHON}",
-        "  - pip",
-        "  - pip:",
-        "      # Versions of what the packages below need in turn:",
-        "      - --constraint requirements.lock",
-    ]
-    for extra in ("", *EXTRAS):
-        lines.append(f"      # {f'extra {extra}' if extra else 'the package'}:")
-        lines += [f"      - {line}" for line in pinned(groups[extra], pins, lock)]
-    lines += ["      # this folder:", "      - --editable .", ""]
-    return "\n".join(lines)
+    pins = read_pins(lock)
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = {"the package": project["dependencies"]}
+    groups |= {f"extra {extra}": project["optional-dependencies"][extra] for extra in EXTRAS[name]}
+    text = HEAD.format(name=name)
+    for title, lines in groups.items():
+        text += f"      # {title}:\n"
+        text += "".join(f"      - {pinned(line, pins, lock)}\n" for line in lines)
+    return text + "      # this folder:\n      - --editable .\n"
 
 
-def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
-    """Write or check the file; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if it is stale")
-    check: bool = parser.parse_args(arguments).check
-    file = root / "environment.yml"
-    text = render(root)
-    if not check:
-        write_text(file, text)
-        return 0
-    if file.is_file() and file.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{file} is stale: run python tools/environment.py", file=sys.stderr)
-    return 1
+def main(check: bool = False, root: Path = ROOT) -> int:
+    """Write or check the files; return the exit status."""
+    stale = []
+    for file in (root / name for name in EXTRAS):
+        text = render(root, file.name)
+        if not check:
+            write_text(file, text)
+        elif not (file.is_file() and file.read_text(encoding="utf-8") == text):
+            stale.append(file.name)
+    if stale:
+        print(f"stale: {', '.join(stale)}; run python tools/environment.py", file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:] == ["--check"]))

@@ -54,8 +54,37 @@ class Settings:
         """The data set's configuration, with the benchmark's options or a fold."""
         return DataConfig(manifest=self.source, **options)
 
+    def remarks(self, store: RecordingStore | None) -> str:
+        """What a page must say of its data, in Markdown: of most data, nothing.
 
-def settings(
+        Args:
+            store: the recordings, if they can be had.
+        """
+        source = {} if store is None else store.info.source
+        warnings = []
+        if self.gated:
+            warnings.append("These data are gated. **Do not publish this page.**")
+        if "random_weights" in source:
+            warnings.append(
+                "The networks that made the features have random weights: no number means anything."
+            )
+        for role, missing in source.get("not_extracted", {}).items():
+            warnings.append(
+                f"{len(missing)} of the {source['wanted'][role]} recordings of `{role}` are "
+                "missing: they could not be extracted. `extraction.json` in the store's folder "
+                "says why."
+            )
+        blocks = ["\n\n".join([":::{warning}", *warnings, ":::"])] if warnings else []
+        if isinstance(self.manifest.split, OfficialSplit):
+            blocks.append(
+                "What this page calls subjects, or people, are videos: which of them show the "
+                "same person is not published. No *video* has two roles, and intervals are over "
+                "videos."
+            )
+        return "\n\n".join(blocks)
+
+
+def read_settings(
     profile: str | None,
     manifest: str = "synthetic",
     seeds: Sequence[int] | None = None,
@@ -92,32 +121,3 @@ def settings(
     if device_type(device) == "cpu":
         torch.set_num_threads(CPU_THREADS)  # what runs are made with; numbers depend on it
     return Settings(chosen, loaded, manifest, device_type(device), folder)
-
-
-def remarks(settings: Settings, store: RecordingStore | None) -> str:
-    """What a page must say of its data, in Markdown: of most data, nothing.
-
-    Args:
-        settings: of the notebook.
-        store: the recordings, if they can be had.
-    """
-    source = {} if store is None else store.info.source
-    warnings = []
-    if settings.gated:
-        warnings.append("These data are gated. **Do not publish this page.**")
-    if "random_weights" in source:
-        warnings.append(
-            "The networks that made the features have random weights: no number means anything."
-        )
-    for role, missing in source.get("not_extracted", {}).items():
-        warnings.append(
-            f"{len(missing)} of the {source['wanted'][role]} recordings of `{role}` are missing: "
-            "they could not be extracted. `extraction.json` in the store's folder says why."
-        )
-    blocks = ["\n\n".join([":::{warning}", *warnings, ":::"])] if warnings else []
-    if isinstance(settings.manifest.split, OfficialSplit):
-        blocks.append(
-            "What this page calls subjects, or people, are videos: which of them show the same "
-            "person is not published. No *video* has two roles, and intervals are over videos."
-        )
-    return "\n\n".join(blocks)

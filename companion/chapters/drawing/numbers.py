@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from companion.analysis.inference import Interval
+
 MISSING = "–"
 
 
@@ -38,3 +40,16 @@ def percent(difference: float, baseline: float) -> str:
         return MISSING
     share = f"{100 * difference / baseline:+.1f} %".replace("-", "−")
     return share if share[1:] != "0.0 %" else "0.0 %"
+
+
+def with_spread(score: Interval) -> str:
+    """``value ± standard deviation over seeds``, the latter where there are seeds."""
+    value = decimals(score.value)
+    return value if np.isnan(score.deviation) else f"{value} ± {decimals(score.deviation)}"
+
+
+def with_bounds(difference: Interval) -> str:
+    """``Δ [low, high]``, signed; without bounds where they are not known."""
+    if np.isnan(difference.low):
+        return signed(difference.value)
+    return f"{signed(difference.value)} [{signed(difference.low)}, {signed(difference.high)}]"

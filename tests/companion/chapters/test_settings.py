@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from toys import toy_info, toy_recording
+from toys import toy_info, toy_recording, toy_store
 
-from companion.chapters import settings as notebook
+from companion.chapters import book
+from companion.chapters.settings import read_settings
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.sources.writing import write_store
@@ -16,7 +17,7 @@ from iaca.sources.writing import write_store
 
 def test_defaults_are_the_quick_profile_on_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IACA_PROFILE", raising=False)
-    found = notebook.settings(None)
+    found = read_settings(None)
     assert found.profile.name == "quick"
     assert found.manifest.name == "synthetic" and not found.gated
     assert found.output_dir == Path("../_build")
@@ -30,18 +31,18 @@ def test_the_environment_chooses_the_profile_and_a_parameter_overrules_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("IACA_PROFILE", "smoke")
-    assert notebook.settings(None).profile.name == "smoke"
-    assert notebook.settings("full").profile.name == "full"
+    assert read_settings(None).profile.name == "smoke"
+    assert read_settings("full").profile.name == "full"
 
 
 def test_seeds_replace_the_profiles() -> None:
-    assert notebook.settings("smoke", seeds=[7, 9]).profile.seeds == (7, 9)
+    assert read_settings("smoke", seeds=[7, 9]).profile.seeds == (7, 9)
 
 
 def test_gated_data_are_kept_apart(tmp_path: Path) -> None:
-    found = notebook.settings("smoke", "affwild2", output_dir=tmp_path)
+    found = read_settings("smoke", "affwild2", output_dir=tmp_path)
     assert found.gated and found.output_dir == tmp_path / "private"
-    again = notebook.settings("smoke", "affwild2", output_dir=tmp_path / "private")
+    again = read_settings("smoke", "affwild2", output_dir=tmp_path / "private")
     assert again.output_dir == tmp_path / "private"
 
 
@@ -50,13 +51,13 @@ def stored(folder: Path, source: dict[str, Any]) -> RecordingStore:
 
 
 def test_pages_of_most_data_need_no_remark(tmp_path: Path) -> None:
-    assert notebook.remarks(notebook.settings("smoke"), stored(tmp_path / "store", {})) == ""
-    assert notebook.remarks(notebook.settings("smoke", "hri_enjoyment"), None) == ""
+    assert read_settings("smoke").remarks(stored(tmp_path / "store", {})) == ""
+    assert read_settings("smoke", "hri_enjoyment").remarks(None) == ""
 
 
 def test_pages_of_aff_wild2_say_what_is_missing_and_who_a_subject_is(tmp_path: Path) -> None:
-    settings = notebook.settings("smoke", "affwild2")
-    whole = notebook.remarks(settings, stored(tmp_path / "whole", {"wanted": {"report": 72}}))
+    settings = read_settings("smoke", "affwild2")
+    whole = settings.remarks(stored(tmp_path / "whole", {"wanted": {"report": 72}}))
     assert "Do not publish" in whole and "intervals are over videos" in whole
     assert "missing" not in whole and "random" not in whole
     source = {
@@ -64,7 +65,7 @@ def test_pages_of_aff_wild2_say_what_is_missing_and_who_a_subject_is(tmp_path: P
         "not_extracted": {"report": ["a", "b_left"]},
         "random_weights": "yes",
     }
-    found = notebook.remarks(settings, stored(tmp_path / "store", source))
+    found = settings.remarks(stored(tmp_path / "store", source))
     assert "2 of the 76 recordings of `report` are missing" in found
     assert "random weights" in found
     assert "`train`" not in found and "b_left" not in found  # a page names nobody
@@ -76,7 +77,7 @@ def test_a_manifest_may_be_a_path(tmp_path: Path) -> None:
         "name: mine\ntitle: Mine\ndescription: Mine.\naccess: local\nstore: rows\n"
         'licence: {name: none, url: "https://example.org/licence"}\n'
     )
-    assert notebook.settings("smoke", str(path)).data().manifest == str(path)
+    assert read_settings("smoke", str(path)).data().manifest == str(path)
 
 
 @pytest.mark.parametrize(
@@ -95,10 +96,17 @@ def test_an_unknown_value_is_named_with_what_was_expected(
     parameters: dict[str, object], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
-        notebook.settings(**{"profile": "smoke", **parameters})  # type: ignore[arg-type]
+        read_settings(**{"profile": "smoke", **parameters})  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_not_promised() -> None:
     with pytest.raises(DataError, match="'cuda', but torch sees no GPU"):
-        notebook.settings("smoke", device="cuda")
+        read_settings("smoke", device="cuda")
+
+
+def test_a_page_counts_what_is_behind_a_score(tmp_path: Path) -> None:
+    store = toy_store(tmp_path / "store", rows=(1000, 20, 30))
+    page = book.open_page("smoke", "hri_enjoyment", [3, 4])
+    assert page.counted(store, ["r0", "r2"]) == "2 seeds, 2 subjects, 2 recordings, 1,030 clips"
+    assert book.open_page("smoke").counted(store, ["r1", "r2"]).startswith("1 seed, 2 subjects")

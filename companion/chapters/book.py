@@ -1,0 +1,127 @@
+"""What the chapters' notebooks share, under one name: ``from companion.chapters import book``.
+
+`open_page` is what every notebook does first. The other names are those that several chapters use
+in cells that a reader may skip; what a chapter explains, it imports from `iaca` where it shows it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from IPython.display import Markdown, display
+from myst_nb import glue
+
+from companion.analysis import criteria
+from companion.analysis.costs import count_regressor, time_steps
+from companion.analysis.inference import (
+    ccc_intervals,
+    ccc_of_sums,
+    contrast,
+    moments,
+    paired_differences,
+)
+from companion.analysis.ridge import MODALITIES, ridge_predictions
+from companion.chapters.drawing.numbers import decimals, signed, with_bounds
+from companion.chapters.drawing.style import not_shown
+from companion.chapters.drawing.tables import markdown_table
+from companion.chapters.settings import Settings, read_settings
+from companion.experiments import grids
+from companion.experiments.trained import load_models
+from companion.publishing.vegalite import show
+from iaca.base.files import DataError
+from iaca.data.recordings import RecordingStore
+from iaca.data.splits import Split
+from iaca.learning.evaluation import predict
+from iaca.runs.arms import ARMS, GATED_ARMS, arm_runs, by_seed, obtain
+from iaca.runs.profiles import folds_of
+from iaca.runs.runs import Run, RunConfig
+from iaca.sources.loading import DataConfig, open_data
+from iaca.sources.manifest import load_manifest
+from iaca.sources.synthetic import STATES
+
+__all__ = [
+    "ARMS", "GATED_ARMS", "MODALITIES", "STATES", "DataConfig", "DataError", "Page", "arm_runs",
+    "by_seed", "ccc_intervals", "ccc_of_sums", "contrast", "count_regressor", "criteria",
+    "decimals", "folds_of", "grids", "load_manifest", "load_models", "moments", "not_shown",
+    "open_page", "paired_differences", "predict", "ridge_predictions", "show", "signed",
+    "time_steps", "with_bounds",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Page(Settings):
+    """A notebook's settings, and what it does with them: open data, obtain runs, say what it found.
+
+    Text is Markdown. What is glued appears where the prose names it.
+    """
+
+    def open(self, data: DataConfig) -> tuple[RecordingStore, Split]:
+        """A data set's recordings and their split.
+
+        Raises:
+            DataError: if they cannot be had.
+        """
+        return open_data(data, self.output_dir / "data")
+
+    def runs(self, configs: Sequence[RunConfig], progress: bool = True) -> list[Run]:
+        """The runs of these configurations, trained if they are not there."""
+        return obtain(configs, self.output_dir, self.device, progress=progress)
+
+    def seeds(self) -> str:
+        """How many seeds there are, in words."""
+        count = len(self.profile.seeds)
+        return "1 seed" if count == 1 else f"{count} seeds"
+
+    def counted(self, store: RecordingStore, names: Iterable[str]) -> str:
+        """The n behind a score of these recordings: seeds, subjects, recordings and clips."""
+        names = list(names)
+        clips = sum(store.entries[name].rows for name in names)
+        people = len(store.subjects(names))
+        return f"{self.seeds()}, {people} subjects, {len(names)} recordings, {clips:,} clips"
+
+    def say(self, *lines: str) -> None:
+        """Show lines of text."""
+        display(Markdown("\n".join(lines)))
+
+    def say_missing(self, what: str, error: DataError | str) -> None:
+        """Show that data could not be had, and why."""
+        self.say(":::{warning}", what, "", "```text", str(error), "```", ":::")
+
+    def fold(self, title: str, table: pd.DataFrame, left: int = 1, index: bool = True) -> None:
+        """Show a table that a reader has to unfold."""
+        self.say(f":::{{dropdown}} {title}", "", markdown_table(table, left, index), "", ":::")
+
+    def glue(self, name: str, value: Any) -> None:
+        """Give the prose a value."""
+        glue(name, value, display=False)
+
+    def glue_text(self, name: str, text: str) -> None:
+        """Give the prose a text with markup in it."""
+        self.glue(name, Markdown(text))
+
+    def glue_table(self, name: str, table: pd.DataFrame, left: int = 1, index: bool = True) -> None:
+        """Give the prose a table, its first ``left`` columns to the left."""
+        self.glue_text(name, markdown_table(table, left, index))
+
+
+def open_page(*parameters: Any, needs: str | None = None) -> Page:
+    """Check a notebook's parameters, in the order of its cell, and prepare to print tensors.
+
+    Args:
+        parameters: see `companion.chapters.settings.read_settings`.
+        needs: what of the benchmark this chapter cannot do without; the page says so where another
+            data set was asked for.
+
+    Raises:
+        DataError: naming the parameter, what was found and what was expected.
+    """
+    page = Page(**vars(read_settings(*parameters)))
+    torch.set_printoptions(precision=3, sci_mode=False)
+    if needs and page.manifest.name != "synthetic":
+        page.say(
+            f"**Note.** This chapter needs {needs} and uses the bundled benchmark, not "
+            f"`{page.manifest.name}`."
+        )
+    return page
