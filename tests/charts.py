@@ -15,7 +15,7 @@ def drawn(chart: altair.TopLevelMixin, **choices: object) -> list[str]:
     Raises:
         AssertionError: if there is no such menu or slider, or a menu does not offer the choice.
     """
-    spec = {**show(chart).spec, "width": 600}
+    spec = {**show(chart, "described").spec, "width": 600}
     controls = {param["name"]: param for param in spec.get("params", ())}
     assert choices.keys() <= controls.keys(), controls.keys()
     for name, value in choices.items():

@@ -170,16 +170,9 @@ def has_gates(model: AffectRegressor) -> bool:
 
 
 def _temperature_slider(temperature: float) -> ipywidgets.FloatLogSlider:
-    return ipywidgets.FloatLogSlider(
-        value=temperature,
-        base=10,
-        min=-2,
-        max=1,
-        step=0.05,
-        description="T",
-        readout_format=".3f",
-        continuous_update=False,
-    )
+    slider = ipywidgets.FloatLogSlider(temperature, min=-2, max=1, step=0.05, description="T")
+    slider.readout_format, slider.continuous_update = ".3f", False
+    return slider
 
 
 def _described(

@@ -26,12 +26,16 @@ if TYPE_CHECKING:  # slow to import, and needed only where a chart is made
 MIME_TYPE = "application/vnd.vegalite.v5+json"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"  # a name, never fetched
 VL_VERSION = "5.21"  # the newest v5 that vl-convert carries; JupyterLab draws v5 only
-CONFIG = {
+FRAME = {
+    "width": "container",
+    "height": 240,  # pixels
     "background": "white",  # in dark mode too: colours are chosen for it
     "padding": 8,
-    "view": {"stroke": None},
-    "axis": {"labelFontSize": 12, "titleFontSize": 12, "gridOpacity": 0.5},
-    "legend": {"labelFontSize": 12},
+    "config": {
+        "view": {"stroke": None},
+        "axis": {"labelFontSize": 12, "titleFontSize": 12, "gridOpacity": 0.5},
+        "legend": {"labelFontSize": 12},
+    },
 }
 FALLBACK_WIDTH = 600  # pixels, in the picture for readers without JavaScript
 
@@ -46,32 +50,27 @@ class Shown:
         return {MIME_TYPE: self.spec, "text/plain": f"Chart: {self.spec['description']}"}
 
 
-def show(chart: "altair.TopLevelMixin") -> Shown:
-    """Return a displayable chart.
+def show(chart: "altair.TopLevelMixin", description: str) -> Shown:
+    """Return a displayable chart, as wide as the page.
 
     Args:
-        chart: with its data inline, and a ``description`` that says in words what it shows.
+        chart: with its data inline.
+        description: what the chart shows, for readers who cannot see it.
 
     Raises:
-        DataError: if there is no description, if the chart loads something from a URL, if it reads
-            a field that neither its data nor its transforms have, or if it holds a number that
-            JSON cannot (NaN, infinity).
-        ValueError: Altair's own, for a field that is not in the data or a type that there is not.
+        DataError: if the description is empty, or if the chart loads something from a URL or reads
+            a field that neither its data nor its transforms have.
+        ValueError: for a field that Altair does not find in the data, a type that there is not, or
+            a number that JSON cannot hold (NaN, infinity).
     """
     import altair as alt
 
     alt.data_transformers.register("rows", _rows)
     with alt.data_transformers.enable("rows", consolidate_datasets=False), alt.theme.enable("none"):
-        spec = {"config": CONFIG, **chart.to_dict(), "$schema": SCHEMA}
-    if not str(spec.get("description", "")).strip():
-        raise DataError("chart: no `description`; expected a sentence for who cannot see it")
-    try:
-        text = json.dumps(spec, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"chart: {error}; expected numbers, strings, lists and dictionaries"
-        ) from None
-    _check(text)
+        spec = {**FRAME, **chart.to_dict(), "description": description, "$schema": SCHEMA}
+    if not description.strip():
+        raise DataError("chart: no description; expected a sentence for who cannot see it")
+    _check(json.dumps(spec, allow_nan=False))
     return Shown(spec)
 
 
@@ -99,9 +98,9 @@ def _check(text: str) -> None:
 
 def still_image(spec: Mapping[str, Any]) -> bytes:
     """Return the chart as PNG, its sliders at their starting values. Nothing is fetched."""
-    width = FALLBACK_WIDTH if spec.get("width") == "container" else spec.get("width")
+    fixed = {**spec, "width": FALLBACK_WIDTH}
     picture: bytes = vl_convert.vegalite_to_png(
-        {**spec, "width": width}, vl_version=VL_VERSION, show_warnings=False, allowed_base_urls=[]
+        fixed, vl_version=VL_VERSION, show_warnings=False, allowed_base_urls=[]
     )
     return picture
 
@@ -112,7 +111,7 @@ def chart_html(spec: Mapping[str, Any]) -> str:
     A chart with a control is a ``group``, because the content of an ``img`` is hidden from
     assistive technology and a slider must not be.
     """
-    label = html.escape(spec.get("description") or "Chart", quote=True)
+    label = html.escape(spec["description"])
     role = "group" if any("bind" in param for param in spec.get("params", ())) else "img"
     picture = base64.b64encode(still_image(spec)).decode("ascii")
     return (

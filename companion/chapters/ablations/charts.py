@@ -10,18 +10,17 @@ from companion.analysis.criteria import AT_ZERO
 from companion.analysis.inference import Interval
 from companion.chapters.ablations.dial import BAND, SHARE, Curves
 from companion.chapters.drawing.arms import DELTA, in_order, looks_of
-from companion.chapters.drawing.charts import HEIGHT, MARGIN, Layers, dropdown, interval_curves
+from companion.chapters.drawing.charts import MARGIN, Layers, dropdown, interval_curves
 from companion.chapters.drawing.numbers import signed
 from companion.chapters.drawing.style import LABEL
 from iaca.runs.arms import ARMS
 
 
-def dial_chart(curves: Curves, description: str) -> Layers:
+def dial_chart(curves: Curves) -> Layers:
     """Δ with 95 % intervals against the share of weak clips, one attention at a time.
 
     Args:
         curves: backbone -> model -> share of weak clips -> Δ, in CCC points.
-        description: what the chart shows, for readers who cannot see it.
 
     Raises:
         ValueError: if there are more controls than can be told apart.
@@ -40,7 +39,7 @@ def dial_chart(curves: Curves, description: str) -> Layers:
     zero = alt.Chart().mark_rule(strokeDash=[5, 3], aria=False).encode(y=alt.datum(0.0))
     has_tolerance = any(0.0 in curve for several in curves.values() for curve in several.values())
     layers = [_tolerance(), zero, chart] if has_tolerance else [zero, chart]
-    return alt.layer(*layers).properties(width="container", height=HEIGHT, description=description)
+    return alt.layer(*layers)
 
 
 def _words(difference: Interval) -> str:

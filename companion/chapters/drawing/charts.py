@@ -13,7 +13,6 @@ from iaca.runs.arms import ARMS
 
 Layers = alt.LayerChart | alt.FacetChart  # what Altair says that a layered chart's methods return
 
-HEIGHT = 260  # pixels
 MARGIN = 6.0  # per cent, beside the first and the last share
 MAX_STEP = 1.5  # per cent, between models at the same share
 

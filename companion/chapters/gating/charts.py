@@ -13,18 +13,16 @@ from iaca.sources.synthetic import STATES
 T_MIN, T_MAX, T_STEP = 0.02, 2.0, 0.02  # the slider's range
 TRAINED = 0.1  # the temperature at which the slider starts
 MODALITIES = {"audio": AUDIO, "visual": VISUAL, "joint": JOINT}
-HEIGHT = 200  # pixels
 STRIP = 0.08  # height of the strip of weak clips below 0, in units of a weight
 CLIP = alt.X("clip", title="clip", scale=alt.Scale(nice=False))
 
 
-def stage1_chart(logits: Mapping[str, Tensor], state: Tensor | None, description: str) -> Layers:
+def stage1_chart(logits: Mapping[str, Tensor], state: Tensor | None) -> Layers:
     """Stage 1 with a temperature slider.
 
     Args:
         logits: ``audio (T, 2)`` and ``visual (T, 2)``, Eq. 5's outputs of a trained model.
         state: ``(T,)`` true states, drawn as a strip; ``None`` where they are not known.
-        description: what the chart shows, for readers who cannot see it.
     """
     names = ["audio", "visual"]
     rows = [
@@ -38,10 +36,10 @@ def stage1_chart(logits: Mapping[str, Tensor], state: Tensor | None, description
     if state is not None:
         weak = alt.Chart().mark_tick(thickness=6, size=8).transform_filter("datum.weak")
         layers.append(weak.encode(CLIP, _colour(names), y=alt.datum(-STRIP / 2)))
-    return _chart(rows, "1 / (1 + exp((datum.z0 - datum.z1) / T))", layers, names, description)
+    return _chart(rows, "1 / (1 + exp((datum.z0 - datum.z1) / T))", layers, names)
 
 
-def stage2_chart(logits: Tensor, description: str) -> Layers:
+def stage2_chart(logits: Tensor) -> Layers:
     """Stage 2 with a temperature slider: ``logits (T, 3)``, audio, visual, joint."""
     names = list(MODALITIES)
     rows = [
@@ -52,7 +50,7 @@ def stage2_chart(logits: Tensor, description: str) -> Layers:
     weight = _weight("weight").stack("zero")
     areas = alt.Chart().mark_area(opacity=0.75).encode(CLIP, weight, _colour(names), order="order")
     powers = " + ".join(f"exp((datum.z{k} - datum.z) / T)" for k in range(3))
-    return _chart(rows, f"1 / ({powers})", [areas], names, description)
+    return _chart(rows, f"1 / ({powers})", [areas], names)
 
 
 def _weight(title: str, bottom: float = 0.0) -> alt.Y:
@@ -69,28 +67,24 @@ def _chart(
     weight: str,
     layers: Sequence[alt.Chart],
     names: Sequence[str],
-    description: str,
 ) -> Layers:
     """Layers over a softmax that the reader's browser computes, and one clip's weights in words."""
-    chosen = [
-        alt.Chart().transform_filter(f"datum.clip === clip && datum.name === '{name}'")
-        for name in names
-    ]
-    rule = chosen[0].mark_rule(strokeDash=[4, 3], strokeWidth=1.5, color=LABEL).encode(CLIP)
-    words = [
-        one.mark_text(align="right", baseline="top", fontSize=12).encode(
-            text="words:N", x=alt.value("width"), y=alt.value(18 * k - 16 * len(names) - 8)
-        )
-        for k, one in enumerate(chosen)
-    ]
-    clips = len(rows) // len(names)
+    data, clips = pd.DataFrame(rows).round(5), len(rows) // len(names)
+    data["line"] = data["name"].map(names.index) * 18 - 18 * len(names)  # pixels, above the chart
+    chosen = alt.Chart().transform_filter("datum.clip === clip")
+    rule = chosen.mark_rule(strokeDash=[4, 3], strokeWidth=1.5, color=LABEL).encode(CLIP)
+    words = chosen.mark_text(align="right", baseline="top", fontSize=12).encode(
+        alt.Y("line", scale=None, axis=None),
+        x=alt.value("width"),
+        text="words:N",
+        description="words:N",
+    )
     return (
-        alt.layer(*layers, rule, *words, data=pd.DataFrame(rows).round(5))
+        alt.layer(*layers, rule, words, data=data)
         .transform_calculate(weight=weight)
         .transform_calculate(words="datum.name + ' ' + format(datum.weight, '.3f')")
         .add_params(
             slider("T", TRAINED, (T_MIN, T_MAX), T_STEP),
             slider("clip", clips // 2, (0, clips - 1), 1),  # its weights are written in numbers
         )
-        .properties(width="container", height=HEIGHT, description=description)
     )

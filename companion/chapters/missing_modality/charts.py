@@ -12,7 +12,6 @@ from torch import Tensor
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import in_order, looks_of
 from companion.chapters.drawing.charts import (
-    HEIGHT,
     Layers,
     dropdown,
     interval_curves,
@@ -34,26 +33,22 @@ SERIES_COLOURS = {
 def missing_chart(
     curves: Mapping[tuple[str, ...], Mapping[str, Mapping[float, Interval]]],
     menus: Sequence[str],
-    description: str,
 ) -> Layers:
     """CCC against the share of missing clips; menus choose what is shown.
 
     Args:
         curves: a choice in each menu -> model -> share of missing clips -> CCC.
         menus: their names.
-        description: what the chart shows, for readers who cannot see it.
     """
     models = looks_of(in_order(curves.values()))
-    chart = interval_curves(curves, menus, models, (MISSING, CCC), str, (0.0, 0.0))
-    return chart.properties(width="container", height=HEIGHT, description=description)
+    return interval_curves(curves, menus, models, (MISSING, CCC), str, (0.0, 0.0))
 
 
-def share_chart(rows: Sequence[dict[str, Any]], description: str) -> Layers:
+def share_chart(rows: Sequence[dict[str, Any]]) -> Layers:
     """One recording under a share of missing clips that the reader sets, without a kernel.
 
     Args:
         rows: of `share_rows`, for every share and modality that can be chosen.
-        description: what the chart shows, for readers who cannot see it.
     """
     data = pd.DataFrame(rows)
     lines = data[data["line"] != "missing"]
@@ -74,7 +69,9 @@ def share_chart(rows: Sequence[dict[str, Any]], description: str) -> Layers:
                 alt.Color(**looks("line", colours, values=named)),
                 tooltip=["clip:Q", "line", alt.Tooltip("value:Q", format=".3f")],
             ),
-            ticks.mark_tick(thickness=4, size=10, color=LABEL).encode(x, y=alt.value(HEIGHT - 5)),
+            ticks.mark_tick(thickness=4, size=10, color=LABEL).encode(
+                x, y=alt.value(alt.ExprRef("height - 5"))
+            ),
             data=data,
         )
         .transform_filter("datum.percent === percent && datum.modality === modality")
@@ -87,7 +84,6 @@ def share_chart(rows: Sequence[dict[str, Any]], description: str) -> Layers:
             dropdown("modality", list(data["modality"].unique())),
             dropdown("panel", list(series)),
         )
-        .properties(width="container", height=HEIGHT, description=description)
     )
 
 

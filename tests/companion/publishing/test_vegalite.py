@@ -4,11 +4,11 @@ import io
 import json
 import subprocess
 import sys
-from html.parser import HTMLParser
 from importlib.metadata import entry_points
 from types import SimpleNamespace
 
 import altair as alt
+import bs4
 import matplotlib.image
 import pandas as pd
 import pytest
@@ -27,57 +27,36 @@ from iaca.base.files import DataError
 
 NASTY = '</script><script>alert(1)</script> <!-- "it\'s" & more'
 ROWS = pd.DataFrame({"name": ["a", NASTY], "size": [1.5, 2.5]})
-BARS = (
-    alt.Chart(ROWS)
-    .mark_bar()
-    .encode(x="size", y="name")
-    .properties(width="container", description=NASTY)
-)
+BARS = alt.Chart(ROWS).mark_bar().encode(x="size", y="name")
 SLIDER = alt.param(name="T", value=1, bind=alt.binding_range(min=0.1, max=2))
 
 
-class Parts(HTMLParser):
-    """What a browser would find: the attributes of each element, and the text of scripts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: dict[str, list[dict]] = {}
-        self.scripts: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        self.found.setdefault(tag, []).append(dict(attrs))
-
-    def handle_data(self, data: str) -> None:
-        if self.lasttag == "script":
-            self.scripts.append(data)
+def page(chart: alt.Chart) -> bs4.BeautifulSoup:
+    return bs4.BeautifulSoup(chart_html(show(chart, NASTY).spec), "html.parser")
 
 
 def test_a_chart_holds_its_rows_in_place_and_is_valid_where_it_is_drawn() -> None:
     before = alt.data_transformers.active, alt.data_transformers.consolidate_datasets
-    spec = show(BARS.add_params(SLIDER)).spec
+    spec = show(BARS.add_params(SLIDER), NASTY).spec
     assert spec["data"] == {"values": ROWS.to_dict("records")} and "datasets" not in spec
-    assert spec["$schema"] == SCHEMA
+    assert (spec["$schema"], spec["description"]) == (SCHEMA, NASTY)
     assert vl_convert.vegalite_to_vega(spec, vl_version=VL_VERSION)["marks"]
     assert (alt.data_transformers.active, alt.data_transformers.consolidate_datasets) == before
 
 
 def test_the_page_carries_the_specification_unchanged() -> None:
-    spec = show(BARS).spec
-    parts = Parts(chart_html(spec))
-    assert len(parts.found["script"]) == 1
-    assert json.loads("".join(parts.scripts)) == spec
-    assert parts.found["div"][0]["aria-label"] == NASTY
-    assert parts.found["img"][0]["alt"] == NASTY
+    (script,) = page(BARS).find_all("script")
+    assert json.loads(script.string) == show(BARS, NASTY).spec
+    assert page(BARS).div["aria-label"] == page(BARS).img["alt"] == NASTY
 
 
 def test_a_slider_is_not_hidden_inside_an_image() -> None:
-    for chart, role in ((BARS, "img"), (BARS.add_params(SLIDER), "group")):
-        assert Parts(chart_html(show(chart).spec)).found["div"][0]["role"] == role
+    assert page(BARS).div["role"] == "img"
+    assert page(BARS.add_params(SLIDER)).div["role"] == "group"
 
 
 def test_the_picture_without_javascript_is_a_picture() -> None:
-    picture = matplotlib.image.imread(io.BytesIO(still_image(show(BARS).spec)), format="png")
+    picture = matplotlib.image.imread(io.BytesIO(still_image(show(BARS, NASTY).spec)), format="png")
     assert picture.shape[1] > 600
     assert picture[..., :3].std() > 0.05, "the picture is blank"
 
@@ -85,7 +64,6 @@ def test_the_picture_without_javascript_is_a_picture() -> None:
 @pytest.mark.parametrize(
     ("chart", "message"),
     [
-        (BARS.properties(description=" "), "no `description`"),
         (BARS.properties(data="https://example.org/x.csv").encode(x="size:Q", y="name:N"), "url"),
         (BARS.encode(href="name"), "href"),
         (BARS.properties(data=ROWS.assign(size=float("nan"))), "Out of range float"),
@@ -99,14 +77,18 @@ def test_a_chart_that_would_fail_in_the_page_fails_in_the_notebook(
     chart: alt.Chart, message: str
 ) -> None:
     with pytest.raises((DataError, ValueError, alt.utils.schemapi.SchemaValidationError)) as error:
-        show(chart)
+        show(chart, "described")
     assert message in str(error.value)
 
 
+def test_a_chart_without_a_description_is_refused() -> None:
+    with pytest.raises(DataError, match="no description"):
+        show(BARS, " ")
+
+
 def test_the_notebook_gets_the_type_that_jupyterlab_draws() -> None:
-    bundle = show(BARS)._repr_mimebundle_()
-    assert bundle[MIME_TYPE] == show(BARS).spec
-    assert NASTY in bundle["text/plain"]
+    bundle = show(BARS, "Two bars.")._repr_mimebundle_()
+    assert bundle == {MIME_TYPE: show(BARS, "Two bars.").spec, "text/plain": "Chart: Two bars."}
 
 
 def test_the_renderer_is_installed_and_takes_charts_only() -> None:
@@ -114,7 +96,7 @@ def test_the_renderer_is_installed_and_takes_charts_only() -> None:
     assert VegaLiteRenderer in [plugin.load() for plugin in plugins]
 
     def handled(mime: str, inline: bool = False) -> object:
-        data = SimpleNamespace(mime_type=mime, content=show(BARS).spec)
+        data = SimpleNamespace(mime_type=mime, content=show(BARS, NASTY).spec)
         return VegaLiteRenderer.handle_mime(None, data, inline)
 
     assert handled("text/html") is None

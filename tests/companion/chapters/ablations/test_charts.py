@@ -29,7 +29,7 @@ def curves(controls: int = 2, shares: tuple[float, ...] = SHARES) -> Curves:
 
 
 def rows_of(given: Curves) -> list[dict]:
-    layers = show(dial_chart(given, "described")).spec["layer"]
+    layers = show(dial_chart(given), "described").spec["layer"]
     return next(layer["data"]["values"] for layer in layers if "layer" in layer)
 
 
@@ -56,7 +56,7 @@ def test_the_reader_chooses_the_backbone_and_the_models(
     attention: str, models: str, shown: tuple[str, ...]
 ) -> None:
     given = curves()
-    chart = dial_chart(given, "described")
+    chart = dial_chart(given)
     said = drawn(chart, attention=attention, models=models)
     points = [mark for mark in said if "[95 % interval]" in mark]
     assert len(points) == len(shown) * len(SHARES)
@@ -69,13 +69,13 @@ def test_the_reader_chooses_the_backbone_and_the_models(
 
 
 def test_without_controls_there_is_one_menu() -> None:
-    assert len(show(dial_chart(curves(controls=0), "described")).spec["params"]) == 1
+    assert len(show(dial_chart(curves(controls=0)), "described").spec["params"]) == 1
 
 
 @pytest.mark.parametrize("shares", [SHARES, (0.2, 0.46)])
 def test_the_tolerance_is_shown_at_share_0_alone(shares: tuple[float, ...]) -> None:
     given = curves(shares=shares)
-    said = [mark for mark in drawn(dial_chart(given, "described")) if "±0.01 at share 0" in mark]
+    said = [mark for mark in drawn(dial_chart(given)) if "±0.01 at share 0" in mark]
     assert len(said) == (0.0 in shares)
     assert all("low: −0.01; right: 5; high: 0.01" in mark for mark in said)
     assert all(abs(row["at"]) < 5 for row in rows_of(given) if row["share"] == 0.0)
@@ -85,9 +85,9 @@ def test_one_control_too_many_is_refused() -> None:
     given = curves(controls=5)
     given["CA"]["one more"] = given["CA"][ARMS[0]]
     with pytest.raises(ValueError, match="6 controls, expected at most 5"):
-        dial_chart(given, "described")
+        dial_chart(given)
 
 
 def test_the_chart_stands_in_the_page() -> None:
-    page = chart_html(show(dial_chart(curves(5), "A dial.")).spec)
+    page = chart_html(show(dial_chart(curves(5)), "A dial.").spec)
     assert 'role="group"' in page and "data:image/png;base64," in page

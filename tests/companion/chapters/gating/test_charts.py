@@ -16,19 +16,19 @@ LOGITS = {"audio": torch.randn(CLIPS, 2), "visual": torch.randn(CLIPS, 2)}
 def test_the_charts_say_the_softmax_of_the_chosen_clip(clip: int, temperature: float) -> None:
     logits = torch.randn(CLIPS, 3)
     right = {name: (z[clip] / temperature).softmax(dim=0)[1] for name, z in LOGITS.items()}
-    said = drawn(stage1_chart(LOGITS, None, "described"), clip=clip, T=temperature)
-    assert {f"words: {name} {weight:.3f}" for name, weight in right.items()} <= {*said}
+    said = drawn(stage1_chart(LOGITS, None), clip=clip, T=temperature)
+    assert {f"{name} {weight:.3f}" for name, weight in right.items()} <= {*said}
     weights = (logits[clip] / temperature).softmax(dim=0)
-    said = drawn(stage2_chart(logits, "described"), clip=clip, T=temperature)
+    said = drawn(stage2_chart(logits), clip=clip, T=temperature)
     names = ("audio", "visual", "joint")
-    assert {f"words: {n} {w:.3f}" for n, w in zip(names, weights, strict=True)} <= {*said}
+    assert {f"{n} {w:.3f}" for n, w in zip(names, weights, strict=True)} <= {*said}
 
 
 def test_stage_1_marks_the_weak_clips_where_they_are_known() -> None:
     state = torch.arange(CLIPS) % len(STATES)
-    chart = stage1_chart(LOGITS, state, "described")
-    for row in show(chart).spec["data"]["values"]:
+    chart = stage1_chart(LOGITS, state)
+    for row in show(chart, "described").spec["data"]["values"]:
         assert row["weak"] == STATES[state[row["clip"]]].endswith(row["name"])
     weak = sum(name.endswith(("audio", "visual")) for name in (STATES[s] for s in state))
-    before = drawn(stage1_chart(LOGITS, None, "described"))
+    before = drawn(stage1_chart(LOGITS, None))
     assert weak > 0 and len(drawn(chart)) == len(before) + weak

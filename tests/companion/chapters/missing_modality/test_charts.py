@@ -24,8 +24,10 @@ def test_the_chart_shows_what_is_chosen() -> None:
         }
         for c, choice in enumerate(CHOICES)
     }
-    chart = missing_chart(given, ["attention", "loss"], "Curves.")
-    assert len(show(chart).spec["data"]["values"]) == len(CHOICES) * len(ARMS) * len(SHARES)
+    chart = missing_chart(given, ["attention", "loss"])
+    assert len(show(chart, "described").spec["data"]["values"]) == len(CHOICES) * len(ARMS) * len(
+        SHARES
+    )
     for attention, loss in CHOICES:
         said = drawn(chart, attention=attention, loss=loss)
         points = [mark for mark in said if "[95 % interval]" in mark]
@@ -59,8 +61,8 @@ def rows() -> list[dict]:
 
 
 def test_a_share_is_shown_from_its_clips(rows: list[dict]) -> None:
-    chart = share_chart(rows, "One recording.")
-    percent, modality, panel = show(chart).spec["params"]
+    chart = share_chart(rows)
+    percent, modality, panel = show(chart, "described").spec["params"]
     assert (percent["value"], percent["bind"]["step"], percent["bind"]["max"]) == (50, 50, 100)
     assert modality["bind"]["options"] == ["audio", "visual"]
     assert panel["bind"]["options"] == ["valence", "stage 2"]
