@@ -7,11 +7,10 @@ import altair as alt
 import pandas as pd
 
 from companion.analysis.criteria import AT_ZERO
-from companion.analysis.inference import Interval
 from companion.chapters.ablations.dial import BAND, SHARE, Curves
 from companion.chapters.drawing.arms import DELTA, in_order, looks_of
 from companion.chapters.drawing.charts import MARGIN, Layers, dropdown, interval_curves
-from companion.chapters.drawing.numbers import signed
+from companion.chapters.drawing.numbers import with_bounds
 from companion.chapters.drawing.style import LABEL
 from iaca.runs.arms import ARMS
 
@@ -30,7 +29,7 @@ def dial_chart(curves: Curves) -> Layers:
         (backbone,): several for backbone, several in curves.items()
     }
     reach = (-1.5 * AT_ZERO, 1.5 * AT_ZERO)
-    chart = interval_curves(found, ["attention"], models, (SHARE, DELTA), _words, reach)
+    chart = interval_curves(found, ["attention"], models, (SHARE, DELTA), with_bounds, reach)
     if not ARMS.keys() >= models.keys():
         chart = chart.add_params(dropdown("models", ["all", "IACA only"]))
         chart = chart.transform_filter(
@@ -40,10 +39,6 @@ def dial_chart(curves: Curves) -> Layers:
     has_tolerance = any(0.0 in curve for several in curves.values() for curve in several.values())
     layers = [_tolerance(), zero, chart] if has_tolerance else [zero, chart]
     return alt.layer(*layers)
-
-
-def _words(difference: Interval) -> str:
-    return f"{signed(difference.value)} [{signed(difference.low)}, {signed(difference.high)}]"
 
 
 def _tolerance() -> alt.Chart:
