@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
 from iaca.base.paths import MANIFESTS
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.splits import Split
 from iaca.learning.loop import TrainingConfig
-from iaca.models.regressor import ModelConfig
+from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.runs.runs import RunConfig
 from iaca.sources.loading import DataConfig
 from iaca.sources.writing import write_store
@@ -78,3 +80,14 @@ def tiny_run(folder: Path) -> RunConfig:
         ModelConfig(dim=8, window=8),
         TrainingConfig(epochs=3, batch_size=4),
     )
+
+
+def toy_regressor(attention: str = "ca", fusion: str = "iaca", **options: Any) -> AffectRegressor:
+    """A small untrained model of toy stores with windows of 4 clips; its gates differ by clip."""
+    torch.manual_seed(1)
+    config = ModelConfig(attention, fusion, dim=8, window=4, encoder_norm="none", **options)  # type: ignore[arg-type]
+    model = AffectRegressor(config, AUDIO_DIM, VISUAL_DIM, 2)
+    for name, parameter in model.named_parameters():
+        if "gate_" in name:
+            nn.init.normal_(parameter, std=0.3)
+    return model.eval()

@@ -1,6 +1,7 @@
 """Bootstrap intervals against a naive loop over the same draws."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,8 +36,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> RecordingStore:
     recordings = []
     for subject in range(5):
         for take in range(1 + subject % 3):
-            number = 10 * subject + take
-            rows = 8 + 5 * take + subject
+            number, rows = 10 * subject + take, 8 + 5 * take + subject
             recordings.append(
                 toy_recording(f"r{number}", f"s{subject}", rows, number, invalid=[0, take + 2])
             )
@@ -56,11 +56,17 @@ def predictions(store: RecordingStore, noise: float, seeds: int, start: int = 0)
     return made
 
 
-def pooled(store: RecordingStore, traces: Traces, subjects: list[str]) -> np.ndarray:
+def pooled(store: RecordingStore, traces: Traces, subjects: Sequence[str]) -> np.ndarray:
     """CCC over the recordings of subjects, those named twice counted twice."""
     names = [n for s in subjects for n in store if store.entries[n].subject == s]
     labels = torch.cat([store[name].labels for name in names])
     return ccc(torch.cat([traces[name] for name in names]), labels).numpy()
+
+
+def by_seed(store: RecordingStore, model: list[Traces]) -> np.ndarray:
+    """``(S, n + 1)`` on the whole sample, the mean over targets last."""
+    values = np.array([pooled(store, traces, store.subjects()) for traces in model])
+    return np.column_stack([values, values.mean(axis=1)])
 
 
 def naive_samples(store: RecordingStore, model: list[Traces], seed: int) -> np.ndarray:
@@ -68,29 +74,25 @@ def naive_samples(store: RecordingStore, model: list[Traces], seed: int) -> np.n
     subjects = store.subjects()
     draws = resample(len(subjects), len(model), RESAMPLES, seed)
     samples = []
-    for number in range(RESAMPLES):
-        drawn = [
-            s for s, n in zip(subjects, draws.subjects[number], strict=True) for _ in range(int(n))
-        ]
-        seeds = [m for m, n in zip(model, draws.seeds[number], strict=True) for _ in range(int(n))]
+    for who, which in zip(draws.subjects.int().tolist(), draws.seeds.int().tolist(), strict=True):
+        drawn = np.repeat(subjects, who).tolist()
+        seeds = [traces for traces, n in zip(model, which, strict=True) for _ in range(n)]
         value = np.mean([pooled(store, traces, drawn) for traces in seeds], axis=0)
         samples.append([*value, value.mean()])
     return np.array(samples)
 
 
-def test_ccc_of_sums_is_ccc(store: RecordingStore) -> None:
+def test_sums_give_the_ccc_of_everybody_and_of_each_subject(store: RecordingStore) -> None:
     model = predictions(store, 0.2, 3)
     found = moments(model, store)
     assert found.sums.shape == (3, 5, 6, 2)
     assert found.subjects == tuple(f"s{n}" for n in range(5))
-    whole = ccc_of_sums(found.sums.sum(dim=1))
-    each = ccc_of_sums(found.sums)
+    whole, each = ccc_of_sums(found.sums.sum(dim=1)), ccc_of_sums(found.sums)
     for seed, traces in enumerate(model):
         np.testing.assert_allclose(whole[seed], pooled(store, traces, store.subjects()), atol=1e-9)
         for place, subject in enumerate(found.subjects):
-            np.testing.assert_allclose(
-                each[seed, place], pooled(store, traces, [subject]), atol=1e-9
-            )
+            expected = pooled(store, traces, [subject])
+            np.testing.assert_allclose(each[seed, place], expected, atol=1e-9)
 
 
 def test_sums_are_exact_enough_far_from_zero() -> None:
@@ -100,56 +102,31 @@ def test_sums_are_exact_enough_far_from_zero() -> None:
     assert float(ccc_of_sums(sums)) == pytest.approx(float(ccc(x, y)), abs=1e-6)
 
 
-def test_intervals_are_a_naive_bootstraps(store: RecordingStore) -> None:
-    model = predictions(store, 0.2, 3)
-    found = ccc_intervals(moments(model, store), RESAMPLES, seed=4)
-    samples = naive_samples(store, model, seed=4)
+@pytest.mark.parametrize(
+    "weights", [(1.0,), (1.0, -1.0), (1.0, -1.0, -1.0, 1.0)], ids=["score", "Δ", "Δ of Δ"]
+)
+def test_intervals_are_a_naive_bootstraps_on_the_same_draws(
+    store: RecordingStore, weights: tuple[float, ...]
+) -> None:
+    models = [
+        predictions(store, noise, 3, start)
+        for noise, start in ((0.2, 0), (0.4, 10), (0.3, 20), (0.6, 30))
+    ][: len(weights)]
+    terms = list(zip(weights, models, strict=True))
+    found = contrast([(w, moments(m, store)) for w, m in terms], RESAMPLES, seed=4)
+    samples = sum(w * naive_samples(store, m, 4) for w, m in terms)
     low, high = np.quantile(samples, [0.025, 0.975], axis=0)
-    values = np.array([pooled(store, traces, store.subjects()) for traces in model])
-    values = np.column_stack([values, values.mean(axis=1)])
+    values = sum(w * by_seed(store, m) for w, m in terms)
+    expected = np.stack([values.mean(axis=0), low, high, values.std(axis=0, ddof=1)], axis=1)
+    np.testing.assert_allclose([interval[:4] for interval in found], expected, atol=1e-9)
+    assert {interval[4:] for interval in found} == {(3, 5)}
     assert len(found) == 3  # valence, arousal, their mean
-    for column, interval in enumerate(found):
-        assert interval.low == pytest.approx(low[column], abs=1e-9)
-        assert interval.high == pytest.approx(high[column], abs=1e-9)
-        assert interval.value == pytest.approx(values[:, column].mean(), abs=1e-9)
-        assert interval.deviation == pytest.approx(values[:, column].std(ddof=1), abs=1e-9)
-        assert (interval.seeds, interval.subjects) == (3, 5)
-        assert interval.low < interval.value < interval.high
-    assert ccc_intervals(moments(model, store), RESAMPLES, seed=5) != found
-
-
-def test_paired_differences_are_of_the_same_draws(store: RecordingStore) -> None:
-    model, baseline = predictions(store, 0.2, 3), predictions(store, 0.4, 3, start=10)
-    found = paired_differences(moments(model, store), moments(baseline, store), RESAMPLES, seed=4)
-    samples = naive_samples(store, model, 4) - naive_samples(store, baseline, 4)
-    low, high = np.quantile(samples, [0.025, 0.975], axis=0)
-    alone = [
-        ccc_intervals(moments(either, store), RESAMPLES, seed=4) for either in (model, baseline)
-    ]
-    for column, interval in enumerate(found):
-        assert interval.low == pytest.approx(low[column], abs=1e-9)
-        assert interval.high == pytest.approx(high[column], abs=1e-9)
-        expected = alone[0][column].value - alone[1][column].value
-        assert interval.value == pytest.approx(expected, abs=1e-12)
-        assert interval.low > 0.0  # less noise is better, and the interval sees it
-
-
-def test_a_difference_of_differences_is_of_the_same_draws(store: RecordingStore) -> None:
-    four = [predictions(store, noise, 3, start) for noise, start in
-            ((0.2, 0), (0.4, 10), (0.3, 20), (0.6, 30))]  # fmt: skip
-    weights = (1.0, -1.0, -1.0, 1.0)
-    found = contrast(
-        [(w, moments(m, store)) for w, m in zip(weights, four, strict=True)], RESAMPLES, seed=4
-    )
-    samples = sum(w * naive_samples(store, m, 4) for w, m in zip(weights, four, strict=True))
-    low, high = np.quantile(samples, [0.025, 0.975], axis=0)
-    values = [np.mean([pooled(store, t, store.subjects()) for t in m], axis=0) for m in four]
-    expected = values[0] - values[1] - values[2] + values[3]
-    for column, interval in enumerate(found):
-        assert interval.low == pytest.approx(low[column], abs=1e-9)
-        assert interval.high == pytest.approx(high[column], abs=1e-9)
-        value = expected[column] if column < 2 else expected.mean()
-        assert interval.value == pytest.approx(value, abs=1e-9)
+    if len(weights) == 1:
+        assert found == ccc_intervals(moments(models[0], store), RESAMPLES, seed=4)
+        assert found != ccc_intervals(moments(models[0], store), RESAMPLES, seed=5)
+    if len(weights) == 2:
+        assert found == paired_differences(*(moments(m, store) for m in models), RESAMPLES, 4)
+        assert all(interval.low > 0.0 for interval in found)  # less noise is better
 
 
 def test_moments_in_a_state_are_those_of_its_clips(tmp_path: Path) -> None:
@@ -173,37 +150,18 @@ def test_moments_in_a_state_are_those_of_its_clips(tmp_path: Path) -> None:
     assert math.isfinite(ccc_intervals(found, 200)[-1].low)  # some draws hold the third alone
     with pytest.raises(ValueError, match="state 6"):
         moments(model, store, 6)
-    stateless = write_store(
-        tmp_path / "none", [replace(r, state=None) for r in recordings], toy_info()
-    )
-    with pytest.raises(ValueError, match="no known states"):
-        moments(model, stateless, 1)
 
 
 def test_a_seed_interval_weighs_seeds_as_drawn() -> None:
     draws = resample(4, 2, 200, seed=1)
     by_seed = torch.tensor([1.0, 3.0], dtype=torch.float64)
     drawn = by_seed.repeat(200, 1)
-    drawn[7] = torch.nan
+    drawn[7] = torch.nan  # a draw of subjects that has no such number
     found = seed_interval(drawn, by_seed, draws)
     assert found == Interval(2.0, 1.0, 3.0, pytest.approx(math.sqrt(2.0)), 2, 4)
+    assert str(found) == "2.000 [1.000, 3.000]"
     alone = seed_interval(drawn[:, :1], by_seed[:1], resample(4, 1, 200))
     assert alone[:3] == (1.0, 1.0, 1.0) and math.isnan(alone.deviation)
-
-
-def test_other_people_are_not_compared(store: RecordingStore) -> None:
-    model = moments(predictions(store, 0.3, 2), store)
-    fewer = Moments(model.sums[:1], model.subjects)
-    others = Moments(model.sums, tuple(f"x{name}" for name in model.subjects))
-    for other in (fewer, others):
-        with pytest.raises(ValueError, match="the same subjects and seeds"):
-            contrast([(1.0, model), (0.5, model), (-1.0, other)], RESAMPLES)
-
-
-def test_a_model_does_not_differ_from_itself(store: RecordingStore) -> None:
-    model = moments(predictions(store, 0.3, 2), store)
-    for interval in paired_differences(model, model, RESAMPLES):
-        assert interval[:4] == (0.0, 0.0, 0.0, 0.0)
 
 
 def test_pairing_cancels_what_the_models_share(store: RecordingStore) -> None:
@@ -213,6 +171,8 @@ def test_pairing_cancels_what_the_models_share(store: RecordingStore) -> None:
     paired = paired_differences(one, other, 400)[-1]
     apart = [ccc_intervals(model, 400)[-1] for model in (one, other)]
     assert paired.high - paired.low < 0.5 * min(i.high - i.low for i in apart)
+    same = paired_differences(one, one, RESAMPLES)
+    assert all(interval[:4] == (0.0, 0.0, 0.0, 0.0) for interval in same)
 
 
 def synthetic_moments(subjects: int, seeds: int, spread: float = 0.0) -> Moments:
@@ -227,38 +187,26 @@ def synthetic_moments(subjects: int, seeds: int, spread: float = 0.0) -> Moments
     return Moments(torch.stack(rows), tuple(str(n) for n in range(subjects)))
 
 
-def test_more_subjects_narrow_the_interval() -> None:
-    widths = [
-        interval.high - interval.low
-        for interval in (ccc_intervals(synthetic_moments(n, 1), 400)[0] for n in (5, 40, 320))
-    ]
+def test_more_subjects_narrow_the_interval_and_seeds_that_differ_widen_it() -> None:
+    def width(*made: float) -> float:
+        found = ccc_intervals(synthetic_moments(*made), 400)[0]  # type: ignore[arg-type]
+        return found.high - found.low
+
     # The error falls with the root of the number: a factor of about 2.8 each time.
-    assert widths[0] > 1.7 * widths[1] > 1.7 * 1.7 * widths[2] > 0.0
+    few, more, many = (width(subjects, 1) for subjects in (5, 40, 320))
+    assert few > 1.7 * more > 1.7 * 1.7 * many > 0.0
+    assert width(1, 4) == pytest.approx(0.0, abs=1e-12)  # one subject, equal seeds
+    assert width(1, 4, 0.2) > 0.05
 
 
-def test_seeds_are_resampled_too() -> None:
-    alike = ccc_intervals(synthetic_moments(1, 4), 400)[0]
-    assert alike.high - alike.low == pytest.approx(0.0, abs=1e-12)  # one subject, equal seeds
-    apart = ccc_intervals(synthetic_moments(1, 4, spread=0.2), 400)[0]
-    assert apart.high - apart.low > 0.05
-    assert apart.deviation > 0.02
-
-
-def test_one_seed_has_no_deviation() -> None:
-    assert math.isnan(ccc_intervals(synthetic_moments(5, 1), 50)[0].deviation)
-
-
-def test_resamples() -> None:
+def test_a_resample_draws_as_many_with_replacement() -> None:
     draws = resample(7, 3, 500, seed=2)
-    assert draws.subjects.shape == (500, 7)
-    assert draws.seeds.shape == (500, 3)
-    assert (draws.subjects.sum(dim=1) == 7).all()
-    assert (draws.seeds.sum(dim=1) == 3).all()
+    assert (draws.subjects.shape, draws.seeds.shape) == ((500, 7), (500, 3))
+    assert (draws.subjects.sum(dim=1) == 7).all() and (draws.seeds.sum(dim=1) == 3).all()
     np.testing.assert_allclose(draws.subjects.mean(dim=0), 1.0, atol=0.2)
-    again = resample(7, 3, 500, seed=2)
-    assert torch.equal(again.subjects, draws.subjects)
-    assert torch.equal(again.seeds, draws.seeds)
-    assert not torch.equal(resample(7, 3, 500, seed=3).subjects, draws.subjects)
+    again, other = resample(7, 3, 500, seed=2), resample(7, 3, 500, seed=3)
+    assert all(torch.equal(*pair) for pair in zip(draws, again, strict=True))
+    assert not torch.equal(other.subjects, draws.subjects)
 
 
 def test_constant_traces_are_degenerate_as_in_the_metric(tmp_path: Path) -> None:
@@ -278,22 +226,16 @@ def test_a_subject_without_labels_does_not_void_the_interval(tmp_path: Path) -> 
     recordings.append(toy_recording("r2", "s2", invalid=range(20)))
     store = write_store(tmp_path / "store", recordings, toy_info())
     for interval in ccc_intervals(moments(predictions(store, 0.2, 1), store), 200):
-        assert math.isfinite(interval.low)
-        assert math.isfinite(interval.high)
+        assert math.isfinite(interval.low) and math.isfinite(interval.high)
 
 
-def test_what_cannot_be_compared(store: RecordingStore) -> None:
+def test_what_cannot_be_compared_is_refused(store: RecordingStore) -> None:
     one, two = predictions(store, 0.2, 2)
     with pytest.raises(ValueError, match="different recordings"):
         moments([one, {name: two[name] for name in list(two)[1:]}], store)
     model = moments([one, two], store)
-    with pytest.raises(ValueError, match="same subjects and seeds"):
-        paired_differences(model, moments([one], store))
-    fewer = {n: x for n, x in one.items() if store.entries[n].subject != "s0"}
-    with pytest.raises(ValueError, match="same subjects and seeds"):
-        paired_differences(moments([one], store), moments([fewer], store))
-
-
-def test_an_interval_prints_itself() -> None:
-    interval = ccc_intervals(synthetic_moments(5, 1), 50)[0]
-    assert str(interval) == f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    fewer_seeds = Moments(model.sums[:1], model.subjects)
+    other_people = Moments(model.sums, tuple(f"x{name}" for name in model.subjects))
+    for other in (fewer_seeds, other_people):
+        with pytest.raises(ValueError, match="the same subjects and seeds"):
+            contrast([(1.0, model), (0.5, model), (-1.0, other)], RESAMPLES)
