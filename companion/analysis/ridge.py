@@ -41,6 +41,11 @@ class LinearReading(NamedTuple):
         return (rows @ self.weights.T + self.intercept).float()
 
 
+def training_statistics(store: RecordingStore, train: Sequence[str]) -> dict[Modality, Statistics]:
+    """Mean and deviation of each modality's features over the training recordings."""
+    return dict(zip(MODALITIES, feature_statistics(store, train), strict=True))
+
+
 def standardised(recording: Recording, statistics: Mapping[Modality, Statistics]) -> Tensor:
     """Features of the named modalities side by side, ``(T, d)`` float64; constant columns are 0."""
     parts = []
@@ -73,7 +78,7 @@ def fit_reading(
     """
     if not modalities or not set(modalities) <= set(MODALITIES):
         raise DataError(f"modalities {tuple(modalities)!r}: expected some of {MODALITIES}")
-    both = dict(zip(MODALITIES, feature_statistics(store, split.train), strict=True))
+    both = training_statistics(store, split.train)
     statistics = {modality: both[modality] for modality in modalities}
     x, y = _rows(store, split.train, statistics)
     best: tuple[float, LinearReading] | None = None

@@ -6,7 +6,6 @@ simple detector has none beforehand: `sign_on` chooses it on people that are not
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,11 +15,11 @@ from torch import Tensor
 
 from companion.analysis.entropy import relative_entropy
 from companion.analysis.interventions import GateTraces
-from companion.analysis.ridge import MODALITIES, Modality, fit_reading, standardised
+from companion.analysis.ridge import MODALITIES, fit_reading, standardised, training_statistics
 from companion.experiments.trained import load_models
-from iaca.data.recordings import Recording, RecordingStore
+from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
-from iaca.data.windows import Batch, Statistics, feature_statistics
+from iaca.data.windows import Batch
 from iaca.learning.evaluation import Traces, by_recording, over_windows, predict
 from iaca.models.attention import CrossAttention, TransformerCrossAttention
 from iaca.models.regressor import AffectRegressor
@@ -94,75 +93,53 @@ def reported_traces(
 
 
 def feature_norms(
-    store: RecordingStore, names: Iterable[str], statistics: Mapping[Modality, Statistics]
+    store: RecordingStore, names: Iterable[str], train: Sequence[str]
 ) -> dict[str, dict[str, Tensor]]:
     """Length of each modality's standardised features over ``sqrt(d_m)``, about 1 on average.
 
     Args:
         store: the recordings.
         names: which of them.
-        statistics: of the training split, see `feature_statistics`.
+        train: those with whose statistics features are standardised.
     """
-    names = list(names)
-    return {
-        NORM[modality]: {
-            name: standardised(store[name], {modality: statistics[modality]})
-            .square()
-            .mean(dim=1)
-            .sqrt()
-            for name in names
-        }
-        for modality in statistics
-    }
+    statistics = training_statistics(store, train)
+    scores: dict[str, dict[str, Tensor]] = {NORM[modality]: {} for modality in MODALITIES}
+    for name in names:
+        for modality in MODALITIES:
+            features = standardised(store[name], {modality: statistics[modality]})
+            scores[NORM[modality]][name] = features.square().mean(dim=1).sqrt()
+    return scores
 
 
-class CrossCorrelation(NamedTuple):
-    """Canonical correlation analysis of standardised audio and visual features.
+def lack_of_correlation(
+    store: RecordingStore, names: Iterable[str], train: Sequence[str]
+) -> dict[str, Tensor]:
+    """Minus the product of the audio and the visual canonical variate, mean over components.
 
-    Attributes:
-        statistics: the training split's.
-        audio: ``(d_a, k)``; variates have mean 0 and variance 1 on the training split.
-        visual: ``(d_v, k)``.
+    The canonical correlation analysis is fitted on the rows of the training recordings, on which
+    variates have mean 0 and variance 1. The mean of what is returned is there minus the mean
+    canonical correlation.
+
+    Returns:
+        Recording -> ``(T,)``.
     """
+    statistics = training_statistics(store, train)
 
-    statistics: Mapping[Modality, Statistics]
-    audio: Tensor
-    visual: Tensor
+    def features(name: str) -> list[Tensor]:
+        return [standardised(store[name], {m: statistics[m]}) for m in MODALITIES]
 
-    def variates(self, recording: Recording) -> tuple[Tensor, Tensor]:
-        """The audio and the visual variates of a recording, ``(T, k)`` each."""
-        audio, visual = (
-            standardised(recording, {modality: self.statistics[modality]})
-            for modality in MODALITIES
-        )
-        return audio @ self.audio, visual @ self.visual
-
-    def lack(self, recording: Recording) -> Tensor:
-        """Minus the mean over components of the product of the two variates, ``(T,)``.
-
-        Its mean over the training split is minus the mean canonical correlation.
-        """
-        audio, visual = self.variates(recording)
-        return -(audio * visual).mean(dim=1)
-
-
-def fit_correlation(
-    store: RecordingStore, train: Sequence[str], components: int = COMPONENTS
-) -> CrossCorrelation:
-    """Fit the first canonical components on the rows of the training recordings."""
-    statistics = dict(zip(MODALITIES, feature_statistics(store, train), strict=True))
-    audio, visual = (
-        torch.cat([standardised(store[name], {modality: statistics[modality]}) for name in train])
-        for modality in MODALITIES
-    )
-    fitted = CCA(n_components=components, scale=False, max_iter=5000).fit(
-        audio.numpy(), visual.numpy()
-    )
-    rotations = []
-    for features, rotation in ((audio, fitted.x_rotations_), (visual, fitted.y_rotations_)):
-        weights = torch.from_numpy(np.asarray(rotation, dtype=float))
-        rotations.append(weights / (features @ weights).std(dim=0, correction=0))
-    return CrossCorrelation(statistics, *rotations)
+    rows = [torch.cat(parts) for parts in zip(*map(features, train), strict=True)]
+    cca = CCA(n_components=COMPONENTS, scale=False, max_iter=5000)
+    fitted = cca.fit(*(x.numpy() for x in rows))
+    weights = []
+    for x, rotation in zip(rows, (fitted.x_rotations_, fitted.y_rotations_), strict=True):
+        unscaled = torch.from_numpy(np.asarray(rotation, dtype=float))
+        weights.append(unscaled / (x @ unscaled).std(dim=0, correction=0))
+    scores = {}
+    for name in names:
+        audio, visual = (x @ each for x, each in zip(features(name), weights, strict=True))
+        scores[name] = -(audio * visual).mean(dim=1)
+    return scores
 
 
 def disagreement(audio: Mapping[str, Tensor], visual: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -232,12 +209,11 @@ def simple_scores(
         names: which are scored.
     """
     names = list(names)
-    correlation = fit_correlation(store, split.train)
     readings = [fit_reading(store, split, [modality]) for modality in MODALITIES]
     audio, visual = ({name: reading.predict(store[name]) for name in names} for reading in readings)
     return {
-        **feature_norms(store, names, correlation.statistics),
-        CORRELATION: {name: correlation.lack(store[name]) for name in names},
+        **feature_norms(store, names, split.train),
+        CORRELATION: lack_of_correlation(store, names, split.train),
         RIDGE_DISAGREEMENT: disagreement(audio, visual),
     }
 

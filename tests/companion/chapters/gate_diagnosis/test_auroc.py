@@ -32,7 +32,7 @@ from iaca.learning.metrics import ccc
 from iaca.sources.synthetic import STATES
 from iaca.sources.writing import write_store
 
-RESAMPLES = 80
+RESAMPLES = 40
 HALVES = "corrupted audio"
 ROWS = 24
 
@@ -66,11 +66,10 @@ def scores(store: RecordingStore, signal: float, seeds: int, start: int = 0) -> 
     return made
 
 
-def table_of(store: RecordingStore, one: list[dict], other: list[dict] | None = None):
-    second = other or [{} for _ in one]
-    return score_table(
-        [{"one": x} | ({"other": y} if y else {}) for x, y in zip(one, second, strict=True)], store
-    )
+def table_of(store: RecordingStore, *detectors: list[dict]) -> pd.DataFrame:
+    """Detectors of some seeds each, as columns ``one`` and ``other``."""
+    seeds = zip(*detectors, strict=True)
+    return score_table([dict(zip(("one", "other"), seed, strict=False)) for seed in seeds], store)
 
 
 def naive(table: pd.DataFrame, column: str, weak: str, seeds: int) -> np.ndarray:
@@ -93,17 +92,20 @@ def naive(table: pd.DataFrame, column: str, weak: str, seeds: int) -> np.ndarray
     return np.array(found)
 
 
+def bounds(samples: np.ndarray) -> tuple[float, ...]:
+    return tuple(pytest.approx(limit) for limit in np.nanquantile(samples, [0.025, 0.975]))
+
+
 def test_auroc_is_scikit_learns_on_resampled_clips(store: RecordingStore) -> None:
     table = table_of(store, scores(store, 0.3, 3))
     found = auroc(separation(table, "one", HALVES), RESAMPLES, seed=3)
-    low, high = np.nanquantile(naive(table, "one", HALVES, 3), [0.025, 0.975])
     each = []
     for seed in range(3):
         clips = table[(table["seed"] == seed) & table["state"].isin(["strong", HALVES])]
         each.append(roc_auc_score(clips["state"] == HALVES, clips["one"]))
     assert found.value == pytest.approx(np.mean(each), abs=1e-12)
     assert found.deviation == pytest.approx(np.std(each, ddof=1), abs=1e-12)
-    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert (found.low, found.high) == bounds(naive(table, "one", HALVES, 3))
     assert (found.seeds, found.subjects) == (3, 6)
     assert 0.5 < found.low < found.value < found.high < 1.0
 
@@ -114,8 +116,7 @@ def test_draws_without_a_weak_clip_are_ignored(store: RecordingStore) -> None:
     samples = naive(few, "one", HALVES, 2)
     assert np.isnan(samples).any()
     found = auroc(separation(few, "one", HALVES), RESAMPLES, seed=3)
-    low, high = np.nanquantile(samples, [0.025, 0.975])
-    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert (found.low, found.high) == bounds(samples)
 
 
 def test_a_difference_is_of_the_same_draws(store: RecordingStore) -> None:
@@ -123,8 +124,7 @@ def test_a_difference_is_of_the_same_draws(store: RecordingStore) -> None:
     one, other = (separation(table, column, HALVES) for column in ("one", "other"))
     found = auroc_difference(one, other, RESAMPLES, seed=3)
     samples = naive(table, "one", HALVES, 3) - naive(table, "other", HALVES, 3)
-    low, high = np.nanquantile(samples, [0.025, 0.975])
-    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert (found.low, found.high) == bounds(samples)
     assert found.value == pytest.approx(auroc(one).value - auroc(other).value)
     assert auroc_difference(one, one)[:4] == (0.0, 0.0, 0.0, 0.0)
 
@@ -161,8 +161,9 @@ def test_what_auroc_means(store: RecordingStore) -> None:
     assert auroc(both[0]) == auroc(both[1])
 
 
-def test_weak_states_can_be_taken_together(store: RecordingStore) -> None:
-    table = table_of(store, scores(store, 0.3, 1))
+def test_which_clips_are_told_apart(store: RecordingStore) -> None:
+    gates = scores(store, 0.3, 1)
+    table = table_of(store, gates)
     together = ["corrupted audio", "corrupted visual"]
     found = auroc(separation(table, "one", together)).value
     assert found == pytest.approx(roc_auc_score(table["state"] != "strong", table["one"]))
@@ -171,21 +172,13 @@ def test_weak_states_can_be_taken_together(store: RecordingStore) -> None:
     for bad in ("strong", "tired", []):
         with pytest.raises(ValueError, match="expected some of corrupted audio"):
             separation(table, "one", bad)
-
-
-def test_a_state_that_does_not_occur_has_no_auroc(store: RecordingStore) -> None:
-    found = auroc(separation(table_of(store, scores(store, 0.3, 1)), "one", "conflicting audio"))
-    assert all(math.isnan(number) for number in found[:3])
-
-
-def test_clips_without_a_score_are_left_out(store: RecordingStore) -> None:
-    gates = scores(store, 0.3, 1)
-    gates[0]["r00"] = torch.full((ROWS,), torch.nan)
-    table = table_of(store, gates)
-    known = table[table["recording"] != "r00"]
-    found, expected = (separation(each, "one", HALVES) for each in (table, known))
-    assert auroc(found).value == pytest.approx(auroc(expected).value)
-    assert len(found.subjects) == 6  # the subject keeps its place
+    absent = auroc(separation(table, "one", "conflicting audio"))
+    assert all(math.isnan(number) for number in absent[:3])
+    gates[0]["r00"] = torch.full((ROWS,), torch.nan)  # clips without a score are left out
+    some = separation(table_of(store, gates), "one", HALVES)
+    known = separation(table[table["recording"] != "r00"], "one", HALVES)
+    assert auroc(some).value == pytest.approx(auroc(known).value)
+    assert len(some.subjects) == 6  # the subject keeps its place
 
 
 def test_the_sign_is_the_one_that_separates(store: RecordingStore) -> None:

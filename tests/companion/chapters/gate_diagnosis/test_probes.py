@@ -1,7 +1,6 @@
 """Probes against closed forms and NumPy; what gates read against the gates themselves."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
-from toys import AUDIO_DIM, VISUAL_DIM, toy_info, toy_recording, toy_store
+from toys import toy_info, toy_recording, toy_regressor, toy_store
 
 from companion.chapters.gate_diagnosis.probes import (
     BOTH,
@@ -26,7 +25,6 @@ from companion.chapters.gate_diagnosis.probes import (
 )
 from iaca.data.recordings import RecordingStore
 from iaca.learning.evaluation import predict
-from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.sources.synthetic import STATES
 from iaca.sources.writing import write_store
 
@@ -35,20 +33,15 @@ ROWS = 400
 TRAIN, NEW = ["r0", "r1", "r2"], ["r3"]
 
 
-def regressor(attention: str, fusion: str = "iaca", **options: Any) -> AffectRegressor:
-    torch.manual_seed(1)
-    config = ModelConfig(attention, fusion, dim=8, window=L, encoder_norm="none", **options)
-    return AffectRegressor(config, AUDIO_DIM, VISUAL_DIM, 2).eval()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> RecordingStore:
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> RecordingStore:
     """Of 10 rows, the last window reads four and is asked for two; 3 rows are no window."""
-    return toy_store(tmp_path / "store", (30, 10, 3), dtype=torch.float32)
+    folder = tmp_path_factory.mktemp("data")
+    return toy_store(folder / "store", (30, 10, 3), dtype=torch.float32)
 
 
-@pytest.fixture
-def told(tmp_path: Path) -> RecordingStore:
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> RecordingStore:
     """Strong and two weak states at random, in four long recordings."""
     recordings = []
     for number in range(4):
@@ -56,7 +49,9 @@ def told(tmp_path: Path) -> RecordingStore:
         state = torch.randint(0, 3, (ROWS,), generator=generator)
         made = toy_recording(f"r{number}", f"s{number}", ROWS, number)
         recordings.append(replace(made, state=state))
-    return write_store(tmp_path / "told", recordings, toy_info(), dtype=torch.float32)
+    return write_store(
+        tmp_path_factory.mktemp("data") / "told", recordings, toy_info(), dtype=torch.float32
+    )
 
 
 @pytest.mark.parametrize("attention", ["ca", "tca", "jca", "rjca"])
@@ -64,7 +59,7 @@ def told(tmp_path: Path) -> RecordingStore:
 def test_the_gates_say_the_same_of_what_they_are_said_to_read(
     store: RecordingStore, attention: str, gate_input: str
 ) -> None:
-    model = regressor(attention, gate_input=gate_input)
+    model = toy_regressor(attention, gate_input=gate_input)
     found = gate_inputs(model, store, ["r0", "r1"])
     assert tuple(found) == READABLE
     gates = predict(model, store, ["r0", "r1"]).gates
@@ -85,13 +80,13 @@ def test_the_gates_say_the_same_of_what_they_are_said_to_read(
 def test_short_recordings_are_not_read_and_models_without_gates_refused(
     store: RecordingStore,
 ) -> None:
-    model = regressor("ca").train()
+    model = toy_regressor("ca").train()
     found = gate_inputs(model, store, ["r0", "r2"])
     assert model.training
     assert all(features["r2"].isnan().all() for features in found.values())
     assert all(features["r0"].isfinite().all() for features in found.values())
     with pytest.raises(ValueError, match="'plain' has no gates"):
-        gate_inputs(regressor("ca", "plain"), store, ["r0"])
+        gate_inputs(toy_regressor("ca", "plain"), store, ["r0"])
 
 
 def shifted(store: RecordingStore, number: int, by: float) -> dict[str, torch.Tensor]:
