@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from companion.analysis.criteria import AT_ZERO
-from companion.chapters.ablations.dial import BAND, SHARE, Curves
+from companion.chapters.ablations.figures import BAND, SHARE, Curves
 from companion.chapters.drawing.arms import DELTA, in_order, looks_of
 from companion.chapters.drawing.charts import MARGIN, Layers, dropdown, interval_curves
 from companion.chapters.drawing.numbers import with_bounds

@@ -1,40 +1,45 @@
 """Notebook `04_ablations`: Table 2 beside the paper's, what the gates do, and what decides it.
 
 Δ is always a model minus plain in CCC points: above 0, the model is better. What is not in a
-mapping is neither drawn nor filled in. The claim as a curve is in
-:mod:`companion.chapters.ablations.dial`.
+mapping is neither drawn nor filled in.
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
+from companion.analysis.criteria import AT_ZERO
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import (
     ARM_LOOKS,
     DELTA,
-    NARROW,
-    ZERO_LINE,
-    draw_interval,
-    handle,
     in_order,
-    name_models,
-    name_rows,
-    offset,
+    looks_of,
 )
-from companion.chapters.drawing.numbers import MISSING, decimals, percent, signed
-from companion.chapters.drawing.style import style
+from companion.chapters.drawing.intervals import interval_curves, interval_rows, number_map
+from companion.chapters.drawing.numbers import (
+    MISSING,
+    decimals,
+    percent,
+    signed,
+    with_bounds,
+    with_spread,
+)
+from companion.chapters.drawing.style import LABEL, WIDTH, style
 from iaca.runs.arms import Arm
 
+Curves = Mapping[str, Mapping[str, Mapping[float, Interval]]]  # backbone -> model -> share -> Δ
 Differences = Mapping[str, Mapping[str, Mapping[str, Interval]]]  # backbone -> arm -> target -> Δ
 
+SHARE = "share of weak clips, per cent"
+BAND = f"±{AT_ZERO:g} at share 0, criterion (a)"
+REACH = 3.0  # per cent, of the band to both sides of share 0
 PAPER = "paper (Aff-Wild2)"
-APART = 0.3  # between the arms of one row
 _STAR: dict[str, Any] = {
     "marker": "*",
     "markersize": 12,
@@ -43,86 +48,86 @@ _STAR: dict[str, Any] = {
     "linestyle": "none",
     "zorder": 4,
 }
-_THRESHOLD: dict[str, Any] = {"color": "#8C6D31", "linewidth": 1.4, "linestyle": ":", "zorder": 0}
+_THRESHOLD: dict[str, Any] = {"color": "black", "linewidth": 1.4, "linestyle": ":", "zorder": 0}
+_SHADE: dict[str, Any] = {"facecolor": LABEL, "alpha": 0.25, "edgecolor": "none", "zorder": 0}
 
 
 def differences_beside_paper(
     differences: Differences, paper: Mapping[str, Mapping[str, float]]
 ) -> Figure:
-    """Each arm's Δ on each backbone, and the paper's on its own data: a panel a target.
+    """Each arm's Δ on each backbone, and the paper's on its own data: a panel for each target.
 
     Args:
         differences: backbone -> arm -> target -> Δ.
         paper: backbone -> target -> the paper's Δ, in CCC points too.
     """
-    backbones = list(differences)
-    arms = in_order(differences.values())
+    backbones, arms = list(differences), in_order(differences.values())
     targets = in_order(found for rows in differences.values() for found in rows.values())
-    with style():
-        figure, grid = plt.subplots(
-            len(targets),
-            1,
-            figsize=(NARROW, 0.9 + len(targets) * (0.5 + 0.36 * len(backbones))),
-            sharex=True,
-            sharey=True,
-            squeeze=False,
-        )
-        for axes, target in zip(grid[:, 0], targets, strict=True):
-            for row, backbone in enumerate(backbones):
-                for arm, found in differences[backbone].items():
-                    if target in found:
-                        place = row + offset(arms.index(arm), len(arms), APART)
-                        draw_interval(axes, found[target], place, ARM_LOOKS[arm])
-                if target in paper.get(backbone, {}):
-                    axes.plot([paper[backbone][target]], [row], **_STAR)
-            axes.axvline(0.0, **ZERO_LINE)
-            name_rows(axes, backbones)
-            axes.set_title(target)
-        grid[-1, 0].set_xlabel(DELTA)
-        name_models(
-            figure,
-            {arm: handle(ARM_LOOKS[arm]) for arm in arms} | {PAPER: Line2D([], [], **_STAR)},
-        )
+    panels = {target: _of_target(differences, target) for target in targets}
+    looks = {arm: ARM_LOOKS[arm] for arm in arms}
+    figure = interval_rows(panels, looks, DELTA, columns=1, more={PAPER: Line2D([], [], **_STAR)})
+    for axes, target in zip(figure.axes, targets, strict=True):
+        for row, backbone in enumerate(backbones):
+            if target in paper.get(backbone, {}):
+                axes.plot([paper[backbone][target]], [row], **_STAR)
+    return figure
+
+
+def _of_target(differences: Differences, target: str) -> dict[str, dict[str, Interval]]:
+    return {
+        backbone: {arm: found[target] for arm, found in rows.items() if target in found}
+        for backbone, rows in differences.items()
+    }
+
+
+def dial_curve(curves: Curves) -> Figure:
+    """Δ with 95 % intervals, the two arms of IACA strongly and controls thinly: a panel a backbone.
+
+    Args:
+        curves: backbone -> model -> share of weak clips -> Δ, in CCC points.
+
+    Raises:
+        ValueError: if there are more controls than can be told apart.
+    """
+    looks = looks_of(in_order(curves.values()))
+    in_percent = {
+        backbone: {
+            model: {round(100 * share, 6): found for share, found in each.items()}
+            for model, each in models.items()
+        }
+        for backbone, models in curves.items()
+    }
+    at_zero = any(0.0 in each for models in curves.values() for each in models.values())
+    more = {BAND: Patch(**_SHADE)} if at_zero else {}
+    figure = interval_curves(in_percent, looks, SHARE, DELTA, height=2.4, more=more)
+    for axes in figure.axes:
+        if at_zero:
+            axes.fill_between([-REACH, REACH], -AT_ZERO, AT_ZERO, **_SHADE)
     return figure
 
 
 def gate_interventions(
     costs: Mapping[str, Mapping[str, Mapping[str, Interval]]], threshold: float
 ) -> Figure:
-    """What it costs to take the gates away, with 95 % intervals: a panel a backbone.
+    """What it costs to take the gates away, with 95 % intervals: a panel for each backbone.
 
     Args:
         costs: backbone -> arm -> intervention -> CCC with the model's own gates minus CCC without.
         threshold: of criterion (c); where less is lost, the gates act as constants.
     """
-    arms = in_order(costs.values())
-    names = in_order(found for rows in costs.values() for found in rows.values())
-    columns = min(2, len(costs))
-    lines = -(-len(costs) // columns)
-    with style():
-        figure, grid = plt.subplots(
-            lines,
-            columns,
-            figsize=(NARROW, 0.8 + lines * (0.5 + 0.38 * len(names))),
-            sharex=True,
-            sharey=True,
-            squeeze=False,
-        )
-        for axes, (backbone, rows) in zip(grid.flat, costs.items(), strict=False):
-            for arm, found in rows.items():
-                beside = offset(arms.index(arm), len(arms), APART)
-                for name, cost in found.items():
-                    draw_interval(axes, cost, names.index(name) + beside, ARM_LOOKS[arm])
-            axes.axvline(0.0, **ZERO_LINE)
-            axes.axvline(threshold, **_THRESHOLD)
-            name_rows(axes, names)
-            axes.set_title(backbone)
-            axes.tick_params(labelbottom=True)
-        for axes in grid.flat[len(costs) :]:
-            axes.remove()
-        figure.supxlabel("CCC lost: own gates minus intervened", fontsize=10)
-        line = {f"{threshold:g}, criterion (c)": Line2D([], [], **_THRESHOLD)}
-        name_models(figure, {arm: handle(ARM_LOOKS[arm]) for arm in arms} | line)
+    panels = {
+        backbone: {
+            name: {arm: found[name] for arm, found in arms.items() if name in found}
+            for name in in_order(arms.values())
+        }
+        for backbone, arms in costs.items()
+    }
+    looks = {arm: ARM_LOOKS[arm] for arm in in_order(costs.values())}
+    more = {f"{threshold:g}, criterion (c)": Line2D([], [], **_THRESHOLD)}
+    axis = "CCC lost: own gates minus intervened"
+    figure = interval_rows(panels, looks, axis, more=more)
+    for axes in figure.axes:
+        axes.axvline(threshold, **_THRESHOLD)
     return figure
 
 
@@ -133,30 +138,15 @@ def init_temperature_map(cells: Mapping[tuple[str, float], Interval]) -> Figure:
         cells: (initialisation, T) -> Δ. What is not there stays blank.
     """
     names = list(dict.fromkeys(name for name, _ in cells))
-    temperatures = sorted({temperature for _, temperature in cells})
-    values = np.full((len(temperatures), len(names)), np.nan)
-    for (name, temperature), found in cells.items():
-        values[temperatures.index(temperature), names.index(name)] = found.value
-    largest = np.nanmax(np.abs(values)) or 1.0
+    rows: dict[str, dict[str, Interval]] = {}
+    for (name, temperature), found in sorted(cells.items(), key=lambda cell: cell[0][1]):
+        rows.setdefault(f"{temperature:g}", {})[name] = found
+    span = max(abs(found.value) for found in cells.values()) or 1.0
     with style():
-        figure, axes = plt.subplots(figsize=(NARROW, 1.1 + 0.62 * len(temperatures)))
-        picture = axes.imshow(values, cmap="RdBu", vmin=-largest, vmax=largest, aspect="auto")
-        for (name, temperature), found in cells.items():
-            row, column = temperatures.index(temperature), names.index(name)
-            text: dict[str, Any] = {
-                "ha": "center",
-                "va": "center",
-                "color": "white" if abs(found.value) > 0.65 * largest else "black",
-                "fontweight": "bold" if found.low > 0 or found.high < 0 else "normal",
-            }
-            axes.text(column, row - 0.17, signed(found.value), fontsize=11, **text)
-            axes.text(column, row + 0.2, _bounds(found), fontsize=9, **text)
-        axes.set_xticks(range(len(names)), names)
-        axes.set_yticks(range(len(temperatures)), [f"{value:g}" for value in temperatures])
+        figure, axes = plt.subplots(figsize=(WIDTH, 1.1 + 0.62 * len(rows)))
+        number_map(axes, rows, names, span, lambda i: with_bounds(i).replace(" [", "\n["))
         axes.set(xlabel="how the gates start", ylabel="temperature T")
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        figure.colorbar(picture, label=DELTA)
+        figure.colorbar(axes.collections[0], label="Δ CCC")
     return figure
 
 
@@ -166,20 +156,11 @@ def sensitivity(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
     Args:
         rows: version -> arm -> Δ. The first is the benchmark itself and is set apart.
     """
-    arms = in_order(rows.values())
-    places = [row + (0.25 if row else 0.0) for row in range(len(rows))]
-    with style():
-        figure, axes = plt.subplots(figsize=(NARROW, 1.2 + 0.42 * len(rows)))
-        for place, found in zip(places, rows.values(), strict=True):
-            for arm, difference in found.items():
-                beside = offset(arms.index(arm), len(arms), APART)
-                draw_interval(axes, difference, place + beside, ARM_LOOKS[arm])
-        axes.axhspan(-0.5, 0.5, color="black", alpha=0.07, linewidth=0)
-        axes.axvline(0.0, **ZERO_LINE)
-        name_rows(axes, list(rows), places)
-        axes.get_yticklabels()[0].set_fontweight("bold")
-        axes.set_xlabel(DELTA)
-        name_models(figure, {arm: handle(ARM_LOOKS[arm]) for arm in arms})
+    others = list(rows)[1:]
+    looks = {arm: ARM_LOOKS[arm] for arm in in_order(rows.values())}
+    figure = interval_rows({"": rows}, looks, DELTA, apart_from=others[0] if others else None)
+    figure.axes[0].axhspan(-0.5, 0.5, **_SHADE)
+    figure.axes[0].get_yticklabels()[0].set_fontweight("bold")
     return figure
 
 
@@ -207,7 +188,7 @@ def table_2(
             apart = differences.get(backbone, {}).get(arm, {})
             for target in targets:
                 plain = rows.get("plain", {}).get(target)
-                told = [_spread(found[target])] if target in found else []
+                told = [with_spread(found[target])] if target in found else []
                 if arm != "plain" and target in apart:
                     told.append(_difference(apart[target], plain))
                 row[target] = "; ".join(told)
@@ -218,19 +199,9 @@ def table_2(
     return pd.DataFrame(table)
 
 
-def _spread(found: Interval) -> str:
-    """``CCC ± standard deviation over seeds``, the latter where there are seeds."""
-    value = decimals(found.value)
-    return value if np.isnan(found.deviation) else f"{value} ± {decimals(found.deviation)}"
-
-
-def _bounds(found: Interval) -> str:
-    return f"[{signed(found.low)}, {signed(found.high)}]"
-
-
 def _difference(found: Interval, plain: Interval | None) -> str:
     share = MISSING if plain is None else percent(found.value, plain.value)
-    return f"{signed(found.value)} {_bounds(found)}, {share}"
+    return f"{with_bounds(found)}, {share}"
 
 
 def _printed(arm: str, printed: tuple[float, float] | None) -> str:
@@ -253,14 +224,16 @@ def options_table(rows: Mapping[str, Mapping[str, tuple[Interval, Interval]]]) -
     arms = in_order(rows.values())
     return pd.DataFrame(
         [
-            {"Option": option} | {arm: _option(*found[arm]) if arm in found else "" for arm in arms}
+            {"Option": option}
+            | {
+                arm: f"{with_spread(found[arm][0])}, {with_bounds(found[arm][1])}"
+                if arm in found
+                else ""
+                for arm in arms
+            }
             for option, found in rows.items()
         ]
     )
-
-
-def _option(score: Interval, difference: Interval) -> str:
-    return f"{_spread(score)}, {signed(difference.value)} {_bounds(difference)}"
 
 
 class CostRow(NamedTuple):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,35 +13,39 @@ from torch import Tensor
 
 from companion.analysis.inference import Interval
 from companion.chapters.cross_attention.maps import CORRUPTED_FACE, STRONG, Reading, joint_min_max
-from companion.chapters.drawing.style import AUDIO, LABEL, VISUAL, WIDTH, style
-from iaca.sources.synthetic import STATES
-
-# One colour a modality, darker for corrupted, lighter for conflicting, lightest for dominating.
-STATE_COLOURS = dict(
-    zip(
-        STATES,
-        ("#E6E6E6", AUDIO, VISUAL, "#5FA8D3", "#EB9A5C", "#B5D8EC", "#F6CFAE"),
-        strict=True,
-    )
+from companion.chapters.drawing.arms import Look, in_order
+from companion.chapters.drawing.intervals import interval_rows
+from companion.chapters.drawing.style import (
+    AUDIO,
+    LABEL,
+    SHADES,
+    SMALL,
+    STATE_COLOURS,
+    VISUAL,
+    WIDTH,
+    style,
 )
-MARKERS = ("o", "s", "^")
+from iaca.sources.synthetic import STATES
 
 
 def draw_toy(z: Tensor, a_audio: Tensor, a_visual: Tensor) -> Figure:
     """The toy's three matrices ``(L, L)``, with their entries written in."""
     with style():
-        figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.7))
-        panels = (
+        figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.5))
+        matrices = (
             ("$Z$", z, "visual clip j", "audio clip i"),
             ("$A_a$", a_audio, "attended audio clip j", "audio clip i"),
             ("$A_v$", a_visual, "attended visual clip j", "visual clip i"),
         )
-        for axis, (title, matrix, x, y) in zip(axes, panels, strict=True):
-            axis.imshow(matrix.numpy(), cmap="Blues", vmin=0.0, vmax=1.6 * float(matrix.max()))
-            for i, j in np.ndindex(*matrix.shape):
-                axis.text(j, i, f"{matrix[i, j]:.2f}", ha="center", va="center")
-            ticks = range(len(matrix))
-            axis.set(title=title, xlabel=x, ylabel=y, xticks=ticks, yticks=ticks)
+        for axes, (title, matrix, x, y) in zip(panels, matrices, strict=True):
+            highest = 1.6 * float(matrix.max())
+            sns.heatmap(
+                matrix.numpy(), ax=axes, annot=True, fmt=".2f", cmap="Greys",
+                vmin=0.0, vmax=highest, cbar=False, square=True,
+            )  # fmt: skip
+            axes.set_title(title)
+            axes.set_xlabel(x, fontsize=SMALL)
+            axes.set_ylabel(y, fontsize=SMALL)
     return figure
 
 
@@ -54,16 +58,16 @@ def draw_hull(audio: Tensor, x_hat: Tensor, others: Tensor) -> Figure:
         others: ``(N, 2)``, for other visual features.
     """
     with style():
-        figure, axis = plt.subplots(figsize=(4.6, 3.6))
+        figure, axes = plt.subplots(figsize=(4.6, 3.6))
         corners, chosen, cloud = (points.T.numpy() for points in (audio, x_hat, others))
-        axis.fill(corners[0], corners[1], color=AUDIO, alpha=0.12, linewidth=0)
-        axis.plot(cloud[0], cloud[1], ".", color=LABEL, alpha=0.5, ms=4, label="other faces")
-        axis.plot(chosen[0], chosen[1], "s", color=VISUAL, ms=7, label="the toy's face")
-        axis.plot(corners[0], corners[1], "o", color=AUDIO, ms=13, label="audio clips")
-        axis.set(xlabel="feature 0", ylabel="feature 1", aspect="equal")
+        axes.fill(corners[0], corners[1], color=AUDIO, alpha=0.12, linewidth=0)
+        axes.plot(cloud[0], cloud[1], ".", color=LABEL, alpha=0.5, ms=4, label="other faces")
+        axes.plot(chosen[0], chosen[1], "s", color=VISUAL, ms=7, label="the toy's face")
+        axes.plot(corners[0], corners[1], "o", color=AUDIO, ms=13, label="audio clips")
+        axes.set(xlabel="feature 0", ylabel="feature 1", aspect="equal")
         for number, (x, y) in enumerate(corners.T):
-            axis.annotate(f"{number}", (x, y), color="white", ha="center", va="center", fontsize=8)
-        axis.legend(loc="lower left", fontsize=9)
+            axes.annotate(f"{number}", (x, y), color="white", ha="center", va="center", fontsize=9)
+        axes.legend(loc="lower left")
     return figure
 
 
@@ -78,74 +82,51 @@ def draw_maps(reading: Reading, windows: Mapping[str, int]) -> Figure:
     maps = {"audio": reading.a_audio, "visual": reading.a_visual}
     length = reading.z.shape[-1]
     shown = torch.cat([m[chosen] for m in maps.values()]) * length
+    low, high = float(shown.min()), float(shown.max())
     with style():
-        figure, axes = plt.subplots(
-            len(windows), 2, figsize=(6.6, 3.0 * len(windows) + 0.9), squeeze=False
-        )
-        for row, (title, number) in zip(axes, windows.items(), strict=True):
-            for axis, (modality, matrix) in zip(row, maps.items(), strict=True):
-                image = axis.imshow(
-                    matrix[number].numpy() * length,
-                    vmin=float(shown.min()),
-                    vmax=float(shown.max()),
-                )
-                _state_strips(axis, reading.state[number])
-                axis.set(
+        size = (WIDTH, 2.8 * len(windows) + 0.9)
+        figure, grid = plt.subplots(len(windows), 2, figsize=size, squeeze=False)
+        for line, (title, number) in zip(grid, windows.items(), strict=True):
+            for axes, (modality, matrix) in zip(line, maps.items(), strict=True):
+                image = axes.imshow(matrix[number].numpy() * length, vmin=low, vmax=high)
+                _state_strips(axes, reading.state[number])
+                axes.set(
                     title=f"{title}: $A_{modality[0]}$",
                     xlabel=f"attended {modality} clip j",
                     ylabel=f"{modality} clip i",
                 )
-        figure.colorbar(image, ax=axes, shrink=0.6, label="weight × L (1: even spread)")
-        _state_legend(figure, reading.state[chosen])
+        figure.colorbar(image, ax=grid, shrink=0.6, label="weight × L (1: even spread)")
+        present = [STATES[state] for state in reading.state[chosen].unique().tolist()]
+        patches = [Patch(color=STATE_COLOURS[name], label=name) for name in present]
+        figure.legend(handles=patches, loc="outside lower center", ncols=3)
     return figure
 
 
-def _state_strips(axis: Axes, state: Tensor) -> None:
+def _state_strips(axes: Axes, state: Tensor) -> None:
     """Colour the clips' states above and left of a matrix of theirs."""
     length = len(state)
-    for position, number in enumerate(state.tolist()):
-        colour = STATE_COLOURS[STATES[number]]
-        axis.bar(position, 0.8, 1.0, bottom=-1.5, color=colour)
-        axis.barh(position, 0.8, 1.0, left=-1.5, color=colour)
+    colours = [STATE_COLOURS[STATES[number]] for number in state.tolist()]
+    axes.bar(range(length), 0.8, 1.0, bottom=-1.5, color=colours)
+    axes.barh(range(length), 0.8, 1.0, left=-1.5, color=colours)
     ticks = range(0, length, 5)
-    axis.set(xlim=(-1.6, length - 0.5), ylim=(length - 0.5, -1.6), xticks=ticks, yticks=ticks)
-    axis.spines[["left", "bottom"]].set_visible(False)
-
-
-def _state_legend(figure: Figure, state: Tensor) -> None:
-    present = [STATES[number] for number in state.unique().tolist()]
-    patches = [Patch(color=STATE_COLOURS[name], label=name) for name in present]
-    figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=9)
+    axes.set(xlim=(-1.6, length - 0.5), ylim=(length - 0.5, -1.6), xticks=ticks, yticks=ticks)
+    axes.spines[["left", "bottom"]].set_visible(False)
 
 
 def draw_by_state(
     panels: Mapping[str, Mapping[str, Mapping[str, Interval]]], neutral: float = 1.0
 ) -> Figure:
     """Means with 95 % intervals: ``panel -> model -> state -> Interval``, a row a state."""
-    colours = (LABEL, "black")
-    with style():
-        figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.6), sharey=True)
-        for axis, (title, models) in zip(np.atleast_1d(axes), panels.items(), strict=True):
-            axis.axvline(neutral, color="#BBBBBB", linewidth=1, zorder=0)
-            for number, (model, intervals) in enumerate(models.items()):
-                for row, (state, interval) in enumerate(intervals.items()):
-                    y = row + 0.3 * (number - (len(models) - 1) / 2)
-                    colour = colours[number] if state == STRONG else STATE_COLOURS[state]
-                    edge = colours[number]
-                    axis.plot([interval.low, interval.high], [y, y], color=edge, linewidth=1.2)
-                    axis.plot(
-                        interval.value,
-                        y,
-                        MARKERS[number],
-                        color=colour,
-                        markeredgecolor=edge,
-                        label=model if row == 0 else None,
-                    )
-            axis.set(xlabel=title, yticks=range(len(intervals)), yticklabels=list(intervals))
-        np.atleast_1d(axes)[0].invert_yaxis()
-        handles, labels = np.atleast_1d(axes)[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
-    return figure
+    found = {
+        panel: {
+            state: {model: each[state] for model, each in models.items() if state in each}
+            for state in in_order(models.values())
+        }
+        for panel, models in panels.items()
+    }
+    models = in_order(panels.values())
+    looks = dict(zip(models, (Look(SHADES[1]), Look(SHADES[3], "s")), strict=False))
+    return interval_rows(found, looks, "", reference=neutral, columns=1)
 
 
 def draw_scores(tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, str]) -> Figure:
@@ -155,47 +136,43 @@ def draw_scores(tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, str
         tables: model -> `clip_table` of one seed; one row of panels each.
         recordings: title -> name of a recording; one column each.
     """
+    rows = len(tables) + 1
     with style():
-        figure, axes = plt.subplots(
-            len(tables) + 1,
+        figure, grid = plt.subplots(
+            rows,
             len(recordings),
-            figsize=(WIDTH, 1.9 * (len(tables) + 1) + 0.5),
+            figsize=(WIDTH, 1.7 * rows + 0.5),
             sharex=True,
             sharey="row",
             squeeze=False,
         )
-        for row, (model, table) in enumerate(tables.items()):
+        for line, (model, table) in zip(grid, tables.items(), strict=False):
             parts = [table[table["recording"] == name] for name in recordings.values()]
             values = [torch.tensor(part[["z_audio", "z_visual"]].to_numpy()) for part in parts]
-            for axis, part, scaled in zip(axes[row], parts, joint_min_max(*values), strict=True):
-                _shade(axis, part)
-                _two_lines(axis, part, scaled)
-                axis.set_ylim(-0.03, 1.03)
-            axes[row, 0].set_ylabel(f"Z, {model}\n(0–1, joint)", fontsize=9)
-        for axis, part in zip(axes[-1], parts, strict=True):
-            _shade(axis, part)
-            _two_lines(axis, part, torch.tensor(part[["norm_audio", "norm_visual"]].to_numpy()))
-            axis.set_xlabel("clip")
-        axes[-1, 0].set_ylabel("feature norm / √d\n(standardised)", fontsize=9)
-        for axis, title in zip(axes[0], recordings, strict=True):
-            axis.set_title(title)
-        handles, _ = axes[0, 0].get_legend_handles_labels()
+            for axes, part, scaled in zip(line, parts, joint_min_max(*values), strict=True):
+                _two_lines(axes, part, scaled)
+                axes.set_ylim(-0.03, 1.03)
+            line[0].set_ylabel(f"Z, {model}\n(0–1, joint)")
+        for axes, part in zip(grid[-1], parts, strict=True):
+            _two_lines(axes, part, torch.tensor(part[["norm_audio", "norm_visual"]].to_numpy()))
+            axes.set_xlabel("clip")
+        grid[-1, 0].set_ylabel("feature norm / √d\n(standardised)")
+        for axes, title in zip(grid[0], recordings, strict=True):
+            axes.set_title(title)
+        handles, _ = grid[0, 0].get_legend_handles_labels()
         handles += [
             Patch(color=VISUAL, alpha=0.3, label="face corrupted"),
             Patch(color=LABEL, alpha=0.15, label="weak in another way"),
         ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=9)
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
-def _two_lines(axis: Axes, part: pd.DataFrame, values: Tensor) -> None:
+def _two_lines(axes: Axes, part: pd.DataFrame, values: Tensor) -> None:
+    """A line for each modality's clips, shaded where a clip is weak."""
     for column, (name, colour) in enumerate((("audio clips", AUDIO), ("visual clips", VISUAL))):
-        axis.plot(part["clip"], values[:, column].numpy(), color=colour, label=name)
-
-
-def _shade(axis: Axes, part: pd.DataFrame) -> None:
+        axes.plot(part["clip"], values[:, column].numpy(), color=colour, label=name)
     for clip, state in zip(part["clip"], part["state"], strict=True):
-        if state == CORRUPTED_FACE:
-            axis.axvspan(clip - 0.5, clip + 0.5, color=VISUAL, alpha=0.3, linewidth=0)
-        elif state != STRONG:
-            axis.axvspan(clip - 0.5, clip + 0.5, color=LABEL, alpha=0.15, linewidth=0)
+        if state != STRONG:
+            colour, alpha = (VISUAL, 0.3) if state == CORRUPTED_FACE else (LABEL, 0.15)
+            axes.axvspan(clip - 0.5, clip + 0.5, color=colour, alpha=alpha, linewidth=0)

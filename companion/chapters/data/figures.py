@@ -1,11 +1,12 @@
 """Figures of the chapter on data: the plane of affect, disagreeing votes, the benchmark."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -14,13 +15,18 @@ from torch import Tensor
 
 from companion.analysis.inference import Interval
 from companion.chapters.data import votes as cremad
+from companion.chapters.drawing.arms import Look
+from companion.chapters.drawing.intervals import interval_rows
 from companion.chapters.drawing.style import (
+    AROUSAL,
     AUDIO,
-    JOINT,
     LABEL,
-    PUBLISHED,
+    MODALITIES,
+    SHADES,
+    SMALL,
+    STATE_COLOURS,
+    VALENCE,
     VISUAL,
-    WEAK,
     WIDTH,
     style,
 )
@@ -35,18 +41,7 @@ CIRCUMPLEX = {
     "happy": 8, "delighted": 32, "excited": 56, "alarmed": 97, "angry": 125, "distressed": 150,
     "miserable": 185, "sad": 208, "bored": 238, "sleepy": 272, "calm": 310, "content": 338,
 }  # fmt: skip
-KIND_COLOURS = {"corrupted": PUBLISHED, "conflicting": WEAK, "dominating": "#999999"}
 SMOOTHING = 5  # clips, of the readings in a trace
-MODALITY_COLOURS = {"audio": AUDIO, "visual": VISUAL}
-
-
-def unavailable(what: str) -> Figure:
-    """A figure that says that its data are not here, in the place of the one that needs them."""
-    with style():
-        figure, axes = plt.subplots(figsize=(WIDTH * 0.7, 0.9))
-        axes.text(0.5, 0.5, f"{what} could not be had in this build.", ha="center", va="center")
-        axes.set_axis_off()
-    return figure
 
 
 def affect(recording: Recording, clips: int = 20) -> Figure:
@@ -58,22 +53,22 @@ def affect(recording: Recording, clips: int = 20) -> Figure:
     """
     valence, arousal = recording.labels.numpy().T
     with style():
-        figure, (plane, time) = plt.subplots(1, 2, figsize=(WIDTH, 3.4), width_ratios=(1, 1.15))
-        plane.axhline(0, color=LABEL, linewidth=0.6)
+        figure, (plane, time) = plt.subplots(1, 2, figsize=(WIDTH, 3.2), width_ratios=(1.15, 1))
+        for axes in (plane, time):
+            axes.axhline(0, color=LABEL, linewidth=0.6)
         plane.axvline(0, color=LABEL, linewidth=0.6)
-        plane.plot(valence[:clips], arousal[:clips], ".-", color=JOINT, linewidth=1)
-        plane.plot(valence[0], arousal[0], "o", color=JOINT, markersize=8)
+        plane.plot(valence[:clips], arousal[:clips], ".-", color="black", linewidth=1)
+        plane.plot(valence[0], arousal[0], "o", color="black", markersize=8)
         for word, degrees in CIRCUMPLEX.items():
             x, y = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-            plane.text(1.25 * x, 1.2 * y, word, ha="center", va="center", fontsize=9)
-        plane.set(xlim=(-1.6, 1.6), ylim=(-1.4, 1.4), xlabel="valence", ylabel="arousal")
+            plane.text(1.25 * x, 1.2 * y, word, ha="center", va="center", fontsize=SMALL)
+        plane.set(xlim=(-1.75, 1.75), ylim=(-1.4, 1.4), xlabel="valence", ylabel="arousal")
         plane.set(title="The plane", xticks=(-1, 0, 1), yticks=(-1, 0, 1))
-        time.axvspan(0, clips - 1, color=JOINT, alpha=0.2, linewidth=0)
-        time.plot(valence, color="black", label="valence")
-        time.plot(arousal, color=WEAK, linestyle="--", label="arousal")
-        time.axhline(0, color=LABEL, linewidth=0.6)
+        time.axvspan(0, clips - 1, color=LABEL, alpha=0.2, linewidth=0)
+        time.plot(valence, color=VALENCE, label="valence")
+        time.plot(arousal, color=AROUSAL, linestyle="--", label="arousal")
         time.set(ylim=(-1.05, 1.05), yticks=(-1, 0, 1), xlabel="clip", title="Over time")
-        time.legend(loc="lower right", bbox_to_anchor=(1, 0.97), ncols=2)
+        figure.legend(loc="outside lower right", ncols=2)
     return figure
 
 
@@ -83,11 +78,11 @@ def concordance(label: Tensor, predictions: Mapping[str, Tensor]) -> Figure:
         figure, panels = plt.subplots(1, len(predictions), figsize=(WIDTH, 2.8), sharey=True)
         for axes, (name, prediction) in zip(panels, predictions.items(), strict=True):
             r = float(np.corrcoef(label, prediction)[0, 1])
-            axes.plot(label, color=LABEL, label="label")
-            axes.plot(prediction, color=JOINT, linestyle="--", label="prediction")
-            axes.set(
-                xlabel="clip", title=f"{name}\nr = {r:.2f}, CCC = {ccc(prediction, label):.2f}"
-            )
+            axes.plot(label, color=LABEL, linewidth=2.6, alpha=0.55, label="label")
+            axes.plot(prediction, color="black", linestyle="--", label="prediction")
+            axes.set(xlabel="clip")
+            score = f"r = {r:.2f}, CCC = {ccc(prediction, label):.2f}"
+            axes.set_title(f"{name}\n{score}", fontsize=SMALL)
         panels[0].set_ylabel("valence")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
@@ -100,39 +95,31 @@ def disagreement(clips: pd.DataFrame, resamples: int) -> Figure:
         clips: what `companion.chapters.data.votes.majorities` returns.
         resamples: of the bootstrap over actors.
     """
-    groups = {"all clips": clips}
-    groups |= {cremad.EMOTIONS[str(letter)]: part for letter, part in clips.groupby("acted")}
-    shares = {
-        name: cremad.divergence_interval(part, resamples)
-        for name, part in sorted(
-            groups.items(), key=lambda item: (item[0] != "all clips", -_share(item[1]))
-        )
-    }
-    y = np.arange(len(shares))[::-1]
+    by_emotion = {cremad.EMOTIONS[str(letter)]: part for letter, part in clips.groupby("acted")}
+    groups = {"all clips": clips} | dict(
+        sorted(by_emotion.items(), key=lambda item: -cremad.divergence(item[1]).share)
+    )
+    names = [f"{name} ({len(cremad.untied(part)):,})" for name, part in groups.items()]
+    found = [cremad.divergence_interval(part, resamples) for part in groups.values()]
+    share, low, high = 100 * np.array([(each.value, each.low, each.high) for each in found]).T
+    followed = pd.DataFrame(
+        [cremad.following(part)._asdict() for part in groups.values()], index=names
+    )
     with style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharey=True)
-        low_high = np.array([[s.value - s.low, s.high - s.value] for s in shares.values()]).T
-        values = np.array([s.value for s in shares.values()])
-        left.barh(y, 100 * values, color=[JOINT, *[WEAK] * (len(y) - 1)], height=0.65)
-        left.errorbar(100 * values, y, xerr=100 * low_high, fmt="none", ecolor="black", capsize=2)
-        left.set(xlim=(0, 100), xlabel="% of clips without ties", title="Voice and face differ")
-        left.set_yticks(y, [f"{name} ({len(cremad.untied(groups[name])):,})" for name in shares])
-        follows = [cremad.following(groups[name]) for name in shares]
-        start = np.zeros(len(y))
-        for who, colour in (("face", VISUAL), ("voice", AUDIO), ("neither", "#BBBBBB")):
-            widths = 100 * np.array([getattr(f, who) for f in follows])
-            right.barh(y, widths, left=start, color=colour, height=0.65, label=who)
-            start += widths
-        right.set(xlim=(0, 100), xlabel="% of clips on which they differ")
-        right.set_title("Then both together follow ...", pad=22)
-        right.legend(
-            loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=3, fontsize=8, columnspacing=1
+        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.4), sharey=True)
+        sns.barplot(x=share, y=names, ax=left, color=SHADES[0], width=0.65)
+        left.errorbar(
+            share, names, xerr=(share - low, high - share), fmt="none", ecolor="black", capsize=2
         )
+        left.set(xlim=(0, 100), xlabel="% of clips without ties", title="Voice and face differ")
+        colours: Any = {"face": VISUAL, "voice": AUDIO, "neither": SHADES[0]}
+        (100 * followed[list(colours)]).plot.barh(
+            stacked=True, ax=right, color=colours, width=0.65, legend=False
+        )
+        right.set(xlim=(0, 100), xlabel="% of these clips", title="Both follow ...")
+        left.invert_yaxis()  # all clips on top
+        figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=3)
     return figure
-
-
-def _share(clips: pd.DataFrame) -> float:
-    return cremad.divergence(clips).share
 
 
 def divergence_against_agreement(votes: pd.DataFrame, bins: int = 10) -> Figure:
@@ -145,13 +132,23 @@ def divergence_against_agreement(votes: pd.DataFrame, bins: int = 10) -> Figure:
     divergence = cremad.vote_divergence(votes)[agreement.index]
     rank = divergence.rank(method="first") - 1  # from 0, equals in any order
     group = (rank * bins / len(rank)).astype(int)
-    x = divergence.groupby(group).mean()
-    y = agreement.groupby(group).quantile(np.array([0.25, 0.5, 0.75])).unstack()
+    middle = divergence.groupby(group).transform("mean").round(9)
     with style():
-        figure, axes = plt.subplots(figsize=(WIDTH * 0.75, 2.9))
+        figure, axes = plt.subplots(figsize=(WIDTH, 2.9))
         axes.scatter(divergence, agreement, s=3, color=LABEL, alpha=0.06, linewidths=0)
-        error = np.array([y[0.5] - y[0.25], y[0.75] - y[0.5]])
-        axes.errorbar(x, y[0.5], yerr=error, fmt="o", color=JOINT, capsize=3)
+        sns.lineplot(
+            x=middle,
+            y=agreement,
+            estimator="median",
+            errorbar=("pi", 50),
+            err_style="bars",
+            err_kws={"capsize": 3},
+            ax=axes,
+            color="black",
+            linestyle="none",
+            marker="o",
+            markeredgewidth=0,
+        )
         axes.set(xlim=(-0.02, 1.02), ylim=(0, 1.04), title=f"{len(agreement):,} clips")
         axes.set_xlabel("divergence of voice and face votes (bits)")
         axes.set_ylabel("audio-visual raters\nbehind their first choice")
@@ -176,26 +173,32 @@ def clip_norms(store: RecordingStore, modality: str) -> dict[str, Array]:
 
 def norms(matched: RecordingStore, unmatched: RecordingStore, modality: str) -> Figure:
     """Lengths of strong and corrupted clips, with and without rescaling the corrupted ones."""
-    colour = MODALITY_COLOURS[modality]
+    found = {"Norm-matched": matched, "Not matched": unmatched}
+    parts = {name: clip_norms(store, modality) for name, store in found.items()}
+    colours = {"strong": STATE_COLOURS["strong"], "corrupted": MODALITIES[modality]}
+    table = pd.DataFrame(
+        [(name, kind, x) for name, part in parts.items() for kind in colours for x in part[kind]],
+        columns=["store", "clips", "length"],
+    )
+    edges = np.linspace(table["length"].min(), table["length"].max(), 45)
     with style():
         figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 2.5), sharex=True, sharey=True)
-        found = {"Norm-matched": matched, "Not matched": unmatched}
-        lengths = {name: clip_norms(store, modality) for name, store in found.items()}
-        every = np.concatenate([part[k] for part in lengths.values() for k in ("strong", KINDS[0])])
-        edges = np.linspace(every.min(), every.max(), 45)
-        for axes, (name, part) in zip(panels, lengths.items(), strict=True):
-            counted = {kind: f"{kind} ({len(part[kind]):,})" for kind in ("strong", "corrupted")}
-            axes.hist(
-                part["strong"], edges, density=True, color=colour, alpha=0.35,
-                label=counted["strong"],
-            )  # fmt: skip
-            axes.hist(
-                part["corrupted"], edges, density=True, histtype="step", color="black",
-                linestyle="--", linewidth=1.3, label=counted["corrupted"],
-            )  # fmt: skip
-            axes.set(title=name, xlabel=f"length of the {modality} feature vector", yticks=[])
-        panels[0].set_ylabel("density")
-        panels[1].legend(loc="upper right")
+        for axes, (name, part) in zip(panels, parts.items(), strict=True):
+            counted = {kind: f"{kind} ({len(part[kind]):,})" for kind in colours}
+            sns.histplot(
+                table[table["store"] == name].replace({"clips": counted}),
+                x="length",
+                hue="clips",
+                palette={counted[kind]: colour for kind, colour in colours.items()},
+                bins=edges,
+                stat="density",
+                common_norm=False,
+                element="step",
+                alpha=0.5,
+                ax=axes,
+            )
+            axes.set(title=name, xlabel=f"length of the {modality} vector", yticks=[])
+            sns.move_legend(axes, "upper right", title=None)
     return figure
 
 
@@ -212,25 +215,22 @@ def one_recording(
     assert recording.state is not None
     states = [STATES[state] for state in recording.state.tolist()]
     with style():
-        figure, panels = plt.subplots(len(shown), 1, figsize=(WIDTH, 4.6), sharex=True)
+        figure, panels = plt.subplots(len(shown), 1, figsize=(WIDTH, 5.0), sharex=True)
         for axes, (modality, reading) in zip(panels, shown.items(), strict=True):
-            target = targets[modality]
+            target, colour = targets[modality], MODALITIES[modality]
             _shade(axes, states, modality)
             name = ("valence", "arousal")[target]
             axes.plot(recording.labels[:, target], color="black", label=f"true {name}")
-            axes.plot(
-                reading[:, target], "o", markersize=3, color=MODALITY_COLOURS[modality],
-                label=f"read off the {modality} clip",
-            )  # fmt: skip
-            axes.plot(
-                _smooth(reading[:, target].numpy()), color=MODALITY_COLOURS[modality],
-                linewidth=1, label=f"mean of {SMOOTHING}",
-            )  # fmt: skip
+            one_clip = f"read off {modality} clips"
+            axes.plot(reading[:, target], "o", markersize=3, color=colour, label=one_clip)
+            smooth = _smooth(reading[:, target].numpy())
+            axes.plot(smooth, color=colour, linewidth=1, label=f"mean of {SMOOTHING}")
             axes.set(ylim=(-1.6, 1.6), yticks=(-1, 0, 1), ylabel=name)
             axes.set_xlim(-0.5, len(states) - 0.5)
-            axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=3, fontsize=9)
+            axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=3, columnspacing=1.2)
         panels[-1].set_xlabel("clip")
-        patches = [Patch(color=c, alpha=0.35, label=kind) for kind, c in KIND_COLOURS.items()]
+        kinds = [f"{kind} {modality}" for kind in KINDS for modality in shown]
+        patches = [Patch(color=STATE_COLOURS[kind], alpha=0.5, label=kind) for kind in kinds]
         figure.legend(handles=patches, loc="outside lower center", ncols=3)
     return figure
 
@@ -245,9 +245,9 @@ def _shade(axes: Axes, states: Sequence[str], modality: str) -> None:
     """Mark the clips on which a modality is weak, one episode at a time."""
     changes = [i for i in range(1, len(states)) if states[i] != states[i - 1]]
     for start, stop in zip([0, *changes], [*changes, len(states)], strict=True):
-        kind, _, hit = states[start].partition(" ")
-        if hit == modality:
-            axes.axvspan(start - 0.5, stop - 0.5, color=KIND_COLOURS[kind], alpha=0.35, linewidth=0)
+        if states[start].endswith(f" {modality}"):
+            colour = STATE_COLOURS[states[start]]
+            axes.axvspan(start - 0.5, stop - 0.5, color=colour, alpha=0.5, linewidth=0)
 
 
 class Row(NamedTuple):
@@ -263,25 +263,19 @@ def validity(tables: Mapping[float, Mapping[str, Row]]) -> Figure:
 
     The first share has all models; others may lack some.
     """
-    models = list(next(iter(tables.values())))
-    y = np.arange(len(models))[::-1]
-    looks = [(JOINT, "o"), (WEAK, "s"), (PUBLISHED, "^")]
-    with style():
-        figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 3.6), sharey=True, sharex=True)
-        for axes, target in zip(panels, ("valence", "arousal"), strict=True):
-            for (share, rows), (colour, marker) in zip(tables.items(), looks, strict=False):
-                known = [place for place, model in enumerate(models) if model in rows]
-                scores = [getattr(rows[models[place]], target) for place in known]
-                values = np.array([s.value for s in scores])
-                error = np.array([[s.value - s.low, s.high - s.value] for s in scores]).T
-                # A percentile interval need not hold the value itself.
-                axes.errorbar(
-                    values, y[known], xerr=error.clip(min=0), fmt=marker, color=colour, capsize=2,
-                    markersize=4.5, label=f"share {share:g}",
-                )  # fmt: skip
-            axes.set(title=target.capitalize(), xlabel="CCC")
-            axes.grid(axis="x", alpha=0.3)
-        panels[0].set_yticks(y, models)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(tables))
-    return figure
+    looks = {
+        f"share {share:g}": Look(colour, marker)
+        for share, colour, marker in zip(tables, SHADES[::-2], "os", strict=False)
+    }
+    found = {
+        target: {
+            model: {
+                name: getattr(rows[model], target)
+                for name, rows in zip(looks, tables.values(), strict=True)
+                if model in rows
+            }
+            for model in next(iter(tables.values()))
+        }
+        for target in ("valence", "arousal")
+    }
+    return interval_rows(found, looks, "CCC", reference=None)

@@ -1,44 +1,77 @@
-"""How models are drawn that stand beside each other: an arm looks the same in every figure."""
+"""How models look that stand beside each other: an arm looks the same in every figure and chart.
+
+Both kinds of drawing take their looks from here: matplotlib and seaborn read ``colour``,
+``marker``, ``dashes`` and ``width`` of a `Look`, Vega-Lite ``colour``, ``shape`` and ``pattern``.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from companion.analysis.inference import Interval
-from companion.chapters.drawing.style import LABEL, PLAIN, WEAK
-from companion.chapters.training.figures import ARM_COLOURS, ARM_DASHES, ARM_MARKERS
+from companion.chapters.drawing.style import LABEL, OTHERS, PLAIN, PUBLISHED, ZERO
 from iaca.runs.arms import ARMS
 
-NARROW = 6.2  # inches; less than a page's column, so that text stays large on a telephone
 DELTA = "Δ CCC (model minus plain)"
 ZERO_LINE: dict[str, Any] = {"color": LABEL, "linewidth": 1.0, "linestyle": "--", "zorder": 0}
+_SHAPES = {
+    "o": "circle",
+    "s": "square",
+    "D": "diamond",
+    "^": "triangle-up",
+    "v": "triangle-down",
+    "<": "triangle-left",
+    "X": "triangle-right",  # Vega-Lite has no second cross
+    "P": "cross",
+}
 
 
 class Look(NamedTuple):
-    """How a model is drawn; ``shape`` and ``pattern`` are Vega-Lite's marker and dashes."""
+    """How a model is drawn.
+
+    Attributes:
+        colour: hexadecimal.
+        marker: of matplotlib; empty for none.
+        pattern: dashes and gaps in pixels of a line 2 pixels wide, as Vega-Lite takes them.
+        width: of its line, in points.
+    """
 
     colour: str
-    marker: str
-    dashes: Any
-    shape: str
-    pattern: tuple[int, ...]
+    marker: str = "o"
+    pattern: tuple[int, ...] = (1, 0)
+    width: float = 2.2
+
+    @property
+    def shape(self) -> str:
+        """The marker's name in Vega-Lite."""
+        return _SHAPES.get(self.marker, "circle")
+
+    @property
+    def dashes(self) -> Any:
+        """The pattern as matplotlib takes it, in multiples of a line's width."""
+        return "-" if self.pattern == (1, 0) else (0, tuple(length / 2 for length in self.pattern))
 
 
-_SHAPES = {"o": "circle", "s": "square", "D": "diamond"}
-_PATTERNS = {"-": (1, 0), "--": (7, 3), "-.": (8, 3, 2, 3)}
-ARM_LOOKS: dict[str, Look] = {
-    arm: Look(colour, marker, dashes, _SHAPES[marker], _PATTERNS[dashes])
-    for arm, colour, marker, dashes in zip(ARMS, ARM_COLOURS, ARM_MARKERS, ARM_DASHES, strict=True)
-}
-CONTROL_LOOKS = (
-    Look(WEAK, "^", (0, (1, 1.5)), "triangle-up", (1, 2)),
-    Look("#8A8A8A", "v", (0, (5, 2)), "triangle-down", (5, 2)),
-    Look(PLAIN, "P", (0, (4, 1.5, 1, 1.5)), "cross", (4, 2, 1, 2)),
-    Look("#8C6D31", "X", (0, (1, 3)), "triangle-right", (1, 4)),
-    Look("#332288", "<", (0, (6, 1.5, 1, 1.5, 1, 1.5)), "triangle-left", (6, 2, 1, 2, 1, 2)),
+ARM_LOOKS: dict[str, Look] = dict(
+    zip(
+        ARMS,
+        (
+            Look(PLAIN, "o"),
+            Look(PUBLISHED, "s", (7, 3)),
+            Look(ZERO, "D", (8, 3, 2, 3)),
+        ),
+        strict=True,
+    )
+)
+CONTROL_LOOKS = tuple(
+    Look(colour, marker, pattern, 1.1)
+    for colour, marker, pattern in zip(
+        OTHERS,
+        "^vPX<",
+        ((2, 3), (10, 4), (8, 3, 2, 3, 2, 3), (2, 6), (12, 3, 2, 3)),
+        strict=True,
+    )
 )
 
 
@@ -65,21 +98,7 @@ def offset(number: int, count: int, step: float) -> float:
     return step * (number - (count - 1) / 2)
 
 
-def draw_interval(axes: Axes, found: Interval, place: float, look: Look) -> None:
-    """Draw a value with its interval lying at a height."""
-    axes.plot([found.low, found.high], [place, place], color=look.colour, linewidth=2.4)
-    axes.plot([found.value], [place], look.marker, color=look.colour, markersize=6.5)
-
-
-def name_rows(axes: Axes, names: Sequence[str], places: Sequence[float] | None = None) -> None:
-    """Name rows from the top down; one unit apart unless ``places`` says where they are."""
-    at = range(len(names)) if places is None else places
-    axes.set_yticks(at, names)
-    axes.set_ylim(max(at, default=0) + 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-
-
-def handle(look: Look, line: bool = False, strong: bool = True) -> Line2D:
+def handle(look: Look, line: bool = False) -> Line2D:
     """A model's mark for a legend, with its dashes where it is drawn as a curve."""
     return Line2D(
         [],
@@ -87,17 +106,18 @@ def handle(look: Look, line: bool = False, strong: bool = True) -> Line2D:
         color=look.colour,
         marker=look.marker,
         linestyle=look.dashes if line else "-",
-        linewidth=2.2 if strong else 1.1,
-        markersize=6.5 if strong else 4.5,
+        linewidth=look.width,
+        markersize=4 + look.width,
     )
 
 
 def name_models(figure: Figure, handles: Mapping[str, Any]) -> None:
-    """A legend above the panels, two names a row."""
+    """A legend above the panels, two names in a row unless they are long."""
+    fits = 5.2 * figure.get_figwidth()  # letters of one column
     figure.legend(
         list(handles.values()),
         list(handles),
         loc="outside upper center",
-        ncols=min(2, len(handles)),
+        ncols=2 if max(map(len, handles)) <= fits and len(handles) > 1 else 1,
         handlelength=3.2,
     )

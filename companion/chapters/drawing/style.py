@@ -1,6 +1,13 @@
-"""One look for all figures: what is audio, visual and joint has the same colour everywhere."""
+"""The book's look: palette, sizes and fonts of every figure, each in this place alone.
 
-from collections.abc import Iterator, Mapping
+One colour means one thing in the whole book. Reserved are those of modalities (their weak states
+are tints of them), arms and targets; whatever else has to be told apart takes `OTHERS`, or `SHADES`
+where it has an order. Colours come with a marker and a dash pattern, so that figures can be read in
+print and by colour-blind readers, and have a contrast of at least 3 to 1 on white: in the page,
+figures stand on a white card in light and dark mode alike (``book/_static/iaca.css``).
+"""
+
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,26 +15,42 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette: distinct for colour-blind readers, legible on white and on dark paper.
-AUDIO = "#0072B2"
-VISUAL = "#D55E00"
-JOINT = "#009E73"
-LABEL = "#555555"  # true labels, and whatever is not a model
-WEAK = "#CC79A7"
-PLAIN = "#56B4E9"
-PUBLISHED = "#E69F00"
-ZERO = "#009E73"
+AUDIO, VISUAL, JOINT = "#0072B2", "#D55E00", "#009E73"  # after Okabe and Ito
+MODALITIES = {"audio": AUDIO, "visual": VISUAL, "joint": JOINT}
+PLAIN, PUBLISHED, ZERO = "#333333", "#AA4499", "#B58900"
+VALENCE, AROUSAL = "#332288", "#7F7F1F"
+LABEL = "#767676"  # true labels, reference lines, and whatever else is no model
+OTHERS = ("#1F8A8A", "#C2517A", "#8C564B", "#7A6FB0", "#5B7F95")
+SHADES = ("#ABABAB", "#858585", "#5A5A5A", "#222222")  # from little to much
 
-WIDTH = 7.2  # inches, a page's text column at 100 dpi
+# A weak state has its modality's colour: darkest where it is corrupted, lightest if dominating.
+STATE_COLOURS = {
+    "strong": "#E6E6E6",
+    "corrupted audio": AUDIO,
+    "corrupted visual": VISUAL,
+    "conflicting audio": "#5FA8D3",
+    "conflicting visual": "#EB9A5C",
+    "dominating audio": "#B5D8EC",
+    "dominating visual": "#F6CFAE",
+}
+
+WIDTH = 5.8  # inches; on a telephone, 10 points are then 8 pixels
+SLIM = 5.0  # of a single panel
+SMALL = 10  # points, of what is written into a figure; everything else has 11
+DIVERGING = "BrBG"  # neither of its ends is the colour of a modality or an arm
 
 _RC: Any = {
     "figure.dpi": 144,
     "figure.constrained_layout.use": True,
-    "figure.facecolor": "white",  # the page keeps it in dark mode: lines were chosen for it
-    "font.size": 10,
-    "axes.titlesize": 10,
+    "figure.facecolor": "white",
+    "font.size": 11,
+    "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.labelsize": 11,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
@@ -48,28 +71,6 @@ def style() -> Iterator[None]:
         yield
         for number in set(plt.get_fignums()) - before:
             plt.close(number)
-
-
-def by_value(field: str, values: Mapping[str, Any], **legend: Any) -> dict[str, Any]:
-    """A Vega-Lite channel: each value of a nominal field has its look, told in a legend on top.
-
-    Args:
-        field: of the chart's rows.
-        values: value -> colour, dashes or shape, in the legend's order.
-        legend: what else its legend is given.
-    """
-    return {
-        "field": field,
-        "type": "nominal",
-        "scale": {"domain": list(values), "range": list(values.values())},
-        "legend": {
-            "title": None,
-            "orient": "top",
-            "columns": {"expr": "width > 450 ? 2 : 1"},
-            "labelLimit": 0,
-            **legend,
-        },
-    }
 
 
 def not_shown(reason: str) -> Figure:

@@ -9,24 +9,32 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
-from companion.chapters.drawing.style import AUDIO, JOINT, LABEL, VISUAL, WIDTH, style
-from iaca.sources.synthetic import weak_in
-
-CHOICES = ("audio", "visual", "joint")
+from companion.chapters.drawing.style import (
+    AUDIO,
+    JOINT,
+    LABEL,
+    SHADES,
+    SLIM,
+    SMALL,
+    VISUAL,
+    WIDTH,
+    style,
+)
+from companion.chapters.drawing.traces import stage_1, stage_2, weak_strip
 
 
 def draw_model() -> Figure:
     """The two-stage gating as a drawing, after Fig. 2 of the paper."""
     with style():
         figure, axes = plt.subplots(figsize=(WIDTH, 3.7))
-        axes.set(xlim=(0, 100), ylim=(0, 52))
+        axes.set(xlim=(-1, 101), ylim=(0, 52))
         axes.axis("off")
         for y, name, colour, sub in ((40, "audio", AUDIO, "a"), (12, "visual", VISUAL, "v")):
             _box(axes, 0, y - 4, 10, 8, f"$X_{sub}$", colour)
             _box(axes, 29, y - 4, 12, 8, f"$X_{{att,{sub}}}$", colour)
             _box(axes, 45, y - 4, 13, 8, f"gate $G_{sub}$\n$K=2$", colour, dashed=True)
             _box(axes, 63, y - 4, 11, 8, f"$X_{{att,g{sub}}}$", colour)
-            axes.text(1, y + 5.2, name, ha="left", color=colour, fontsize=9)
+            axes.text(1, y + 5.2, name, ha="left", color=colour, fontsize=SMALL)
         _box(axes, 14, 17, 11, 18, "cross-\nattention\nEqs. 1–4", LABEL)
         _box(axes, 63, 22, 11, 8, "$X_{att,gav}$", JOINT)
         _box(axes, 79, 22, 10, 8, "gate $G_{av}$\n$K=3$", JOINT, dashed=True)
@@ -45,11 +53,11 @@ def draw_model() -> Figure:
         _arrow(axes, (74, 26), (79, 26))
         _arrow(axes, (89, 26), (93, 26))
         axes.text(
-            51.5, 50.5, "stage 1: self or cross-attended? (Eqs. 5–8)", ha="center", fontsize=9
+            51.5, 50.5, "stage 1: self or cross-attended? (Eqs. 5–8)", ha="center", fontsize=SMALL
         )
-        axes.text(84, 1.5, "stage 2: audio, visual\nor joint? (Eq. 9)", ha="center", fontsize=9)
-        axes.text(27, 48.2, "un-attended", ha="center", fontsize=8, color=LABEL)
-        axes.text(27, 2.6, "un-attended", ha="center", fontsize=8, color=LABEL)
+        axes.text(84, 1.5, "stage 2: audio, visual\nor joint? (Eq. 9)", ha="center", fontsize=SMALL)
+        axes.text(27, 48.2, "un-attended", ha="center", fontsize=SMALL, color=LABEL)
+        axes.text(27, 2.6, "un-attended", ha="center", fontsize=SMALL, color=LABEL)
     return figure
 
 
@@ -68,7 +76,7 @@ def _box(
             linestyle="--" if dashed else "-",
         )
     )
-    axes.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=9)
+    axes.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=SMALL)
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -87,17 +95,12 @@ def softmax_curve() -> Figure:
     """What temperature does to one pair of logits, before any model is involved."""
     gap = np.linspace(-1.0, 1.0, 401)
     with style():
-        figure, axes = plt.subplots(figsize=(WIDTH * 0.7, 2.6))
-        for temperature, shade in ((1.0, "#9ecae1"), (0.3, "#4292c6"), (0.1, "#08519c")):
-            axes.plot(
-                gap,
-                1.0 / (1.0 + np.exp(-gap / temperature)),
-                color=shade,
-                label=f"T = {temperature:g}",
-            )
-        axes.set(
-            xlabel="logit of cross-attended minus logit of self", ylabel="weight of cross-attended"
-        )
+        figure, axes = plt.subplots(figsize=(SLIM, 2.6))
+        for temperature, shade in zip((1.0, 0.3, 0.1), SHADES[1:], strict=True):
+            weight = 1.0 / (1.0 + np.exp(-gap / temperature))
+            axes.plot(gap, weight, color=shade, label=f"T = {temperature:g}")
+        axes.set_xlabel("logit of cross-attended minus logit of self")
+        axes.set_ylabel("weight of cross-attended")
         axes.legend()
     return figure
 
@@ -105,43 +108,14 @@ def softmax_curve() -> Figure:
 def gate_traces(gates: Mapping[str, Tensor], state: Tensor | None, title: str) -> Figure:
     """Both stages' weights over one recording: ``audio (T, 2)``, ``visual``, ``audio_visual``."""
     with style():
-        figure, (first, second) = plt.subplots(
-            2, 1, figsize=(WIDTH, 3.9), sharex=True, height_ratios=(1, 1)
-        )
-        clips = np.arange(len(gates["audio"]))
-        for name, colour in (("audio", AUDIO), ("visual", VISUAL)):
-            first.plot(clips, gates[name][:, 1].numpy(), color=colour, label=name)
-        first.set(ylim=(-0.03, 1.03), ylabel="weight of\ncross-attended")
-        first.set_title(f"Stage 1, {title}")
-        second.stackplot(
-            clips,
-            gates["audio_visual"].numpy().T,
-            labels=CHOICES,
-            colors=(AUDIO, VISUAL, JOINT),
-            alpha=0.75,
-        )
-        second.set(ylim=(0, 1), ylabel="weight of", xlabel="clip", xlim=(0, len(clips) - 1))
-        second.set_title("Stage 2")
-        for axes in (first, second):
-            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-            if state is not None:
-                _weak_band(axes, state)
-        second.tick_params(axis="x", pad=12 if state is not None else 3)  # below the strip
+        figure, (first, second) = plt.subplots(2, 1, figsize=(WIDTH, 4.2), sharex=True)
+        stage_1(first, gates)
+        stage_2(second, gates)
+        first.set(ylabel="weight of\ncross-attended", title=f"Stage 1, {title}")
+        second.set(ylabel="weight", xlabel="clip", title="Stage 2")
+        if state is not None:
+            for axes in (first, second):
+                weak_strip(axes, state, bottom=-0.09)
+            second.tick_params(axis="x", pad=12)  # below the strip
+        figure.legend(*second.get_legend_handles_labels(), loc="outside lower right", ncols=3)
     return figure
-
-
-def _weak_band(axes: Axes, state: Tensor) -> None:
-    """A strip below the axis where a clip is weak, in the colour of the weakened modality."""
-    for modality, colour in (("audio", AUDIO), ("visual", VISUAL)):
-        weak = weak_in(state, modality).numpy()
-        axes.fill_between(
-            np.arange(len(weak)),
-            -0.09,
-            -0.04,
-            where=weak,
-            step="mid",
-            color=colour,
-            transform=axes.get_xaxis_transform(),
-            clip_on=False,
-            linewidth=0,
-        )

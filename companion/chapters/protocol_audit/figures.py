@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -13,26 +14,17 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from companion.analysis.inference import Interval
-from companion.chapters.drawing.arms import (
-    NARROW,
-    ZERO_LINE,
-    Look,
-    draw_interval,
-    name_models,
-    name_rows,
-)
-from companion.chapters.drawing.numbers import MISSING, signed
-from companion.chapters.drawing.style import AUDIO, JOINT, LABEL, PLAIN, PUBLISHED, VISUAL, style
+from companion.chapters.drawing.arms import ZERO_LINE, Look, handle, name_models
+from companion.chapters.drawing.intervals import draw, interval_curves, interval_rows
+from companion.chapters.drawing.numbers import MISSING, signed, with_bounds
+from companion.chapters.drawing.style import LABEL, OTHERS, SHADES, SLIM, SMALL, WIDTH, style
 
 GAIN = "Δ CCC"
-SLIM = 5.4  # inches
-_SHARES = (("#B3CDE3", "o"), ("#6BAED6", "s"), ("#2171B5", "D"), ("#08306B", "^"))
-_PADDINGS = {"nearest": (AUDIO, "o", "-"), "zero": (VISUAL, "s", "--")}
-_ORDERS = {"in order": (AUDIO, "o", "-"), "shuffled": (VISUAL, "s", "--")}
-_CHOICE = Look("#332288", "o", "-", "circle", (1, 0))
-_SEEDS_ONLY = Look("#8C6D31", "D", "-", "diamond", (1, 0))
+BOUNDED = "95 % interval over people and seeds"
+SEEDS_ONLY = "standard deviation over seeds"
 LINEAR = 0.01  # the range around 0 in which the axis of `worth` is not logarithmic
-DASHED: dict[str, Any] = {"color": LABEL, "linewidth": 1.0, "linestyle": ":", "zorder": 0}
+_OPTIONS = (Look(OTHERS[0], "o"), Look(OTHERS[1], "s", (7, 3)))  # two choices of one kind
+_DOTTED: dict[str, Any] = {"color": LABEL, "linewidth": 1.0, "linestyle": ":", "zorder": 0}
 
 
 class ZeroPairs(NamedTuple):
@@ -43,33 +35,37 @@ class ZeroPairs(NamedTuple):
 
 
 def zero_pairs(panels: Mapping[str, Mapping[float, ZeroPairs]]) -> Figure:
-    """Δ CCC of 0/0 pairs to masking, against the mean of the labels: a panel a target.
+    """Δ CCC of 0/0 pairs to masking, against the mean of the labels: a panel for each target.
 
     Lines are the closed form, marks are scores.
 
     Args:
         panels: target -> share of invalid rows -> Δ.
     """
+    table = pd.DataFrame(
+        [
+            (target, f"{100 * share:.0f} % invalid", kind, mean, gain)
+            for target, shares in panels.items()
+            for share, found in shares.items()
+            for kind, gains in found._asdict().items()
+            for mean, gain in gains.items()
+        ],
+        columns=["panel", "share", "kind", "mean", "gain"],
+    )
+    marks = zip(SHADES, "osD^", strict=True)
+    looks = {name: Look(*mark) for name, mark in zip(table["share"].unique(), marks, strict=False)}
+    formula, measured = (table[table["kind"] == kind] for kind in ("formula", "measured"))
     with style():
-        figure, grid = plt.subplots(
-            1, len(panels), figsize=(NARROW, 3.3), sharey=True, squeeze=False
-        )
-        for axes, (target, shares) in zip(grid[0], panels.items(), strict=True):
-            for (_, found), (colour, marker) in zip(shares.items(), _SHARES, strict=False):
-                axes.plot(list(found.formula), list(found.formula.values()), color=colour)
-                axes.plot(
-                    list(found.measured), list(found.measured.values()), marker, color=colour, ms=5
-                )
-            axes.set(title=target, xlabel="mean of labels")
+        figure = plt.figure(figsize=(WIDTH, 3.3))
+        plot = so.Plot(table).facet("panel", order=list(panels))
+        drawn: dict[str, Any] = {"x": "mean", "y": "gain", "color": "share", "legend": False}
+        plot = plot.add(so.Line(linewidth=1.4), data=formula, **drawn)
+        dots = so.Dot(pointsize=5, edgewidth=0)
+        plot = plot.add(dots, data=measured, marker="share", **drawn)
+        handles = {name: handle(look) for name, look in looks.items()}
+        draw(plot, figure, looks, handles, ("mean of labels", GAIN))
+        for axes in figure.axes:
             axes.axhline(0.0, **ZERO_LINE)
-        grid[0][0].set_ylabel(GAIN)
-        name_models(
-            figure,
-            {
-                f"{100 * share:.0f} % invalid": Line2D([], [], color=c, marker=m, markersize=5)
-                for share, (c, m) in zip(next(iter(panels.values())), _SHARES, strict=False)
-            },
-        )
     return figure
 
 
@@ -83,60 +79,38 @@ def smoothing(
         panels: target -> padding -> rows of the window -> Δ.
         released: target -> what it is called -> rows, drawn as dotted lines.
     """
-    with style():
-        figure, grid = plt.subplots(
-            1, len(panels), figsize=(NARROW, 3.5), sharey=True, squeeze=False
-        )
-        for axes, (target, paddings) in zip(grid[0], panels.items(), strict=True):
-            for padding, found in paddings.items():
-                colour, marker, dashes = _PADDINGS[padding]
-                axes.fill_between(
-                    list(found),
-                    [i.low for i in found.values()],
-                    [i.high for i in found.values()],
-                    color=colour,
-                    alpha=0.2,
-                    linewidth=0,
-                )
-                values = [i.value for i in found.values()]
-                axes.plot(list(found), values, color=colour, marker=marker, ls=dashes, markersize=4)
-            _mark(axes, released[target])
-            _log_of_counts(axes, [1, 2, 5, 10, 20, 50])
-            axes.set(title=target, xlabel="window, clips")
-            axes.axhline(0.0, **ZERO_LINE)
-        grid[0][0].set_ylabel(GAIN)
-        name_models(
-            figure,
-            {
-                f"padding: {padding}": Line2D([], [], color=c, marker=m, ls=d, markersize=4)
-                for padding, (c, m, d) in _PADDINGS.items()
-            },
-        )
+    found = {
+        target: {
+            f"padding: {padding}": {float(rows): gain for rows, gain in gains.items()}
+            for padding, gains in paddings.items()
+        }
+        for target, paddings in panels.items()
+    }
+    looks = dict(zip(next(iter(found.values())), _OPTIONS, strict=False))
+    ticks = [1, 2, 5, 10, 20, 50]
+    figure = interval_curves(
+        found, looks, "window, clips", GAIN, height=2.8, log=True, band=True, ticks=ticks
+    )
+    for axes, marks in zip(figure.axes, released.values(), strict=True):
+        _mark(axes, marks)
     return figure
 
 
 def _mark(axes: Axes, marks: Mapping[str, int]) -> None:
-    """Dashed lines that carry their names upright."""
+    """Dotted lines that carry their names upright."""
     for name, place in marks.items():
-        axes.axvline(place, **DASHED)
+        axes.axvline(place, **_DOTTED)
         axes.annotate(
             name,
             (place, 0.02),
             xycoords=("data", "axes fraction"),
             xytext=(3, 0),
             textcoords="offset points",
-            fontsize=8,
+            fontsize=SMALL,
             color=LABEL,
             rotation=90,
             va="bottom",
         )
-
-
-def _log_of_counts(axes: Axes, ticks: Sequence[int]) -> None:
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 class Trajectory(NamedTuple):
@@ -147,31 +121,27 @@ class Trajectory(NamedTuple):
 
 
 def epochs(panels: Mapping[str, Sequence[Trajectory]]) -> Figure:
-    """CCC on `report` after each epoch, a line a seed, and which epoch is reported.
+    """CCC on `report` after each epoch, a line for each seed, and which epoch is reported.
 
     What is lower than anything in the last three quarters is cut off: the first epochs would leave
     no room for the others.
 
     Args:
-        panels: target -> a trajectory a seed; all with the same ways of choosing, three at most.
+        panels: target -> a trajectory for each seed; all with the same ways of choosing, three at
+            most.
     """
-    looks = list(zip((JOINT, PUBLISHED, VISUAL), ("o", "s", "^"), (11.0, 7.5, 5.0), strict=True))
+    ways = next(iter(panels.values()))[0].chosen
+    looks = dict(zip(ways, zip(OTHERS, "os^", (11.0, 7.5, 5.0), strict=False), strict=False))
+    ring: dict[str, Any] = {"ls": "none", "mfc": "none", "mew": 1.6}
     with style():
-        figure, grid = plt.subplots(1, len(panels), figsize=(NARROW, 3.4), squeeze=False)
+        figure, grid = plt.subplots(1, len(panels), figsize=(WIDTH, 3.4), squeeze=False)
         for axes, (target, seeds) in zip(grid[0], panels.items(), strict=True):
-            for seed in seeds:
-                axes.plot(np.arange(len(seed.scores)), seed.scores, color=PLAIN, linewidth=1.1)
-                for epoch, (colour, marker, size) in zip(seed.chosen.values(), looks, strict=False):
-                    axes.plot(
-                        [epoch],
-                        [seed.scores[epoch]],
-                        marker,
-                        color=colour,
-                        markersize=size,
-                        markerfacecolor="none",
-                        markeredgewidth=1.6,
-                    )
-            shown = np.concatenate([seed.scores[len(seed.scores) // 4 :] for seed in seeds])
+            for scores, chosen in seeds:
+                axes.plot(scores, color=LABEL, linewidth=1.1, alpha=0.6)
+                for way, (colour, marker, size) in looks.items():
+                    epoch = chosen[way]
+                    axes.plot(epoch, scores[epoch], marker, color=colour, ms=size, **ring)
+            shown = np.concatenate([scores[len(scores) // 4 :] for scores, _ in seeds])
             room = 0.1 * np.ptp(shown) + 1e-3
             axes.set(title=target, xlabel="epoch", ylim=(shown.min() - room, shown.max() + room))
             axes.xaxis.get_major_locator().set_params(integer=True)
@@ -179,19 +149,8 @@ def epochs(panels: Mapping[str, Sequence[Trajectory]]) -> Figure:
         name_models(
             figure,
             {
-                way: Line2D(
-                    [],
-                    [],
-                    color=colour,
-                    marker=marker,
-                    ls="none",
-                    markersize=size,
-                    markerfacecolor="none",
-                    markeredgewidth=1.6,
-                )
-                for way, (colour, marker, size) in zip(
-                    next(iter(panels.values()))[0].chosen, looks, strict=False
-                )
+                way: Line2D([], [], color=colour, marker=marker, ms=size, **ring)
+                for way, (colour, marker, size) in looks.items()
             },
         )
     return figure
@@ -200,32 +159,38 @@ def epochs(panels: Mapping[str, Sequence[Trajectory]]) -> Figure:
 def batches(
     curves: Mapping[str, Mapping[int, Sequence[float]]], pooled: float, marks: Mapping[str, int]
 ) -> Figure:
-    """Mean CCC of batches against their size, mean of targets: a thin line a seed, and their mean.
+    """Mean CCC of batches against their size: a thin line for each seed, and their mean.
 
     Args:
         curves: ``in order`` or ``shuffled`` -> windows of a batch -> CCC of each seed.
         pooled: CCC over all pairs, mean over seeds; the dashed line.
         marks: what some sizes are called.
     """
+    table = pd.DataFrame(
+        [
+            (order, size, seed, score)
+            for order, sizes in curves.items()
+            for size, scores in sizes.items()
+            for seed, score in enumerate(scores)
+        ],
+        columns=["order", "size", "seed", "score"],
+    )
+    looks = dict(zip(curves, _OPTIONS, strict=False))
     with style():
-        figure, axes = plt.subplots(figsize=(SLIM, 3.8))
-        for order, found in curves.items():
-            colour, marker, dashes = _ORDERS[order]
-            each = np.array(list(found.values()))  # (sizes, seeds)
-            axes.plot(list(found), each, color=colour, linewidth=0.6, alpha=0.6)
-            axes.plot(list(found), each.mean(axis=1), color=colour, marker=marker, ls=dashes, ms=5)
+        figure = plt.figure(figsize=(SLIM, 4.0))
+        plot = so.Plot(table, x="size", y="score", color="order")
+        plot = plot.add(so.Lines(linewidth=0.6, alpha=0.6), group="seed", legend=False)
+        mean = so.Line(pointsize=5, edgewidth=0)
+        plot = plot.add(mean, so.Agg(), marker="order", linestyle="order", legend=False)
+        handles: dict[str, Any] = {name: handle(look, line=True) for name, look in looks.items()}
+        handles["pooled"] = Line2D([], [], **ZERO_LINE)
+        labels = ("windows of a batch", "CCC, mean over batches and targets")
+        scale = so.Continuous(trans="log").tick(at=sorted(table["size"].unique()))
+        draw(plot, figure, looks, handles, labels, x=scale.label(like="{x:g}"))
+        (axes,) = figure.axes
+        axes.minorticks_off()
         axes.axhline(pooled, **ZERO_LINE)
         _mark(axes, marks)
-        _log_of_counts(axes, list(next(iter(curves.values()))))
-        axes.set(xlabel="windows of a batch", ylabel="CCC, mean over batches and targets")
-        name_models(
-            figure,
-            {
-                order: Line2D([], [], color=c, marker=m, ls=d, markersize=5)
-                for order, (c, m, d) in _ORDERS.items()
-            }
-            | {"pooled": Line2D([], [], **ZERO_LINE)},
-        )
     return figure
 
 
@@ -235,31 +200,26 @@ def worth(gains: Mapping[str, Interval]) -> Figure:
     The axis is logarithmic beyond ±0.01, as choices differ by a factor of a thousand. A choice
     without bounds is a diamond with its standard deviation over seeds.
     """
-    with style():
-        figure, axes = plt.subplots(figsize=(NARROW, 1.1 + 0.36 * len(gains)))
-        for row, found in enumerate(gains.values()):
-            if np.isnan(found.low):
-                reach = 0.0 if np.isnan(found.deviation) else found.deviation
-                bounded = found._replace(low=found.value - reach, high=found.value + reach)
-                draw_interval(axes, bounded, row, _SEEDS_ONLY)
-            else:
-                draw_interval(axes, found, row, _CHOICE)
-            axes.annotate(
-                signed(found.value),
-                (1.02, row),
-                xycoords=("axes fraction", "data"),
-                fontsize=9,
-                va="center",
-            )
-        axes.axvline(0.0, **ZERO_LINE)
-        axes.set_xscale("symlog", linthresh=LINEAR, linscale=0.8)
-        axes.margins(x=0.08)
-        axes.xaxis.set_major_locator(FixedLocator([-0.1, -0.01, 0.0, 0.01, 0.1]))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("-", "−")))
-        name_rows(axes, list(gains))
-        axes.set_xlabel("Δ CCC to the strict protocol, mean of targets")
+    looks = {BOUNDED: Look("black"), SEEDS_ONLY: Look(OTHERS[2], "D")}
+    axis = "Δ CCC to the strict protocol, mean of targets"
+    figure = interval_rows({"": {name: _bounded(i) for name, i in gains.items()}}, looks, axis)
+    (axes,) = figure.axes
+    for row, found in enumerate(gains.values()):
+        place = ("axes fraction", "data")
+        axes.annotate(signed(found.value), (1.02, row), None, place, fontsize=SMALL, va="center")
+    axes.set_xscale("symlog", linthresh=LINEAR, linscale=0.8)
+    axes.margins(x=0.08)
+    axes.xaxis.set_major_locator(FixedLocator([-0.1, -0.01, 0.0, 0.01, 0.1]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("-", "−")))
     return figure
+
+
+def _bounded(found: Interval) -> dict[str, Interval]:
+    if not np.isnan(found.low):
+        return {BOUNDED: found}
+    reach = np.nan_to_num(found.deviation)
+    return {SEEDS_ONLY: found._replace(low=found.value - reach, high=found.value + reach)}
 
 
 def worth_table(gains: Mapping[str, Sequence[Interval]], targets: Sequence[str]) -> pd.DataFrame:
@@ -275,7 +235,7 @@ def worth_table(gains: Mapping[str, Sequence[Interval]], targets: Sequence[str])
             {"Choice": choice}
             | {target: signed(i.value) for target, i in zip(targets, found, strict=False)}
             | {
-                "Mean": _with_bounds(found[-1]),
+                "Mean": with_bounds(found[-1]),
                 "± over seeds": MISSING
                 if np.isnan(found[-1].deviation)
                 else f"{found[-1].deviation:.4f}",
@@ -283,9 +243,3 @@ def worth_table(gains: Mapping[str, Sequence[Interval]], targets: Sequence[str])
             for choice, found in gains.items()
         ]
     )
-
-
-def _with_bounds(found: Interval) -> str:
-    if np.isnan(found.low):
-        return signed(found.value)
-    return f"{signed(found.value)} [{signed(found.low)}, {signed(found.high)}]"

@@ -10,43 +10,33 @@ from typing import Any, NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
+import seaborn.objects as so
+from adjustText import adjust_text
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from matplotlib.transforms import Bbox
-from numpy.typing import NDArray
 
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import (
     ARM_LOOKS,
-    ZERO_LINE,
     Look,
-    draw_interval,
     handle,
     in_order,
-    name_models,
-    name_rows,
     offset,
 )
-from companion.chapters.drawing.numbers import MISSING, decimals, signed
-from companion.chapters.drawing.style import LABEL, style
+from companion.chapters.drawing.intervals import draw, interval_rows
+from companion.chapters.drawing.numbers import MISSING, decimals, with_bounds, with_spread
+from companion.chapters.drawing.style import LABEL, OTHERS, SLIM, SMALL, WIDTH, style
 from companion.chapters.sota.paper import EDITIONS, Entry, Published
 from companion.experiments.side_by_side import FAMILY, label_of
 
 Grid = Mapping[str, Mapping[str, Interval]]  # name -> arm -> interval
 
 FAMILY_TEXT = "family of the related work"
-_FAMILY_LOOK = Look("#332288", "^", (0, (1, 1.5)), "triangle-up", (1, 2))
-LOOKS = {FAMILY: _FAMILY_LOOK, **ARM_LOOKS}
-SLIM = 5.0  # inches: names stay legible on a telephone
-APART = 0.26  # between the arms of one row
+LOOKS = {FAMILY: Look(OTHERS[2], "^", (2, 3)), **ARM_LOOKS}
 BESIDE = 1.04  # between the arms of one attention, on a logarithmic axis
 _FRONT: dict[str, Any] = {"color": LABEL, "linewidth": 1.0, "linestyle": ":", "zorder": 0}
-_DIRECTIONS = [(1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1)]
-_DISTANCES = (11, 18, 28, 40, 54)  # points, from a mark to the middle of its name's edge
 
 
 class Bought(NamedTuple):
@@ -57,7 +47,7 @@ class Bought(NamedTuple):
 
 
 def score_against_cost(models: Mapping[str, Mapping[str, Bought]], axis: str) -> Figure:
-    """CCC against a cost on a logarithmic axis, one mark a model, with 95 % intervals.
+    """CCC against a cost on a logarithmic axis, one mark for each model, with 95 % intervals.
 
     The arms of an attention cost nearly the same: they share a name, and are drawn a little apart.
     The dotted steps are the best CCC that can be had for a cost or less.
@@ -66,35 +56,61 @@ def score_against_cost(models: Mapping[str, Mapping[str, Bought]], axis: str) ->
         models: name -> arm -> cost and score.
         axis: what the cost is, with its unit.
     """
-    arms = in_order(models.values())
+    table = cost_table(models)
+    looks = {arm: LOOKS[arm] for arm in in_order(models.values())}
     with style():
-        figure, axes = plt.subplots(figsize=(SLIM, 5.4))
-        axes.set_xscale("log")
-        marks: dict[str, list[tuple[float, float]]] = {}
-        for name, found in models.items():
-            for number, (arm, (cost, score)) in enumerate(found.items()):
-                look, x = LOOKS[arm], cost * BESIDE ** offset(number, len(found), 1.0)
-                axes.plot([x, x], [score.low, score.high], color=look.colour, lw=1.1, alpha=0.3)
-                axes.plot([x], [score.value], look.marker, color=look.colour, markersize=7)
-                marks.setdefault(name, []).append((x, score.value))
+        figure = plt.figure(figsize=(WIDTH, 5.4))
+        plot = so.Plot(table, x="at", y="value", ymin="low", ymax="high", color="arm", marker="arm")
+        plot = plot.add(so.Range(linewidth=1.1, alpha=0.3), legend=False)
+        plot = plot.add(so.Dot(pointsize=7, edgewidth=0), legend=False)
+        handles: dict[str, Any] = {named(arm): handle(look) for arm, look in looks.items()}
+        handles["best for the cost"] = Line2D([], [], **_FRONT)
+        labels = (axis, "CCC, mean of targets")
+        draw(plot, figure, looks, handles, labels, x=so.Continuous(trans="log"))
+        (axes,) = figure.axes
         axes.step(*_front(models), where="post", **_FRONT)
-        axes.set(xlabel=axis, ylabel="CCC, mean of targets")
-        axes.margins(x=0.12)
+        axes.margins(x=0.2)
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        name_models(
-            figure,
-            {FAMILY_TEXT if arm == FAMILY else arm: _mark(arm) for arm in arms}
-            | {"best for the cost": Line2D([], [], **_FRONT)},
-        )
-        _name_points(axes, marks)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # names are placed in a layout that is final
+        firsts = table.drop_duplicates("name")
+        halo = [withStroke(linewidth=2.5, foreground="white")]  # legible over intervals
+        texts = [
+            axes.text(x, y, name, fontsize=SMALL, path_effects=halo)
+            for name, x, y in zip(firsts["name"], firsts["at"], firsts["value"], strict=True)
+        ]
+        adjust_text(
+            texts, table["at"], table["value"], ax=axes,
+            expand=(1.1, 1.2), force_text=(0.6, 0.8), iter_lim=300,  # by time, places would vary
+            arrowprops={"arrowstyle": "-", "color": LABEL, "linewidth": 0.6},
+        )  # fmt: skip
     return figure
 
 
-def _mark(arm: str) -> Line2D:
-    look = LOOKS[arm]
-    return Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", markersize=7)
+def cost_table(models: Mapping[str, Mapping[str, Bought]]) -> pd.DataFrame:
+    """A line for each model: ``name``, ``arm``, ``at`` (cost), ``value``, ``low``, ``high``."""
+    return pd.DataFrame(
+        [
+            (
+                name,
+                str(arm),
+                found.cost * BESIDE ** offset(number, len(arms), 1.0),
+                found.score.value,
+                found.score.low,
+                found.score.high,
+            )
+            for name, arms in models.items()
+            for number, (arm, found) in enumerate(arms.items())
+        ],
+        columns=["name", "arm", "at", "value", "low", "high"],
+    )
+
+
+def named(arm: str) -> str:
+    """An arm's name in a legend."""
+    return FAMILY_TEXT if arm == FAMILY else arm
 
 
 def best_for_the_cost(models: Mapping[str, Mapping[str, Bought]]) -> list[tuple[str, str]]:
@@ -123,83 +139,18 @@ def _front(models: Mapping[str, Mapping[str, Bought]]) -> tuple[list[float], lis
     return [*(found.cost for found in chosen), dearest], [*heights, heights[-1]]
 
 
-def _name_points(axes: Axes, names: Mapping[str, Sequence[tuple[float, float]]]) -> None:
-    """Write each name near one of its points, where it covers no mark and no other name."""
-    figure = axes.figure
-    assert isinstance(figure, Figure)
-    figure.draw_without_rendering()  # names are placed in a layout that is final
-    point = figure.dpi / 72  # pixels
-    places = {name: axes.transData.transform(list(points)) for name, points in names.items()}
-    taken = [
-        Bbox.from_bounds(x - 5 * point, y - 5 * point, 10 * point, 10 * point)
-        for marks in places.values()
-        for x, y in marks
-    ]
-    for name, points in names.items():
-        text = axes.annotate(
-            name,
-            points[0],
-            (0, 0),
-            textcoords="offset points",
-            fontsize=9,
-            ha="center",
-            va="center",
-            arrowprops={"arrowstyle": "-", "color": LABEL, "linewidth": 0.6, "shrinkB": 4},
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],  # over intervals
-        )
-        size = np.array(Text.get_window_extent(text).size) + 2 * point
-        number, middle, box = min(
-            _candidates(places[name], size, point),
-            key=lambda found: _cost_of_place(found[2], taken, axes.get_window_extent()),
-        )
-        taken.append(box)
-        text.xy = points[number]
-        text.xyann = tuple((middle - places[name][number]) / point)
-
-
-def _candidates(
-    marks: NDArray[np.float64], size: NDArray[np.float64], point: float
-) -> Iterator[tuple[int, NDArray[np.float64], Bbox]]:
-    """Places for a name, from the best to the worst: which mark it is near, its middle, its box."""
-    for distance in _DISTANCES:
-        for direction in _DIRECTIONS:
-            for number, mark in enumerate(marks):
-                middle = mark + np.array(direction) * (distance * point + size / 2 - 4 * point)
-                yield number, middle, Bbox([middle - size / 2, middle + size / 2])
-
-
-def _cost_of_place(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
-    """How much of a name is covered or outside; the first of equal places is taken."""
-    outside = box.width * box.height - _overlap(box, inside)
-    return 3 * outside + sum(_overlap(box, other) for other in taken)
-
-
-def _overlap(one: Bbox, other: Bbox) -> float:
-    shared = Bbox.intersection(one, other)
-    return shared.width * shared.height if shared is not None else 0.0
-
-
 def differences(grid: Grid, baseline: str) -> Figure:
-    """Each model's Δ to one model with 95 % intervals: a row a name, the arms beside each other.
+    """Each model's Δ to one model with 95 % intervals: a row for each name, its arms in it.
 
     Args:
         grid: name -> arm -> Δ.
         baseline: what is subtracted; it has no row.
     """
-    arms = in_order(grid.values())
-    with style():
-        figure, axes = plt.subplots(figsize=(SLIM, 1.3 + 0.36 * len(grid)))
-        for row, found in enumerate(grid.values()):
-            for number, (arm, difference) in enumerate(found.items()):
-                place = row + offset(number, len(found), APART)
-                draw_interval(axes, difference, place, LOOKS[arm])
-        axes.axvline(0.0, **ZERO_LINE)
-        name_rows(axes, list(grid))
-        axes.set_xlabel(f"Δ CCC (model minus {baseline})")
-        axes.locator_params(axis="x", nbins=6)  # small differences have long names
-        name_models(
-            figure, {FAMILY_TEXT if arm == FAMILY else arm: handle(LOOKS[arm]) for arm in arms}
-        )
+    rows = {name: {named(arm): found for arm, found in arms.items()} for name, arms in grid.items()}
+    looks = {named(arm): LOOKS[arm] for arm in in_order(grid.values())}
+    axis = f"Δ CCC (model minus {baseline})"
+    figure = interval_rows({"": rows}, looks, axis, width=SLIM)
+    figure.axes[0].locator_params(axis="x", nbins=6)  # small differences have long names
     return figure
 
 
@@ -274,27 +225,19 @@ def scores_table(
         *targets, mean = found
         row = {"Model": label_of(name, arm), "Paper": _cited(references.get(name, ()))}
         if len(targets) > 1:
-            row |= {target: _spread(found[target]) for target in targets}
+            row |= {target: with_spread(found[target]) for target in targets}
         low, high = decimals(found[mean].low), decimals(found[mean].high)
-        row[mean if len(targets) > 1 else targets[0]] = f"{_spread(found[mean])} [{low}, {high}]"
+        row[mean if len(targets) > 1 else targets[0]] = (
+            f"{with_spread(found[mean])} [{low}, {high}]"
+        )
         difference = to_baseline.get(name, {}).get(arm)
-        row["Δ"] = MISSING if difference is None else interval_text(difference)
+        row["Δ"] = MISSING if difference is None else with_bounds(difference)
         table.append(row)
     return pd.DataFrame(table)
 
 
 def _cited(references: Sequence[int]) -> str:
     return f"[{', '.join(map(str, references))}]" if references else MISSING
-
-
-def _spread(found: Interval) -> str:
-    value = decimals(found.value)
-    return value if np.isnan(found.deviation) else f"{value} ± {decimals(found.deviation)}"
-
-
-def interval_text(found: Interval) -> str:
-    """``Δ [low, high]``, signed."""
-    return f"{signed(found.value)} [{signed(found.low)}, {signed(found.high)}]"
 
 
 class Costs(NamedTuple):

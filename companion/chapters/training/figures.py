@@ -5,80 +5,58 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from companion.analysis.inference import Interval
-from companion.chapters.drawing.numbers import MISSING, decimals, percent, signed
-from companion.chapters.drawing.style import (
-    AUDIO,
-    LABEL,
-    PLAIN,
-    PUBLISHED,
-    VISUAL,
-    WIDTH,
-    ZERO,
-    style,
+from companion.chapters.drawing.arms import ARM_LOOKS, ZERO_LINE, handle, name_models
+from companion.chapters.drawing.intervals import interval_rows
+from companion.chapters.drawing.numbers import (
+    MISSING,
+    decimals,
+    percent,
+    signed,
+    with_bounds,
 )
+from companion.chapters.drawing.style import LABEL, WIDTH, style
+from companion.chapters.drawing.traces import weak_strip
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
-from iaca.sources.synthetic import weak_in
-
-ARM_COLOURS = (PLAIN, PUBLISHED, ZERO)  # in the order of `iaca.runs.arms.ARMS`
-ARM_DASHES = ("-", "--", "-.")
-ARM_MARKERS = ("o", "s", "D")
 
 
 def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
-    """Training loss and CCC on `select` by epoch: a thin line a run, a thick one their mean.
+    """Training loss and CCC on `select` by epoch: a thin line for each run, a thick one their mean.
 
     Args:
-        histories: arm -> one history a run, with the columns ``epoch``, ``loss`` and
+        histories: arm -> one history per run, with the columns ``epoch``, ``loss`` and
             ``select_mean``. A run's best epoch, the first with the highest ``select_mean``, is
             marked.
     """
     with style():
-        figure, panels = plt.subplots(2, 1, figsize=(WIDTH, 5.2), sharex=True)
-        for number, (arm, runs) in enumerate(histories.items()):
-            colour = ARM_COLOURS[number]
+        figure, panels = plt.subplots(2, 1, figsize=(WIDTH, 5.4), sharex=True)
+        for arm, runs in histories.items():
+            look, mean = ARM_LOOKS[arm], pd.concat(runs).groupby("epoch").mean()
             for axes, column in zip(panels, ("loss", "select_mean"), strict=True):
                 for run in runs:
-                    axes.plot(
-                        run["epoch"],
-                        run[column],
-                        color=colour,
-                        linewidth=0.7,
-                        alpha=max(0.25, 0.7 / len(runs) ** 0.5),
-                    )
-                mean = pd.concat(runs).groupby("epoch")[column].mean()
-                axes.plot(
-                    mean.index,
-                    mean,
-                    color=colour,
-                    linewidth=2.2,
-                    linestyle=ARM_DASHES[number],
-                    label=arm,
-                )
-            best = [run.loc[int(run["select_mean"].fillna(-np.inf).argmax())] for run in runs]
+                    axes.plot(run["epoch"], run[column], color=look.colour, lw=0.7, alpha=0.4)
+                axes.plot(mean[column], color=look.colour, lw=look.width, ls=look.dashes)
+            best = pd.DataFrame([run.loc[_best(run)] for run in runs])
             panels[1].scatter(
-                [row["epoch"] for row in best],
-                [row["select_mean"] for row in best],
-                color=colour,
-                marker=ARM_MARKERS[number],
-                edgecolor="black",
-                linewidth=0.5,
-                s=24,
-                zorder=3,
-            )
-        panels[0].set(ylabel="loss, sum of 1 − CCC")
-        panels[0].set_title("Training windows")
-        panels[0].legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.08))
+                best["epoch"], best["select_mean"], s=24, color=look.colour, marker=look.marker,
+                edgecolor="black", linewidth=0.5, zorder=3,
+            )  # fmt: skip
+        panels[0].set(ylabel="loss, sum of 1 − CCC", title="Training windows")
         panels[1].set(ylabel="CCC, mean of targets", xlabel="epoch")
         panels[1].xaxis.get_major_locator().set_params(integer=True)
         panels[1].set_title("Select (markers: the epoch that is kept)")
+        name_models(figure, {arm: handle(ARM_LOOKS[arm], line=True) for arm in histories})
     return figure
+
+
+def _best(run: pd.DataFrame) -> int:
+    return int(run["select_mean"].fillna(-np.inf).argmax())
 
 
 def predictions_over_time(
@@ -89,7 +67,7 @@ def predictions_over_time(
     state: Tensor | None,
     title: str,
 ) -> Figure:
-    """Labels and each arm's predictions over one recording, a panel a target.
+    """Labels and each arm's predictions over one recording, a panel for each target.
 
     Args:
         labels: ``(T, n)``.
@@ -101,52 +79,27 @@ def predictions_over_time(
     """
     with style():
         figure, grid = plt.subplots(
-            len(targets), 1, figsize=(WIDTH, 0.9 + 2.1 * len(targets)), sharex=True, squeeze=False
+            len(targets), 1, figsize=(WIDTH, 1.0 + 2.1 * len(targets)), sharex=True, squeeze=False
         )
-        panels = grid[:, 0]
-        clips = np.arange(len(labels))
-        for target, (axes, name) in enumerate(zip(panels, targets, strict=True)):
-            axes.plot(clips, labels[:, target], color=LABEL, linewidth=2.6, alpha=0.55)
-            for number, predicted in enumerate(predictions.values()):
-                axes.plot(
-                    clips,
-                    predicted[:, target],
-                    color=ARM_COLOURS[number],
-                    linestyle=ARM_DASHES[number],
-                )
-            low, high = _limits(label_range, [found[:, target] for found in predictions.values()])
-            axes.set(ylim=(low, high), ylabel=name, xlim=(0, max(1, len(clips) - 1)))
+        for target, (axes, name) in enumerate(zip(grid[:, 0], targets, strict=True)):
+            axes.plot(labels[:, target], color=LABEL, linewidth=2.6, alpha=0.55, label="label")
+            for arm, predicted in predictions.items():
+                look = ARM_LOOKS[arm]
+                axes.plot(predicted[:, target], color=look.colour, ls=look.dashes, label=arm)
+            shown = [found[:, target] for found in predictions.values()]
+            values = torch.cat([*shown, torch.tensor(label_range)])
+            low, high = float(values.min()), float(values.max())
+            margin = 0.1 * (high - low)
+            axes.set(ylim=(low - margin, high + margin), ylabel=name)
+            axes.set_xlim(0, max(1, len(labels) - 1))
             if state is not None:
-                _weak_strip(axes, state)
-        panels[-1].set_xlabel("clip")
-        panels[-1].xaxis.get_major_locator().set_params(integer=True)
-        figure.legend(panels[0].lines, ["label", *predictions], ncols=4, loc="outside upper center")
-        panels[0].set_title(title)
+                weak_strip(axes, state)
+        axes.set_xlabel("clip")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        handles, names = axes.get_legend_handles_labels()
+        name_models(figure, dict(zip(names, handles, strict=True)))
+        grid[0, 0].set_title(title)
     return figure
-
-
-def _limits(label_range: tuple[float, float], lines: Sequence[Tensor]) -> tuple[float, float]:
-    """The labels' range with a margin, wider where a prediction leaves it."""
-    values = torch.cat([*lines, torch.tensor(label_range)])
-    low, high = float(values.min()), float(values.max())
-    margin = 0.1 * (high - low)
-    return low - margin, high + margin
-
-
-def _weak_strip(axes: Axes, state: Tensor) -> None:
-    """Mark at the panel's foot where a clip is weak, in the colour of the weakened modality."""
-    for modality, colour in (("audio", AUDIO), ("visual", VISUAL)):
-        weak = weak_in(state, modality).numpy()
-        axes.fill_between(
-            np.arange(len(weak)),
-            0.0,
-            0.05,
-            where=weak,
-            step="mid",
-            color=colour,
-            transform=axes.get_xaxis_transform(),
-            linewidth=0,
-        )
 
 
 def recording_scores(
@@ -155,67 +108,40 @@ def recording_scores(
     """How CCC is spread over recordings, beside the one pooled CCC of each arm.
 
     Args:
-        each: arm -> a row a recording, a column a target; NaN where CCC is not defined.
-        pooled: arm -> pooled CCC, one a target.
+        each: arm -> a row for each recording, a column for each target; NaN where CCC is not
+            defined.
+        pooled: arm -> pooled CCC, one for each target.
         points: draw every recording; ``False`` leaves quartiles and whiskers.
     """
     arms = list(each)
     targets = list(each[arms[0]].columns)
-    spread = np.random.default_rng(0)  # of points beside each other, so that none hides another
+    palette = {arm: ARM_LOOKS[arm].colour for arm in arms}
     with style():
         figure, grid = plt.subplots(
             1, len(targets), figsize=(WIDTH, 3.6), sharey=True, squeeze=False
         )
         for target, (axes, name) in enumerate(zip(grid[0], targets, strict=True)):
-            for number, arm in enumerate(arms):
-                values = each[arm][name].dropna().to_numpy()
-                axes.boxplot(
-                    [values],
-                    positions=[number],
-                    widths=0.55,
-                    showfliers=False,
-                    medianprops={"color": "black", "linewidth": 1.6},
-                )
-                if points:
-                    offsets = spread.uniform(-0.2, 0.2, len(values))
-                    axes.scatter(
-                        number + offsets, values, color=ARM_COLOURS[number], s=12, alpha=0.75
-                    )
-                axes.scatter(
-                    [number],
-                    [pooled[arm][target]],
-                    marker="D",
-                    s=52,
-                    facecolor="white",
-                    edgecolor="black",
-                    linewidth=1.5,
-                    zorder=4,
-                    label="pooled" if number == 0 else None,
-                )
+            values = pd.DataFrame({arm: each[arm][name] for arm in arms})
+            sns.boxplot(values, ax=axes, fill=False, color=LABEL, width=0.55, showfliers=False)
+            if points:
+                sns.stripplot(values, ax=axes, palette=palette, size=4, alpha=0.75, jitter=0.2)
+            scores = [pooled[arm][target] for arm in arms]
+            axes.plot(arms, scores, "D", ms=7, mfc="white", mec="black", mew=1.5, label="pooled")
             axes.set_xticks(range(len(arms)), [_wrapped(arm) for arm in arms])
-            axes.axhline(0.0, color=LABEL, linewidth=0.8, linestyle=":")
-            axes.set_title(name)
-        grid[0][0].set_ylabel("CCC")
+            axes.axhline(0.0, **ZERO_LINE)
+            axes.set(title=name, ylabel="CCC", xlabel="")
         figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside upper right")
     return figure
 
 
 def difference_intervals(differences: Mapping[str, Mapping[str, Interval]]) -> Figure:
     """Each arm minus plain with its 95 % interval: arm -> target -> interval."""
-    with style():
-        rows = [(arm, target) for arm, found in differences.items() for target in found]
-        figure, axes = plt.subplots(figsize=(WIDTH, 0.9 + 0.42 * len(rows)))
-        for row, (arm, target) in enumerate(rows):
-            number = 1 + list(differences).index(arm)
-            found = differences[arm][target]
-            axes.plot([found.low, found.high], [row, row], color=ARM_COLOURS[number], linewidth=2.6)
-            axes.plot(
-                [found.value], [row], ARM_MARKERS[number], color=ARM_COLOURS[number], markersize=7
-            )
-        axes.axvline(0.0, color=LABEL, linewidth=1.0, linestyle="--")
-        axes.set_yticks(range(len(rows)), [f"{arm}\n{target}" for arm, target in rows])
-        axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel="CCC minus CCC of plain")
-    return figure
+    targets = list(next(iter(differences.values())))
+    rows = {
+        target: {arm: found[target] for arm, found in differences.items()} for target in targets
+    }
+    looks = {arm: ARM_LOOKS[arm] for arm in differences}
+    return interval_rows({"": rows}, looks, "CCC minus CCC of plain")
 
 
 def median_recording(each: Mapping[str, pd.DataFrame]) -> str:
@@ -286,8 +212,7 @@ def differences_table(
         [
             {"Arm": arm}
             | {
-                target: f"{signed(found.value)} [{signed(found.low)}, {signed(found.high)}], "
-                f"{percent(found.value, baseline[target].value)}"
+                target: f"{with_bounds(found)}, {percent(found.value, baseline[target].value)}"
                 for target, found in targets.items()
             }
             for arm, targets in differences.items()

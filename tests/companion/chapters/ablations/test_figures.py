@@ -1,51 +1,19 @@
-"""Chapter 4's figures draw the numbers that they are given, its tables say them, and no others."""
+"""Chapter 4's figures name what they are given, and its tables say it."""
 
 import math
 
-import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from drawn import interval, marks, seen
 
-from companion.analysis.inference import Interval
 from companion.chapters.ablations import figures as ablations
-from companion.chapters.ablations.figures import CostRow
+from companion.chapters.ablations.figures import BAND, CostRow
+from companion.chapters.drawing.arms import ARM_LOOKS
 from companion.chapters.drawing.tables import markdown_table
-from companion.chapters.training.figures import ARM_COLOURS
 
-PUBLISHED, ZERO = "IACA as published", "IACA zero-started (ours)"
-COLOURS = {PUBLISHED: ARM_COLOURS[1], ZERO: ARM_COLOURS[2]}
+_, PUBLISHED, ZERO = ARM_LOOKS
 
 
-def interval(value: float, half: float = 0.01, deviation: float = 0.005) -> Interval:
-    return Interval(value, value - half, value + half, deviation, 3, 24)
-
-
-def drawn(axes: Axes, arm: str) -> list[tuple[float, float, float]]:
-    """The arm's intervals as (low, value, high), from the top row down."""
-    lines = [line for line in axes.lines if to_rgb(line.get_color()) == to_rgb(COLOURS[arm])]
-    bars = sorted((line for line in lines if len(np.asarray(line.get_xdata())) == 2), key=height)
-    points = sorted((line for line in lines if len(np.asarray(line.get_xdata())) == 1), key=height)
-    assert [height(bar) for bar in bars] == [height(point) for point in points]
-    return [
-        (*np.asarray(bar.get_xdata())[:1], *np.asarray(point.get_xdata()), bar.get_xdata()[1])
-        for bar, point in zip(bars, points, strict=True)
-    ]
-
-
-def height(line) -> float:
-    return float(np.asarray(line.get_ydata())[0])
-
-
-def triple(found: Interval) -> tuple[float, float, float]:
-    return found.low, found.value, found.high
-
-
-def names_of(axes: Axes) -> list[str]:
-    return [label.get_text() for label in axes.get_yticklabels()]
-
-
-def test_differences_stand_beside_the_papers_and_absent_ones_are_not_drawn() -> None:
+def test_differences_stand_beside_the_papers() -> None:
     given = {
         "CA": {
             PUBLISHED: {"valence": interval(-0.02), "mean": interval(-0.01)},
@@ -53,30 +21,16 @@ def test_differences_stand_beside_the_papers_and_absent_ones_are_not_drawn() -> 
         },
         "RJCA": {PUBLISHED: {"valence": interval(0.03)}},
     }
-    paper = {"CA": {"valence": 0.091}, "JCA": {"valence": 0.5}}
-    figure = ablations.differences_beside_paper(given, paper)
+    figure = ablations.differences_beside_paper(
+        given, {"CA": {"valence": 0.091}, "JCA": {"valence": 0.5}}
+    )
+    legend = [PUBLISHED, ZERO, "paper (Aff-Wild2)"]
+    assert seen(figure) == (["valence", "mean"], ["CA", "RJCA"], legend)
     valence, mean = figure.axes
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["valence", "mean"]
-    assert names_of(valence) == ["CA", "RJCA"]
-    assert drawn(valence, PUBLISHED) == [triple(interval(-0.02)), triple(interval(0.03))]
-    assert drawn(valence, ZERO) == [triple(interval(0.01))]
-    assert drawn(mean, PUBLISHED) == [triple(interval(-0.01))]
-    stars = {
-        axes: [line for line in axes.lines if line.get_marker() == "*"] for axes in figure.axes
-    }
-    assert [line.get_xdata()[0] for line in stars[valence]] == [0.091]
-    assert not stars[mean]
-    assert all(line.get_markerfacecolor() == "white" for line in stars[valence])
-    legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == [PUBLISHED, ZERO, "paper (Aff-Wild2)"]
-
-
-def test_arms_of_one_row_do_not_cover_each_other() -> None:
-    given = {"CA": {arm: {"valence": interval(0.01)} for arm in (PUBLISHED, ZERO)}}
-    axes = ablations.differences_beside_paper(given, {}).axes[0]
-    heights = {height(line) for line in axes.lines if to_rgb(line.get_color()) != (0.0, 0.0, 0.0)}
-    rows = sorted(value for value in heights if -0.5 < value < 0.5 and value != 0.0)
-    assert len(rows) == 2 and rows[1] - rows[0] >= 0.2
+    assert [value for value, _ in marks(valence)] == [-0.02, 0.01, 0.03]
+    assert [value for value, _ in marks(mean)] == [-0.01, 0.02]
+    stars = [[line for line in axes.lines if line.get_marker() == "*"] for axes in figure.axes]
+    assert [list(line.get_xdata()) for line in stars[0]] == [[0.091]] and not stars[1]
 
 
 def test_interventions_show_the_threshold_and_what_was_lost() -> None:
@@ -86,61 +40,50 @@ def test_interventions_show_the_threshold_and_what_was_lost() -> None:
             ZERO: {"all permuted": interval(0.02)},
         },
         "TCA": {ZERO: {"stage 1 frozen": interval(-0.004)}},
-        "RJCA": {},
     }
     figure = ablations.gate_interventions(given, 0.005)
-    assert len(figure.axes) == 3
-    first, second, _ = figure.axes
-    assert names_of(first) == ["stage 1 frozen", "all permuted"]
-    assert drawn(first, PUBLISHED) == [triple(interval(0.001)), triple(interval(0.03))]
-    assert drawn(first, ZERO) == [triple(interval(0.02))]
-    assert drawn(second, PUBLISHED) == [] and drawn(second, ZERO) == [triple(interval(-0.004))]
+    legend = [PUBLISHED, ZERO, "0.005, criterion (c)"]
+    assert seen(figure) == (["CA", "TCA"], ["stage 1 frozen", "all permuted"], legend)
+    assert marks(figure.axes[1]) == [(-0.004, 0.0)]
     for axes in figure.axes:
-        upright = [float(line.get_xdata()[0]) for line in axes.lines if spans_the_panel(line)]
-        assert sorted(upright) == [0.0, 0.005]
-    assert figure.legends[0].get_texts()[-1].get_text() == "0.005, criterion (c)"
+        assert 0.005 in [line.get_xdata()[0] for line in axes.lines]
 
 
-def spans_the_panel(line) -> bool:
-    return np.asarray(line.get_ydata()).tolist() == [0, 1]
+@pytest.mark.parametrize("shares", [(0.0, 0.46), (0.2, 0.46)])
+def test_the_tolerance_is_shown_at_share_0_alone(shares: tuple[float, ...]) -> None:
+    found = {arm: {share: interval(0.01) for share in shares} for arm in (PUBLISHED, ZERO)}
+    controls = {"residual MLP": {share: interval(0.02) for share in shares}}
+    figure = ablations.dial_curve({"CA": found | controls, "TCA": found})
+    legend = [PUBLISHED, ZERO, "residual MLP", *([BAND] if 0.0 in shares else [])]
+    assert seen(figure)[::2] == (["CA", "TCA"], legend)
+    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert ticks == [f"{100 * share:g}" for share in shares]
 
 
-def test_the_map_is_centred_and_leaves_absent_cells_blank() -> None:
+def test_the_map_leaves_absent_cells_blank() -> None:
     cells = {
         ("xavier", 1.0): interval(0.004),
         ("xavier", 0.1): interval(-0.05),
         ("zero", 0.1): interval(0.02),
     }
-    axes = ablations.init_temperature_map(cells).axes[0]
-    picture = axes.images[0]
-    values = np.ma.filled(np.ma.asarray(picture.get_array()).astype(float), math.nan)
-    assert np.array_equal(values, [[-0.05, 0.02], [0.004, math.nan]], equal_nan=True)
-    assert picture.get_clim() == (-0.05, 0.05)
-    assert names_of(axes) == ["0.1", "1"]
-    said = {text.get_text(): text.get_fontweight() for text in axes.texts}
+    figure = ablations.init_temperature_map(cells)
+    assert seen(figure).rows == ["0.1", "1"]
+    said = {text.get_text(): text.get_fontweight() for text in figure.axes[0].texts}
     assert said == {
-        "−0.050": "bold",
-        "[−0.060, −0.040]": "bold",
-        "+0.020": "bold",
-        "[+0.010, +0.030]": "bold",
-        "+0.004": "normal",
-        "[−0.006, +0.014]": "normal",
+        "−0.050\n[−0.060, −0.040]": "bold",
+        "+0.020\n[+0.010, +0.030]": "bold",
+        "+0.004\n[−0.006, +0.014]": "normal",
     }
+    assert figure.axes[0].collections[0].get_clim() == (-0.05, 0.05)
 
 
 def test_the_benchmark_is_set_apart_from_its_other_versions() -> None:
     rows = {
         "benchmark": {PUBLISHED: interval(0.01), ZERO: interval(0.02)},
         "data seed 1": {ZERO: interval(-0.01)},
-        "data seed 2": {PUBLISHED: interval(0.03)},
     }
-    axes = ablations.sensitivity(rows).axes[0]
-    assert names_of(axes) == list(rows)
-    assert drawn(axes, PUBLISHED) == [triple(interval(0.01)), triple(interval(0.03))]
-    assert drawn(axes, ZERO) == [triple(interval(0.02)), triple(interval(-0.01))]
-    first, second, third = axes.get_yticks()
-    assert second - first > third - second
-    assert [label.get_fontweight() for label in axes.get_yticklabels()][:2] == ["bold", "normal"]
+    figure = ablations.sensitivity(rows)
+    assert seen(figure) == ([""], ["benchmark", " ", "data seed 1"], [PUBLISHED, ZERO])
 
 
 def test_table_2_says_scores_differences_and_the_papers() -> None:
@@ -214,13 +157,3 @@ def test_costs_are_said_in_readable_units() -> None:
         ["CA", "plain", "21,826", "12.3", "8.0 ms", "1.00 (1.00 to 1.00)"],
         ["RJCA", PUBLISHED, "1,000,000", "9,990.0", "20.0 ms", "1.25 (1.20 to 1.31)"],
     ]
-
-
-@pytest.mark.parametrize("panels", [1, 2, 3, 4])
-def test_there_is_a_panel_a_backbone(panels: int) -> None:
-    given = {
-        name: {ZERO: {"all frozen": interval(0.01)}}
-        for name in ("CA", "TCA", "JCA", "RJCA")[:panels]
-    }
-    figure = ablations.gate_interventions(given, 0.005)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == list(given)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from drawn import seen
 from matplotlib.figure import Figure
 from toys import tiny_manifest, toy_store
 
@@ -163,9 +164,10 @@ def test_every_figure_can_be_drawn(reading: diagnostics.Reading, table: pd.DataF
     images = [axis.images[0] for axis in maps.axes if axis.images]
     assert len(images) == 4 and len({image.get_clim() for image in images}) == 1
     square = torch.eye(3)
-    assert len(attention.draw_toy(square, square, square).axes) == 3
+    toy = attention.draw_toy(square, square, square).axes
+    assert [[text.get_text() for text in axes.texts].count("1.00") for axes in toy] == [3, 3, 3]
     corners = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     assert isinstance(attention.draw_hull(corners, corners, corners), Figure)
     intervals = {"strong": diagnostics.state_interval(table, "z_audio", "strong", resamples=20)}
     drawn = attention.draw_by_state({"score": {"a": intervals, "b": intervals}})
-    assert [text.get_text() for text in drawn.axes[0].get_yticklabels()] == ["strong"]
+    assert seen(drawn) == (["score"], ["strong"], ["a", "b"])

@@ -1,4 +1,4 @@
-"""The figures of the data chapter draw the numbers that they are given."""
+"""The figures of the data chapter show the numbers that they are given."""
 
 from pathlib import Path
 
@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from drawn import interval, marks, seen
 
-from companion.analysis.inference import Interval
 from companion.chapters.data import figures
 from companion.chapters.data import votes as cremad
+from companion.chapters.drawing.style import STATE_COLOURS
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.learning.metrics import ccc
 from iaca.sources.synthetic import STATES
@@ -50,8 +51,8 @@ def test_a_modality_is_shaded_where_it_is_weak_and_nowhere_else(recording: Recor
         for axes in figure.axes
     ]
     assert spans == [[(2.5, 5.5), (5.5, 8.5)], [(19.5, 24.5)]]
-    truth = [axes.lines[0].get_ydata() for axes in figure.axes]
-    np.testing.assert_array_equal(truth, recording.labels.T[[1, 0]].numpy())
+    assert [axes.get_ylabel() for axes in figure.axes] == ["arousal", "valence"]
+    assert set(seen(figure).legend) == {*STATE_COLOURS} - {"strong"}
 
 
 def test_lengths_are_sorted_by_the_state_of_their_own_modality(
@@ -62,19 +63,20 @@ def test_lengths_are_sorted_by_the_state_of_their_own_modality(
     assert counts == {"strong": 29, "corrupted": 0, "conflicting": 0, "dominating": 5}
     expected = np.linalg.norm(recording.visual[20:25].numpy(), axis=1)
     np.testing.assert_allclose(lengths["dominating"], expected, rtol=1e-5)
+    told = figures.norms(store, store, "audio").axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in told] == ["strong (29)", "corrupted (3)"]
 
 
 def test_traces_are_titled_with_their_own_score(recording: Recording) -> None:
     label = recording.labels[:, 0]
     wrong = {"Shifted": label + 0.3, "Late": label.roll(2)}
-    figure = figures.concordance(label, wrong)
-    for axes, (name, prediction) in zip(figure.axes, wrong.items(), strict=True):
-        title = axes.get_title(loc="left")
+    titles = seen(figures.concordance(label, wrong)).titles
+    for title, (name, prediction) in zip(titles, wrong.items(), strict=True):
         assert title.startswith(name) and f"CCC = {ccc(prediction, label):.2f}" in title
 
 
 def votes_of(clips: dict[str, tuple[str, str, str]]) -> pd.DataFrame:
-    """Three raters a channel, all of one mind: clip -> answers to voice, face and both."""
+    """Three raters for each channel, all of one mind: clip -> answers to voice, face and both."""
     rows = {
         (clip, channel): {letter: 3 * (letter == answer) for letter in cremad.EMOTIONS}
         for clip, answers in clips.items()
@@ -95,9 +97,8 @@ def test_bars_are_as_long_as_the_shares() -> None:
         }
     )
     figure = figures.disagreement(cremad.majorities(votes), resamples=50)
+    assert seen(figure).rows == ["all clips (4)", "happy (2)", "anger (2)"]
     left, right = figure.axes
-    names = [label.get_text() for label in left.get_yticklabels()]
-    assert names == ["all clips (4)", "happy (2)", "anger (2)"]
     assert [bar.get_width() for bar in left.patches] == pytest.approx([75.0, 100.0, 50.0])
     face = [bar.get_width() for bar in right.patches[:3]]
     assert face == pytest.approx([200 / 3, 50.0, 100.0])
@@ -105,23 +106,15 @@ def test_bars_are_as_long_as_the_shares() -> None:
 
 def test_medians_of_agreement_stand_over_the_divergence() -> None:
     clips = {f"10{n:02d}_DFA_ANG_XX": ("A", "A" if n % 2 else "H", "A") for n in range(10)}
-    figure = figures.divergence_against_agreement(votes_of(clips), bins=2)
-    points = figure.axes[0].lines[0]
-    x = np.asarray(points.get_xdata(), dtype=float)
-    np.testing.assert_allclose(x, [0.0, 1.0], atol=1e-9)
-    np.testing.assert_allclose(np.asarray(points.get_ydata(), dtype=float), [1.0, 1.0])
+    (axes,) = figures.divergence_against_agreement(votes_of(clips), bins=2).axes
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), [[0.0, 1.0], [1.0, 1.0]], atol=1e-9)
 
 
 def test_every_model_has_a_point_for_every_share() -> None:
     def row(value: float) -> figures.Row:
-        interval = Interval(value, value - 0.1, value + 0.2, 0.0, 3, 24)
-        return figures.Row(interval, interval, interval)
+        return figures.Row(interval(value), interval(value + 0.01), interval(value))
 
-    figure = figures.validity(
-        {0.0: {"x": row(0.8), "y": row(0.6)}, 0.6: {"x": row(0.5), "y": row(0.3)}}
-    )
-    found = [
-        line.get_xdata().tolist() for line in figure.axes[0].lines if line.get_marker() in "os"
-    ]
-    assert found == [[0.8, 0.6], [0.5, 0.3]]
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["x", "y"]
+    figure = figures.validity({0.0: {"x": row(0.8), "y": row(0.6)}, 0.6: {"x": row(0.5)}})
+    assert seen(figure) == (["valence", "arousal"], ["x", "y"], ["share 0", "share 0.6"])
+    values = [[value for value, _ in marks(axes)] for axes in figure.axes]
+    assert values == [[0.5, 0.6, 0.8], [0.51, 0.61, 0.81]]

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
+from drawn import interval, seen
+from matplotlib.colors import to_hex
 
 from companion.analysis.inference import Interval
 from companion.chapters.missing_modality import figures as missing
@@ -14,10 +15,6 @@ from iaca.runs.arms import ARMS
 SHARES = (0.0, 0.5, 1.0)
 ATTENTIONS = ("CA", "RJCA")
 LOSSES = ("voice missing", "face missing")
-
-
-def interval(value: float, half: float = 0.01) -> Interval:
-    return Interval(value, value - half, value + half, 0.005, 3, 24)
 
 
 def curve(level: float) -> dict[float, Interval]:
@@ -35,76 +32,49 @@ def panels() -> dict[str, dict[str, dict[str, dict[float, Interval]]]]:
     }
 
 
-def test_curves_are_drawn_where_they_belong() -> None:
-    given = panels()
-    figure = missing.missing_curves(given, {"voice missing": {"face alone": interval(0.3)}})
-    titles = [axes.get_title(loc="left") for axes in figure.axes]
+def test_a_curve_has_its_panel_and_a_floor_stands_where_a_modality_is_missing() -> None:
+    figure = missing.missing_curves(panels(), {"voice missing": {"face alone": interval(0.3)}})
+    titles, _, legend = seen(figure)
     assert titles == [f"{a}, {w}" for a in ATTENTIONS for w in LOSSES]
+    assert legend == [*ARMS, "the other modality alone"]
     for axes, (attention, loss) in zip(
         figure.axes, ((a, w) for a in ATTENTIONS for w in LOSSES), strict=True
     ):
-        floors = [line for line in axes.lines if len(set(line.get_ydata())) == 1]
-        assert len(floors) == (loss == "voice missing")
-        for arm, found in given[attention][loss].items():
-            colour = to_rgb(missing.LOOKS[arm].colour)
-            (line,) = [x for x in axes.lines if to_rgb(x.get_color()) == colour]
-            np.testing.assert_allclose(line.get_ydata(), [found[s].value for s in SHARES])
-            np.testing.assert_allclose(line.get_xdata(), [0, 50, 100], atol=2)
-            (bars,) = [x for x in axes.collections if tuple(x.get_color()[0][:3]) == colour]
-            ends = [(start[1], end[1]) for start, end in bars.get_segments()]
-            np.testing.assert_allclose(ends, [(found[s].low, found[s].high) for s in SHARES])
-    named = [text.get_text() for text in figure.legends[0].texts]
-    assert named == [*ARMS, "the other modality alone"]
-
-
-def test_without_a_floor_none_is_named() -> None:
-    figure = missing.missing_curves(panels(), {})
-    assert [text.get_text() for text in figure.legends[0].texts] == list(ARMS)
+        lines = {to_hex(x.get_color()).upper(): list(x.get_ydata()) for x in axes.lines}
+        floor = lines.pop(missing.FLOOR.colour, [])
+        assert set(floor) == ({0.3} if loss == "voice missing" else set())
+        for arm, found in panels()[attention][loss].items():
+            assert lines[missing.LOOKS[arm].colour] == [found[share].value for share in SHARES]
+    assert seen(missing.missing_curves(panels(), {})).legend == list(ARMS)
 
 
 def test_a_band_reaches_from_the_lowest_to_the_highest_schedule() -> None:
     values = np.array([[[0, 0.5], [80, 0.1]], [[0, 0.5], [80, 0.3]]])
     figure = missing.one_recording({"valence": {"plain": values}, "arousal": {"plain": values}})
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["valence", "arousal"]
+    assert seen(figure).titles == ["valence", "arousal"]
     for axes in figure.axes:
         np.testing.assert_allclose(axes.lines[0].get_xydata(), [[0, 0.5], [80, 0.2]])
-        (band,) = axes.collections
-        corners = band.get_paths()[0].vertices
+        corners = axes.patches[0].get_xy()
         at_end = corners[corners[:, 0] == 80][:, 1]
-        assert (at_end.min(), at_end.max()) == (0.1, 0.3)
+        np.testing.assert_allclose((at_end.min(), at_end.max()), (0.1, 0.3))
 
 
 def test_schedules_are_those_that_are_applied() -> None:
     figure = missing.draw_schedules((0.2, 0.6), 20, "r", seed=3)
+    assert seen(figure)[:2] == (["random clips", "one block"], ["20 %", "60 %"])
     for axes, pattern in zip(figure.axes, ("random", "block"), strict=True):
-        (mesh,) = axes.collections
         expected = [
             schedule(Corruption("missing", "audio", share, pattern, 3), "r", 20).int().tolist()
             for share in (0.2, 0.6)
         ]
-        np.testing.assert_array_equal(np.asarray(mesh.get_array()).reshape(2, 20), expected)
-        assert [label.get_text() for label in axes.get_yticklabels()] == ["20 %", "60 %"]
+        np.testing.assert_array_equal(axes.collections[0].get_array().reshape(2, 20), expected)
 
 
 def test_gains_stand_in_the_row_of_what_happened() -> None:
     arms = list(ARMS)[1:]
-    gains = {
-        attention: {
-            kind: {arm: interval(0.1 * a - 0.02 * k + 0.01 * m) for m, arm in enumerate(arms)}
-            for k, kind in enumerate(("voice missing", "voice noisy", "face missing"))
-        }
-        for a, attention in enumerate(("CA", "TCA", "RJCA"))
-    }
-    figure = missing.area_gains(gains)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == list(gains)
-    for axes, rows in zip(figure.axes, gains.values(), strict=True):
-        marks = [
-            (round(line.get_ydata()[0]), line.get_xdata()[0])
-            for line in axes.lines
-            if len(line.get_xdata()) == 1
-        ]
-        expected = [(k, i.value) for k, row in enumerate(rows.values()) for i in row.values()]
-        np.testing.assert_allclose(sorted(marks), sorted(expected))
+    rows = {kind: {arm: interval(0.1) for arm in arms} for kind in LOSSES}
+    figure = missing.area_gains({"CA": rows, "TCA": rows})
+    assert seen(figure) == (["CA", "TCA"], [*LOSSES], arms)
 
 
 @pytest.mark.parametrize("gated", [True, False])

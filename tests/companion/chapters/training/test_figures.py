@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from drawn import interval, marks, seen
 from toys import toy_split, toy_store
 
-from companion.analysis.inference import Interval
+from companion.chapters import book
+from companion.chapters.drawing.arms import ARM_LOOKS
 from companion.chapters.training import figures
 from iaca.base.paths import NOTEBOOKS
 from iaca.data.windows import feature_statistics, gather, training_windows
@@ -21,9 +23,8 @@ from iaca.learning.loop import TrainingConfig, adamw, dropout_seed, train
 from iaca.learning.metrics import ccc_loss
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.runs.runs import RunConfig
-from iaca.sources.synthetic import STATES
 
-ARMS = ("plain", "published", "zero")
+ARMS = tuple(ARM_LOOKS)
 
 
 def history(select: list[float]) -> pd.DataFrame:
@@ -31,58 +32,46 @@ def history(select: list[float]) -> pd.DataFrame:
     return pd.DataFrame({"epoch": epochs, "loss": [2.0 - e for e in epochs], "select_mean": select})
 
 
-def interval(value: float, low: float, high: float, deviation: float = 0.01) -> Interval:
-    return Interval(value, low, high, deviation, 3, 24)
-
-
 def test_learning_curves_mark_the_best_epoch_of_every_run() -> None:
     runs = [history([0.1, 0.4, 0.3]), history([math.nan, 0.2, 0.5])]
-    select = figures.learning_curves({"plain": runs}).axes[1]
-    assert np.asarray(select.collections[0].get_offsets()).tolist() == [[1.0, 0.4], [2.0, 0.5]]
-    thick = max(select.lines, key=lambda line: line.get_linewidth())
+    figure = figures.learning_curves({ARMS[0]: runs, ARMS[1]: runs})
+    assert seen(figure).legend == [*ARMS[:2]]
+    assert marks(figure.axes[1]) == [(1.0, 0.4), (1.0, 0.4), (2.0, 0.5), (2.0, 0.5)]
+    thick = max(figure.axes[1].lines, key=lambda line: line.get_linewidth())
     assert np.asarray(thick.get_ydata()) == pytest.approx([0.1, 0.3, 0.4])  # NaN is left out
 
 
 @pytest.mark.parametrize("targets", [("enjoyment",), ("valence", "arousal")])
-def test_predictions_have_a_panel_a_target_and_stay_inside_it(targets: tuple[str, ...]) -> None:
+def test_predictions_have_a_panel_for_each_target_and_stay_inside_it(
+    targets: tuple[str, ...],
+) -> None:
     labels = torch.linspace(1, 5, 10).unsqueeze(1).repeat(1, len(targets))
     figure = figures.predictions_over_time(
-        labels, {"plain": labels + 2.0}, targets, (1.0, 5.0), None, "one"
+        labels, {ARMS[0]: labels + 2.0}, targets, (1.0, 5.0), None, "one"
     )
+    assert seen(figure).legend == ["label", ARMS[0]]
     assert [axes.get_ylabel() for axes in figure.axes] == list(targets)
     for axes in figure.axes:
         drawn = [np.asarray(line.get_ydata()) for line in axes.lines]
         assert np.allclose(drawn[0], labels[:, 0]) and np.allclose(drawn[1], labels[:, 0] + 2.0)
         low, high = axes.get_ylim()
         assert low < 1.0 and high > 7.0
-        assert not axes.collections  # no strip where states are not known
-
-
-def test_weak_clips_are_marked_by_modality() -> None:
-    state = torch.zeros(8, dtype=torch.int64)
-    state[2:4] = STATES.index("conflicting visual")
-    axes = figures.predictions_over_time(
-        torch.zeros(8, 1), {"plain": torch.ones(8, 1)}, ["valence"], (-1.0, 1.0), state, "one"
-    ).axes[0]
-    audio, visual = (collection.get_paths() for collection in axes.collections)
-    assert not audio and len(visual) == 1
-    clips = visual[0].vertices[:, 0]
-    assert 1 <= clips.min() <= 2 and 3 <= clips.max() <= 4
 
 
 @pytest.mark.parametrize("points", [True, False])
 def test_recordings_are_drawn_singly_only_if_asked(points: bool) -> None:
     each = {arm: pd.DataFrame({"valence": [0.1, 0.2, math.nan, 0.4]}) for arm in ARMS}
-    axes = figures.recording_scores(each, {arm: [0.3] for arm in ARMS}, points).axes[0]
-    sizes = sorted(len(np.asarray(drawn.get_offsets())) for drawn in axes.collections)
-    assert sizes == ([1, 1, 1, 3, 3, 3] if points else [1, 1, 1])
+    figure = figures.recording_scores(each, {arm: [0.3] for arm in ARMS}, points)
+    values = sorted(value for _, value in marks(figure.axes[0]))
+    assert values == ([0.1] * 3 + [0.2] * 3 + [0.4] * 3 if points else [])
+    assert seen(figure)[::2] == (["valence"], ["pooled"])
 
 
-def test_difference_intervals_span_low_to_high() -> None:
-    given = {"published": {"valence": interval(0.1, -0.1, 0.3), "mean": interval(0.2, 0.1, 0.4)}}
-    lines = figures.difference_intervals(given).axes[0].lines
-    spans = [list(map(float, np.asarray(line.get_xdata()))) for line in lines]
-    assert spans[:4] == [[-0.1, 0.3], [0.1], [0.1, 0.4], [0.2]]
+def test_differences_have_a_row_for_each_target() -> None:
+    given = {arm: {"valence": interval(0.1), "mean": interval(0.2)} for arm in ARMS[1:]}
+    figure = figures.difference_intervals(given)
+    assert seen(figure) == ([""], ["valence", "mean"], list(ARMS[1:]))
+    assert [value for value, _ in marks(figure.axes[0])] == [0.1, 0.1, 0.2, 0.2]
 
 
 def test_median_recording_is_over_arms_and_targets() -> None:
@@ -95,23 +84,21 @@ def test_median_recording_is_over_arms_and_targets() -> None:
 
 
 def test_verdicts_follow_the_interval_and_not_the_value() -> None:
-    assert "scores higher" in figures.verdict(interval(0.02, 0.01, 0.03))
-    assert "scores lower" in figures.verdict(interval(-0.02, -0.03, -0.01))
-    assert "do not tell" in figures.verdict(interval(0.02, -0.001, 0.05))
+    assert "scores higher" in figures.verdict(interval(0.02))
+    assert "scores lower" in figures.verdict(interval(-0.02))
+    assert "do not tell" in figures.verdict(interval(0.02, 0.03))
 
 
 def test_tables_show_values_with_their_spread() -> None:
     scores = {
-        "Ridge": {"valence": interval(0.3, 0.2, 0.4, math.nan)},
-        "plain": {"valence": interval(0.5, 0.4, 0.6)},
+        "Ridge": {"valence": interval(0.3, 0.1, math.nan)},
+        "plain": {"valence": interval(0.5, 0.1)},
     }
     table = figures.scores_table(scores, {"plain": 21826})
-    assert table["valence"].tolist() == ["0.300 [0.200, 0.400]", "0.500 [0.400, 0.600] ± 0.010"]
+    assert table["valence"].tolist() == ["0.300 [0.200, 0.400]", "0.500 [0.400, 0.600] ± 0.005"]
     assert table["Parameters"].tolist() == ["–", "21,826"]
-    apart = figures.differences_table(
-        {"zero": {"valence": interval(0.05, -0.01, 0.1)}}, scores["plain"]
-    )
-    assert apart["valence"].tolist() == ["+0.050 [−0.010, +0.100], +10.0 %"]
+    apart = figures.differences_table({"zero": {"valence": interval(0.05, 0.06)}}, scores["plain"])
+    assert apart["valence"].tolist() == ["+0.050 [−0.010, +0.110], +10.0 %"]
 
 
 def test_split_table_counts_each_role(tmp_path: Path) -> None:
@@ -141,7 +128,8 @@ def test_the_loop_in_the_chapter_is_the_packages_loop(tmp_path: Path, fusion: st
         "ccc_loss": ccc_loss,
         "score": score,
         "predict": predict,
-        "settings": SimpleNamespace(device="cpu"),
+        "page": SimpleNamespace(device="cpu"),
+        "book": book,
     }
     exec(source["setup"] + "\n\n" + source["loop-code"], names)
     config = RunConfig(
