@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from iaca.base.files import DataError
+from iaca.base.paths import BUILD
 
 INTERRUPTED = 130  # exit status of a process stopped by Ctrl-C, by the shells' convention
 
@@ -137,7 +139,7 @@ def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     how = sweep.add_argument_group("how it is made")
     how.add_argument("--jobs", type=_positive, help="runs at a time")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    how.add_argument("--output-dir", type=Path, help="by default _build")
+    how.add_argument("--output-dir", type=Path, default=BUILD, help="by default _build")
     how.add_argument("--address", help="of a Ray cluster, HOST:PORT or ray://HOST:PORT")
     how.add_argument("--gpus-per-run", type=float, help="asked of the cluster; 1 by default")
     how.add_argument("--reuse-stale", action="store_true", help="take runs that other code made")
@@ -153,7 +155,7 @@ def _add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         description="Write a line for each frame of the template. Frames between two rows of the "
         "store have the value of the row before. What was filled or dropped is printed.",
     )
-    submit.add_argument("folder", type=Path, metavar="RUN", help="the folder of a finished run")
+    submit.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of a finished run")
     submit.add_argument("--store", type=Path, required=True, help="the videos' features")
     submit.add_argument(
         "--template", type=Path, required=True, help="the challenge's own file of frames"
@@ -232,19 +234,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _import(options: argparse.Namespace) -> int:
     from iaca.sources.importing import import_tables
 
-    store = import_tables(
-        options.audio,
-        options.visual,
-        options.labels,
-        options.out,
-        label_range=tuple(options.label_range),
-        recording_column=options.recording_column,
-        subject_column=options.subject_column,
-        step_column=options.step_column,
-        split_column=options.split_column,
-        invalid=options.invalid,
-        frame_rate=options.frame_rate,
-    )
+    store = import_tables(**_given(options, label_range=tuple(options.label_range)))
     rows = sum(entry.rows for entry in store.entries.values())
     info = store.info
     print(
@@ -257,33 +247,41 @@ def _import(options: argparse.Namespace) -> int:
 def _submit(options: argparse.Namespace) -> int:
     from iaca.commands.submit import submit
 
-    made = submit(options.folder, options.store, options.template, options.out)
+    made = submit(**_given(options))
     _warn(made.warnings)
     print(f"{options.out}: {made.report()}")
     return 0
 
 
 def _extract(options: argparse.Namespace) -> int:
-    with _media():
+    with _extras():
         from iaca.commands.extract import run_extraction
-    return run_extraction(**{key: value for key, value in vars(options).items() if key != "run"})
+    return run_extraction(**_given(options))
 
 
 def _predict(options: argparse.Namespace) -> int:
-    with _media():
+    with _extras():
         from iaca.commands.predict import predict_video
-    result = predict_video(
-        options.video,
-        options.run_folder,
-        None if options.weights is None else tuple(options.weights),
-        options.crops,
-        options.out,
-        options.device,
-        progress=sys.stderr.isatty(),
-    )
+
+        result = predict_video(**_given(options, progress=sys.stderr.isatty()))
     _warn(result.warnings)
     print(f"{result.folder}: {len(result.table)} clips, trace.csv and trace.png")
     return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from iaca.commands.sweep import Request, sweep
+    from iaca.runs.ray_cluster import ray_options
+
+    given = _given(options)
+    request = Request(**{name: given.pop(name) for name in Request.__dataclass_fields__})
+    cluster = ray_options(given.pop("address"), given.pop("gpus_per_run"))
+    return sweep(request, cluster=cluster, **given)
+
+
+def _given(options: argparse.Namespace, **more: object) -> dict[str, Any]:
+    """What a command was given, by the names of its function's parameters."""
+    return {key: value for key, value in vars(options).items() if key != "run"} | more
 
 
 def _warn(warnings: Sequence[str]) -> None:
@@ -292,30 +290,13 @@ def _warn(warnings: Sequence[str]) -> None:
 
 
 @contextmanager
-def _media() -> Iterator[None]:
+def _extras() -> Iterator[None]:
     """Say what to install where an import fails for want of it."""
     try:
         yield
     except ModuleNotFoundError as error:
+        extra = "book" if error.name == "matplotlib" else "media"
         raise DataError(
-            f"{error.name}: not installed; it comes with the extra 'media': "
-            "pip install -e '.[media]'"
+            f"{error.name}: not installed; it comes with the extra '{extra}': "
+            f"pip install -e '.[{extra}]'"
         ) from error
-
-
-def _sweep(options: argparse.Namespace) -> int:
-    from iaca.base.paths import BUILD
-    from iaca.commands.sweep import Request, sweep
-    from iaca.runs.ray_cluster import ray_options
-
-    given = vars(options)
-    return sweep(
-        Request(**{name: given[name] for name in Request.__dataclass_fields__}),
-        options.output_dir or BUILD,
-        options.jobs,
-        options.device,
-        ray_options(options.address, options.gpus_per_run),
-        options.reuse_stale,
-        options.csv,
-        options.dry_run,
-    )

@@ -45,7 +45,7 @@ def check_same_features(trained: RecordingStore, store: RecordingStore) -> None:
             )
 
 
-def doubts(run: Run, trained: RecordingStore, store: RecordingStore) -> list[str]:
+def compatibility_warnings(run: Run, trained: RecordingStore, store: RecordingStore) -> list[str]:
     """What a reader of the run's predictions on a store of like features should know.
 
     Args:

@@ -1,6 +1,7 @@
 """A trained run on a video that it has never seen: the trace, the gates, a table and a plot."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +9,12 @@ import pandas as pd
 from torch import Tensor
 
 from iaca.base.files import DataError, check_name, write_text
-from iaca.commands.compatibility import MADE_OF, check_same_features, doubts, trained_store
+from iaca.commands.compatibility import (
+    MADE_OF,
+    check_same_features,
+    compatibility_warnings,
+    trained_store,
+)
 from iaca.data.recordings import RecordingStore
 from iaca.extraction.affwild2 import Source
 from iaca.extraction.backbones import PRETRAINED, RANDOM
@@ -43,7 +49,7 @@ class Prediction(NamedTuple):
 def predict_video(
     video: Path,
     run_folder: Path,
-    weights: tuple[str, str] | None = None,
+    weights: Sequence[str] | None = None,
     crops: Path | None = None,
     out: Path | None = None,
     device: str = "auto",
@@ -55,7 +61,7 @@ def predict_video(
         video: a file.
         run_folder: ``<output folder>/runs/<key>``; the store it was trained on must be in its
             place, since it says what the features are.
-        weights: of the backbones. Needed where they came from files.
+        weights: of the visual and the audio backbone. Needed where they came from files.
         crops: a folder of the face crops of the video's frames; its middle square otherwise.
         out: where to write; by default ``<output folder>/predictions/<video>``.
         device: of the backbones, ``auto``, ``cpu`` or ``cuda``.
@@ -82,16 +88,14 @@ def predict_video(
         store = result.store
         check_same_features(trained, store)
         table = _table(run, store, name)
-        warnings = (*result.problems.get(name, ()), *doubts(run, trained, store))
+        warnings = (*result.problems.get(name, ()), *compatibility_warnings(run, trained, store))
     folder = out or run.folder.resolve().parent.parent / "predictions" / name
     write_text(folder / "trace.csv", table.to_csv(index=False))
     _draw(table, trained, name, folder / "trace.png")
     return Prediction(table, warnings, folder)
 
 
-def _extraction_config(
-    trained: RecordingStore, weights: tuple[str, str] | None
-) -> ExtractionConfig:
+def _extraction_config(trained: RecordingStore, weights: Sequence[str] | None) -> ExtractionConfig:
     source = trained.info.source
     if not all(key in source for key in MADE_OF):
         raise DataError(
@@ -102,7 +106,7 @@ def _extraction_config(
         weights = (_named(source["visual_weights"]), _named(source["audio_weights"]))
     return ExtractionConfig(
         source["visual_backbone"],
-        weights,
+        (weights[0], weights[1]),
         stride=SLOT // trained.info.clip_spacing,
         allow_silent=True,
     )

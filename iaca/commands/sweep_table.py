@@ -1,4 +1,4 @@
-"""The table of a grid: a row a cell (data x model x training), means and spread over its seeds."""
+"""The table of a grid: one row per cell (data x model x training), means and sd over its seeds."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,19 +20,11 @@ from iaca.sources.manifest import load_manifest
 
 ARM_NAMES = dict(zip(("plain", "published", "zero"), ARMS, strict=True))
 # What only gates read, see `ModelConfig`, and a training that anneals their temperature.
-_OF_GATES = (
-    "temperature",
-    "gate_init",
-    "gate_bias",
-    "stages",
-    "gate_input",
-    "joint_gate_input",
-    "fallback",
-)
-_OF_GATES_VALUES = ("temperature", "gate_init")  # the rest decides how many parameters they have
+_OF_GATES_VALUES = ("temperature", "gate_init")
+_OF_GATES_SIZE = ("gate_bias", "stages", "gate_input", "joint_gate_input", "fallback")
 _OF_ANNEALING = ("temperature_start", "anneal_epochs")
 _IN_LABELS = ("data.manifest", "data.share", "model.attention", "model.fusion", "model.gate_init")
-Scores = dict[int, dict[str, float]]  # seed -> target -> CCC
+SeedCcc = dict[int, dict[str, float]]  # seed -> target -> CCC
 
 
 class Cell(NamedTuple):
@@ -44,18 +36,16 @@ class Cell(NamedTuple):
     protocol: Protocol
 
 
-def means_nothing(fusion: FusionName) -> dict[str, Any]:
-    """Options that a fusion never reads, as ``section.field``, and their defaults.
+def means_nothing(fusion: FusionName) -> tuple[list[str], list[str]]:
+    """Options of the model, and of its training, that a fusion never reads.
 
     They are the gates', for a fusion that has none; `ResidualFusion` is as large as the gates of
     its configuration would be, and reads what their size depends on.
     """
     if fusion in GATED:
-        return {}
-    of_model = _OF_GATES_VALUES if fusion == "residual_mlp" else _OF_GATES
-    return {f"model.{name}": getattr(ModelConfig, name) for name in of_model} | {
-        f"training.{name}": getattr(TrainingConfig, name) for name in _OF_ANNEALING
-    }
+        return [], []
+    of_size = () if fusion == "residual_mlp" else _OF_GATES_SIZE
+    return [*_OF_GATES_VALUES, *of_size], [*_OF_ANNEALING]
 
 
 def as_read(model: ModelConfig, training: TrainingConfig) -> tuple[ModelConfig, TrainingConfig]:
@@ -63,17 +53,17 @@ def as_read(model: ModelConfig, training: TrainingConfig) -> tuple[ModelConfig, 
 
     So that a grid over options of the gates trains its plain model once.
     """
-    unread: dict[str, dict[str, Any]] = {"model": {}, "training": {}}
-    for key, default in means_nothing(model.fusion).items():
-        section, name = key.split(".")
-        unread[section][name] = default
-    return replace(model, **unread["model"]), replace(training, **unread["training"])
+    of_model, of_training = means_nothing(model.fusion)
+    return (
+        replace(model, **{name: getattr(ModelConfig, name) for name in of_model}),
+        replace(training, **{name: getattr(TrainingConfig, name) for name in of_training}),
+    )
 
 
 def table(
     configs: Iterable[RunConfig], runs: Mapping[RunConfig, Run], output_dir: Path
 ) -> pd.DataFrame:
-    """One row a cell: CCC on the reported split, its sd over seeds, and how far from plain.
+    """One row per cell: CCC on the reported split, its sd over seeds, and how far from plain.
 
     A seed counts if all its folds are there; their predictions are pooled. Differences from the
     cell that is plain, and the same in all that plain reads, are taken seed by seed. Columns:
@@ -86,12 +76,13 @@ def table(
         data = replace(config.data, fold=None)
         cell = Cell(data, config.model, config.training, config.protocol)
         cells.setdefault(cell, []).append(config)
-    scores = {cell: _scores(wanted, runs, output_dir) for cell, wanted in cells.items()}
+    scores = {cell: _ccc(wanted, runs, output_dir) for cell, wanted in cells.items()}
     plain = {_ungated(cell): cell for cell in reversed(cells) if cell.model.fusion == "plain"}
     options = _differing(list(cells))
     rows = []
     for cell, wanted in cells.items():
-        unread = means_nothing(cell.model.fusion)
+        of_model, of_training = means_nothing(cell.model.fusion)
+        unread = {f"model.{name}" for name in of_model} | {f"training.{x}" for x in of_training}
         flat = {key: None if key in unread else value for key, value in _flat(cell).items()}
         row = {**_labels(cell), **{key: flat[key] for key in options}}
         row["seeds"] = len(scores[cell])
@@ -106,7 +97,7 @@ def table(
     return frame
 
 
-def _scores(wanted: Sequence[RunConfig], runs: Mapping[RunConfig, Run], output_dir: Path) -> Scores:
+def _ccc(wanted: Sequence[RunConfig], runs: Mapping[RunConfig, Run], output_dir: Path) -> SeedCcc:
     incomplete = {config.seed for config in wanted if config not in runs}
     there = [runs[config] for config in wanted if config.seed not in incomplete]
     if not there:
@@ -125,7 +116,7 @@ def _ungated(cell: Cell) -> Cell:
     return cell._replace(model=model, training=training)
 
 
-def _summary(scores: Scores, plain: Scores) -> dict[str, float]:
+def _summary(scores: SeedCcc, plain: SeedCcc) -> dict[str, float]:
     row: dict[str, float] = {}
     for target in next(iter(scores.values()), {}):
         values = [score[target] for score in scores.values()]
@@ -159,15 +150,11 @@ def _arm(model: ModelConfig) -> str:
 
 
 def _flat(cell: Cell) -> dict[str, Any]:
-    sections = {
-        "data": asdict(cell.data),
-        "model": asdict(cell.model),
-        "training": asdict(cell.training),
-    }
+    sections: dict[str, Any] = {"data": cell.data, "model": cell.model, "training": cell.training}
     flat = {
         f"{section}.{name}": value
         for section, options in sections.items()
-        for name, value in options.items()
+        for name, value in asdict(options).items()
     }
     return {**flat, "protocol": protocol_name(cell.protocol)}
 
@@ -190,22 +177,22 @@ def render(rows: pd.DataFrame) -> str:
     shown = []
     for row in rows.to_dict("records"):
         labels = {str(key): row[key] for key in columns[: columns.index("seeds")]}
-        text = {key: "" if pd.isna(value) else value for key, value in labels.items()}
-        text["seeds"] = f"{row['seeds']}{'*' if row['stale'] else ''}"
+        line = {key: "" if pd.isna(value) else value for key, value in labels.items()}
+        line["seeds"] = f"{row['seeds']}{'*' if row['stale'] else ''}"
         for target in targets:
             shown_score = _spread(row[target], row[f"{target} sd"], "")
-            text[target] = shown_score if row["seeds"] else "failed"
-            text[f"Δ {target}"] = _spread(row[f"{target} delta"], row[f"{target} delta sd"], "+")
-        text["failed"] = f"{row['failed']} FAILED" if row["failed"] else ""
-        shown.append(text)
+            line[target] = shown_score if row["seeds"] else "failed"
+            line[f"Δ {target}"] = _spread(row[f"{target} delta"], row[f"{target} delta sd"], "+")
+        line["failed"] = f"{row['failed']} FAILED" if row["failed"] else ""
+        shown.append(line)
     frame = pd.DataFrame(shown)
     if not rows["failed"].any():
         frame = frame.drop(columns="failed")
-    lines = [frame.to_string(index=False)]
-    lines += ["CCC on the reported split, mean ± sd over seeds; Δ against plain, seed by seed."]
+    text = frame.to_string(index=False)
+    text += "\nCCC on the reported split, mean ± sd over seeds; Δ against plain, seed by seed."
     if rows["stale"].any():
-        lines += ["* STALE: made by other code than today's, or another torch."]
-    return "\n".join(lines)
+        text += "\n* STALE: made by other code than today's, or another torch."
+    return text
 
 
 def _spread(value: float, deviation: float, sign: str) -> str:

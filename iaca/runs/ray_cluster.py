@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 import pooch
 
 from iaca.base.files import DataError, check_name, whole_folder
-from iaca.base.paths import BUILD, MANIFESTS, PACKAGE, ROOT
+from iaca.base.paths import BUILD, MANIFESTS, PACKAGE
 from iaca.base.processes import timed
 from iaca.learning.loop import Device
 from iaca.runs.runs import Identity, RunConfig, device_type, identify_runs, run_key
@@ -108,10 +108,14 @@ def check_reachable(address: str) -> None:
 
 def copy_code(target: Path) -> None:
     """Copy all that a node is sent: the package's code, and the manifests."""
-    for file in [*PACKAGE.rglob("*.py"), *MANIFESTS.glob("*.yaml")]:
-        copy = target / file.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(file.read_bytes())
+    for folder, pattern, name in (
+        (PACKAGE, "*.py", PACKAGE.name),
+        (MANIFESTS, "*.yaml", "data_manifests"),
+    ):
+        for file in folder.rglob(pattern):
+            copy = target / name / file.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
 
 
 def device_of(device: Device, gpus: float, options: RayOptions) -> Literal["cpu", "cuda"]:

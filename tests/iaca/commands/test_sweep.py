@@ -4,7 +4,9 @@ import csv
 import math
 import statistics
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,6 @@ from iaca.base.files import DataError
 from iaca.cli import main
 from iaca.commands import sweep_table
 from iaca.commands.sweep import Request, grid_of
-from iaca.learning.loop import TrainingConfig
 from iaca.learning.protocol import RELEASED, STRICT, Protocol
 from iaca.models.gating import TEMPERATURE
 from iaca.models.regressor import AffectRegressor, ModelConfig
@@ -193,7 +194,7 @@ def test_differences_are_to_the_one_plain_model(
 ) -> None:
     configs = grid_of(Request("smoke", arm=["plain", "zero"], set=[setting]), tmp_path)
     ccc = dict(zip(configs, (0.5, 0.75, 1.0), strict=True))
-    monkeypatch.setattr(sweep_table, "_scores", lambda wanted, *_: {0: {"valence": ccc[wanted[0]]}})
+    monkeypatch.setattr(sweep_table, "_ccc", lambda wanted, *_: {0: {"valence": ccc[wanted[0]]}})
     made = {config: runs.Run(config, tmp_path, {}) for config in configs}
     rows = sweep_table.table(configs, made, tmp_path)
     assert list(rows["arm"]) == ["plain", "zero", "zero"]
@@ -306,21 +307,31 @@ def test_the_table_is_what_the_runs_say(
 
 
 @pytest.mark.usefixtures("here")
-def test_protocols_are_one_column_and_score_their_own_runs(manifest: str, tmp_path: Path) -> None:
+def test_what_differs_has_a_column_and_each_run_its_own_score(
+    manifest: str, tmp_path: Path
+) -> None:
     arguments = ["sweep", *SMALL, "--manifest", manifest, "--seeds", "0", "--arm", "plain"]
-    arguments += ["--protocol", "strict", "--set", "protocol.smooth_valence=1,9"]
+    arguments += ["--set", "protocol.smooth_valence=1,9", "--set", "training.epochs=1,2"]
     arguments += ["--output-dir", str(tmp_path), "--csv", str(tmp_path / "table.csv")]
     assert main(arguments) == 0
     rows = read(tmp_path / "table.csv")
-    assert [row["protocol"] for row in rows] == ["strict", "strict, smooth_valence=9"]
-    model = ModelConfig("ca", dim=8, **ARMS["plain"])
-    training = get_profile("smoke").training
-    for row, protocol in zip(rows, (STRICT, Protocol(smooth_valence=9)), strict=True):
+    smooth = "strict, smooth_valence=9"
+    assert [(row["protocol"], row["training.epochs"]) for row in rows] == [
+        ("strict", "1"),
+        ("strict", "2"),
+        (smooth, "1"),
+        (smooth, "2"),
+    ]
+    assert "training.hop" not in rows[0]
+    for row in rows:
+        protocol = Protocol(smooth_valence=9) if row["protocol"] == smooth else STRICT
+        training = replace(get_profile("smoke").training, epochs=int(row["training.epochs"]))
+        model = ModelConfig("ca", dim=8, **ARMS["plain"])
         config = RunConfig(DataConfig(manifest), model, training, 0, protocol)
         run = find_run(config, tmp_path, "cpu")
         assert run is not None
         assert float(row["valence"]) == pytest.approx(run.metrics["report"]["valence"])
-    assert rows[0]["valence"] != rows[1]["valence"]
+    assert len({row["valence"] for row in rows}) == 4
 
 
 @pytest.mark.usefixtures("here")
@@ -335,7 +346,8 @@ def test_failed_cells_are_shown_and_the_status_says_so(
             raise ArithmeticError("the loss is nan")
         execute_run(config, output_dir, device)
 
-    monkeypatch.setattr("iaca.commands.sweep.execute_runs", with_worker(fail))
+    execute = partial(scheduler.execute_runs, worker=fail)
+    monkeypatch.setattr("iaca.commands.sweep.execute_runs", execute)
     arguments = ["sweep", *SMALL, "--manifest", manifest, "--seeds", "0", "1"]
     arguments += ["--output-dir", str(tmp_path), "--csv", str(tmp_path / "table.csv")]
     assert main(arguments) == 1
@@ -348,17 +360,21 @@ def test_failed_cells_are_shown_and_the_status_says_so(
     assert published["valence delta"] != ""  # against the seed that both have
 
 
+@pytest.fixture
+def any_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every name is a data set's, none of them a benchmark."""
+    monkeypatch.setattr(
+        sweep_table, "load_manifest", lambda name: SimpleNamespace(name=name, benchmark=None)
+    )
+
+
+@pytest.mark.usefixtures("any_manifest")
 def test_a_target_that_a_data_set_has_not_is_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, third = (RunConfig(DataConfig(name)) for name in ("one", "two", "three"))
     scores: dict[str, Any] = {"one": {0: {"valence": 0.5}}, "two": {0: {"joy": 0.25}}, "three": {}}
-    monkeypatch.setattr(sweep_table, "_scores", lambda wanted, *_: scores[wanted[0].data.manifest])
-    monkeypatch.setattr(
-        sweep_table,
-        "load_manifest",
-        lambda name: type("Manifest", (), {"name": name, "benchmark": None}),
-    )
+    monkeypatch.setattr(sweep_table, "_ccc", lambda wanted, *_: scores[wanted[0].data.manifest])
     made = {config: runs.Run(config, tmp_path, {}) for config in (first, second)}
     shown = sweep_table.render(sweep_table.table([first, second, third], made, tmp_path))
     lines = {line.split()[0]: line.split() for line in shown.splitlines()}
@@ -367,13 +383,6 @@ def test_a_target_that_a_data_set_has_not_is_no_failure(
     assert lines["three"] == ["three", "ca", "plain", "0", "failed", "failed", "1", "FAILED"]
     shown = sweep_table.render(sweep_table.table([first, second], made, tmp_path))
     assert "failed" not in shown.lower()
-
-
-def with_worker(worker: Any) -> Any:
-    def execute(*arguments: Any, **options: Any) -> Any:
-        return scheduler.execute_runs(*arguments, **options, worker=worker)
-
-    return execute
 
 
 @pytest.mark.usefixtures("here")
@@ -396,25 +405,18 @@ def test_stale_runs_are_taken_when_asked_for_and_marked(
     assert "STALE" not in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("any_manifest")
 def test_folds_of_a_seed_are_pooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two folds; a seed that lacks one does not count."""
     configs = [
         RunConfig(DataConfig("folded", fold=fold), seed=seed) for seed in (0, 1) for fold in (0, 1)
     ]
     made = [runs.Run(config, tmp_path, {}) for config in configs[:3]]
-    monkeypatch.setattr(sweep_table, "open_data", lambda *_: (None, None))
     pooled: list[Any] = []
-    monkeypatch.setattr(
-        sweep_table, "by_seed", lambda given: pooled.extend(given) or [{"r": given[0].config}]
-    )
-    monkeypatch.setattr(
-        sweep_table, "score", lambda *_: type("Scores", (), {"pooled": {"valence": 0.5}})
-    )
-    monkeypatch.setattr(
-        sweep_table,
-        "load_manifest",
-        lambda name: type("Manifest", (), {"name": name, "benchmark": None}),
-    )
+    monkeypatch.setattr(sweep_table, "open_data", lambda *_: (None, None))
+    monkeypatch.setattr(sweep_table, "by_seed", lambda given: pooled.extend(given) or [{}])
+    result = SimpleNamespace(pooled={"valence": 0.5})
+    monkeypatch.setattr(sweep_table, "score", lambda *_: result)
     rows = sweep_table.table(configs, {run.config: run for run in made}, tmp_path)
     (row,) = rows.to_dict("records")
     assert [run.config for run in pooled] == configs[:2]
@@ -463,15 +465,3 @@ def test_the_command_line_reaches_the_engine(
             {"cluster": RayOptions("here:1", 0.5), "reuse_stale": False},
         )
     ]
-
-
-def test_training_options_that_differ_have_a_column(tmp_path: Path) -> None:
-    configs = grid_of(
-        Request("smoke", arm=["plain"], set=["training.learning_rate=0.001,0.002"]), tmp_path
-    )
-    rows = sweep_table.table(configs, {}, tmp_path)
-    assert list(rows["training.learning_rate"]) == [0.001, 0.002]
-    assert "training.epochs" not in rows
-    assert list(rows["failed"]) == [1, 1]
-    assert TrainingConfig().learning_rate == 0.002
-    assert sweep_table.render(rows).count("1 FAILED") == 2

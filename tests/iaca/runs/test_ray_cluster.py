@@ -162,8 +162,8 @@ def test_a_node_is_sent_code_and_manifests_alone(
     for name in (*names, "data_manifests/features.csv"):
         (tmp_path / "root" / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / "root" / name).touch()
-    for path, name in (("ROOT", "."), ("PACKAGE", "iaca"), ("MANIFESTS", "data_manifests")):
-        monkeypatch.setattr(ray_cluster, path, tmp_path / "root" / name)
+    monkeypatch.setattr(ray_cluster, "PACKAGE", tmp_path / "root" / "iaca")
+    monkeypatch.setattr(ray_cluster, "MANIFESTS", tmp_path / "root" / "data_manifests")
     copy_code(tmp_path / "sent")
     sent = [file for file in (tmp_path / "sent").rglob("*") if file.is_file()]
     assert {file.relative_to(tmp_path / "sent").as_posix() for file in sent} == {
