@@ -29,7 +29,7 @@ from companion.analysis.inference import (
 )
 from companion.analysis.ridge import Modality
 from companion.chapters.cross_attention.maps import STRONG
-from companion.chapters.gate_diagnosis.detectors import Scores
+from companion.chapters.gate_diagnosis.detectors import ClipScores
 from iaca.data.recordings import RecordingStore
 from iaca.sources.synthetic import STATES
 
@@ -43,7 +43,7 @@ def weak_states(modality: Modality) -> tuple[str, ...]:
     return tuple(state for state in WEAK if state.endswith(modality))
 
 
-def score_table(seeds: Sequence[Mapping[str, Scores]], store: RecordingStore) -> pd.DataFrame:
+def score_table(seeds: Sequence[Mapping[str, ClipScores]], store: RecordingStore) -> pd.DataFrame:
     """One row a clip and seed: ``seed``, ``subject``, ``recording``, ``clip``, ``state``, scores.
 
     Args:
@@ -250,8 +250,8 @@ def _occurring(models: Mapping[str, Predictions], store: RecordingStore) -> list
 
 
 def rank_correlation(
-    gates: Sequence[Scores],
-    disagreements: Sequence[Scores],
+    gates: Sequence[ClipScores],
+    disagreements: Sequence[ClipScores],
     store: RecordingStore,
     resamples: int = 1000,
 ) -> Interval:
@@ -279,8 +279,8 @@ def rank_correlation(
 
 
 def mean_by_disagreement(
-    gates: Sequence[Scores],
-    disagreements: Sequence[Scores],
+    gates: Sequence[ClipScores],
+    disagreements: Sequence[ClipScores],
     store: RecordingStore,
     parts: int = 5,
     resamples: int = 1000,
@@ -322,7 +322,9 @@ def _spearman(one: Tensor, other: Tensor) -> float:
     return float(spearmanr(one.double(), other.double()).statistic)
 
 
-def _paired(one: Sequence[Scores], other: Sequence[Scores]) -> Iterable[tuple[Scores, Scores]]:
+def _paired(
+    one: Sequence[ClipScores], other: Sequence[ClipScores]
+) -> Iterable[tuple[ClipScores, ClipScores]]:
     if len(other) not in (1, len(one)):
         raise ValueError(f"{len(one)} seeds beside {len(other)}: expected as many, or one")
     return zip(one, other if len(other) > 1 else [*other] * len(one), strict=True)

@@ -25,7 +25,7 @@ from iaca.models.attention import CrossAttention, TransformerCrossAttention
 from iaca.models.regressor import AffectRegressor
 from iaca.runs.runs import Run
 
-Scores = Mapping[str, Tensor]  # recording -> (T,), the higher, the weaker
+ClipScores = Mapping[str, Tensor]  # recording -> (T,), the higher, the weaker
 
 STAGE_1 = {modality: f"stage 1, {modality}" for modality in MODALITIES}
 STAGE_2 = {modality: f"stage 2, {modality}" for modality in MODALITIES}
@@ -218,7 +218,7 @@ def simple_scores(
     }
 
 
-def smoothed(scores: Scores, clips: int) -> dict[str, Tensor]:
+def smoothed(scores: ClipScores, clips: int) -> dict[str, Tensor]:
     """Running mean over an odd number of clips, centred; fewer at the ends of a recording.
 
     Attention and BiLSTMs look at neighbouring clips. A simple detector that may do so as well is

@@ -15,7 +15,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
 
 from companion.chapters.cross_attention.maps import STRONG
-from companion.chapters.gate_diagnosis.detectors import Scores
+from companion.chapters.gate_diagnosis.detectors import ClipScores
 from iaca.data.recordings import RecordingStore
 from iaca.data.windows import Batch
 from iaca.learning.evaluation import by_recording, over_windows
@@ -69,7 +69,7 @@ def gate_inputs(
 
 def probe(
     features: Features, store: RecordingStore, train: Sequence[str], names: Iterable[str]
-) -> dict[str, Scores]:
+) -> dict[str, ClipScores]:
     """Linear detectors of each weak state, nearly the best: state -> recording -> ``(T,)``.
 
     Linear discriminant analysis of the states, fitted on the training people, with its covariance
@@ -121,7 +121,7 @@ def affect_columns(store: RecordingStore, names: Iterable[str]) -> dict[str, Ten
     return columns
 
 
-def share_followed(scores: Scores, columns: Features) -> float:
+def share_followed(scores: ClipScores, columns: Features) -> float:
     """How much of a score's variance within recordings some columns explain linearly: R².
 
     Both are taken from their recording's mean, and one regression is fitted on all clips.
