@@ -109,7 +109,7 @@ def test_the_key_is_made_of_configuration_data_code_torch_and_device(
         ("learning/loop.py", "epochs: int = 20", "epochs: int = 21", True),
         ("models/layers.py", "10_000.0", "1_000.0", True),
         ("data/windows.py", "WINDOW_LENGTH = 16", "WINDOW_LENGTH = 15", True),
-        ("learning/loop.py", "    fabric = ", "    # A comment.\n    fabric = ", False),
+        ("learning/loop.py", "    training = ", "    # A comment.\n    training = ", False),
         ("learning/loop.py", '"""', '"""Another docstring. ', False),
         ("runs/runs.py", "CPU_THREADS = 1", "CPU_THREADS = 2", False),
     ],
