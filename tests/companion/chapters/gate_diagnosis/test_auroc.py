@@ -131,15 +131,14 @@ def test_a_difference_is_of_the_same_draws(store: RecordingStore) -> None:
 
 def test_a_detector_without_seeds_stands_beside_each(store: RecordingStore) -> None:
     gates, simple = scores(store, 0.5, 3), scores(store, 0.2, 1, start=9)
-    one = separation(table_of(store, gates), "one", HALVES)
-    single = separation(table_of(store, simple), "one", HALVES)
-    repeated = separation(table_of(store, simple * 3), "one", HALVES)
+    one, single, pair, repeated = (
+        separation(table_of(store, seeds), "one", HALVES)
+        for seeds in (gates, simple, simple * 2, simple * 3)
+    )
     found = auroc_difference(one, single, RESAMPLES)
-    assert found == auroc_difference(one, repeated, RESAMPLES)
-    assert found.seeds == 3
+    assert found == auroc_difference(one, repeated, RESAMPLES) and found.seeds == 3
     back = auroc_difference(single, one, RESAMPLES)
     assert (back.value, back.low) == (pytest.approx(-found.value), pytest.approx(-found.high))
-    pair = separation(table_of(store, simple * 2), "one", HALVES)
     with pytest.raises(ValueError, match="as many seeds or one"):
         auroc_difference(one, pair)
     fewer = table_of(store, gates).query("subject != 's0'")
@@ -148,17 +147,18 @@ def test_a_detector_without_seeds_stands_beside_each(store: RecordingStore) -> N
 
 
 def test_what_auroc_means(store: RecordingStore) -> None:
+    def of(seeds: list[dict], weak: str = HALVES, sign: int = 1) -> Interval:
+        return auroc(separation(table_of(store, seeds), "one", weak, sign))
+
     told = [{name: (store[name].state == 1).double() for name in store}]
     flat = [{name: torch.zeros(ROWS) for name in store}]
-    assert auroc(separation(table_of(store, told), "one", HALVES))[:3] == (1.0, 1.0, 1.0)
-    assert auroc(separation(table_of(store, told), "one", HALVES, sign=-1)).value == 0.0
-    assert auroc(separation(table_of(store, told), "one", "corrupted visual")).value == 0.5
-    assert auroc(separation(table_of(store, flat), "one", HALVES))[:3] == (0.5, 0.5, 0.5)
+    assert of(told)[:3] == (1.0, 1.0, 1.0) and of(told, sign=-1).value == 0.0
+    assert of(told, "corrupted visual").value == 0.5
+    assert of(flat)[:3] == (0.5, 0.5, 0.5)
     # A score moved or squeezed in an increasing way orders clips as before.
     gates = scores(store, 0.3, 2)
     squeezed = [{n: torch.sigmoid(3 * x.double()) for n, x in seed.items()} for seed in gates]
-    both = [separation(table_of(store, each), "one", HALVES) for each in (gates, squeezed)]
-    assert auroc(both[0]) == auroc(both[1])
+    assert of(gates) == of(squeezed)
 
 
 def test_which_clips_are_told_apart(store: RecordingStore) -> None:
