@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from companion.publishing.banners import Provenance
 from companion.publishing.execute import (
-    PROFILES,
     PUBLISHING,
     Task,
     code_state,
@@ -44,7 +43,7 @@ from iaca.base.files import (
     write_json,
     write_text,
 )
-from iaca.base.paths import BUILD, ROOT
+from iaca.base.paths import BUILD, PROFILE_NAMES, ROOT
 
 if TYPE_CHECKING:
     from iaca.learning.loop import Device  # imports torch
@@ -251,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="iaca book", description="Build and publish the book.")
     commands = parser.add_subparsers(dest="command", required=True)
     built = commands.add_parser("build", help="compute, execute and render what changed")
-    built.add_argument("--profile", choices=PROFILES, default="quick")
+    built.add_argument("--profile", choices=PROFILE_NAMES, default="quick")
     built.add_argument("--jobs", type=int, help="notebooks, and runs, at a time")
     built.add_argument("--manifest", help="data set instead of the bundled benchmark")
     built.add_argument("--seeds", type=int, nargs="+", help="instead of the profile's own")

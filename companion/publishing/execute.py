@@ -28,7 +28,6 @@ from iaca.base.files import (
 from iaca.base.paths import BUILD, COMPANION, MANIFESTS, PACKAGE, PROFILE_NAMES
 from iaca.base.processes import end_with_parent
 
-PROFILES = PROFILE_NAMES
 CELL_TIMEOUT = {"smoke": 300, "quick": 900, "full": 7 * 24 * 3600}  # seconds a cell may take
 KERNEL_START = 180  # seconds; a loaded machine is slow to start two kernels at once
 # What a notebook's results and looks depend on, besides its own text and the package.
@@ -102,8 +101,8 @@ def make_tasks(
         DataError: for an unknown profile, a missing notebook, a notebook without a ``parameters``
             cell, or a parameter that it does not have.
     """
-    if profile not in PROFILES:
-        raise DataError(f"profile {profile!r}: expected one of {', '.join(PROFILES)}")
+    if profile not in PROFILE_NAMES:
+        raise DataError(f"profile {profile!r}: expected one of {', '.join(PROFILE_NAMES)}")
     relative = os.path.relpath(output_dir, notebooks)  # no machine's own paths inside a page
     tasks = []
     for page in pages:

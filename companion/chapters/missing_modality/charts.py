@@ -19,7 +19,7 @@ from companion.chapters.drawing.charts import (
     slider,
 )
 from companion.chapters.drawing.style import AUDIO, JOINT, LABEL, VISUAL
-from companion.chapters.missing_modality.figures import CCC, MISSING
+from companion.chapters.missing_modality.figures import CCC, SHARE_MISSING
 
 SERIES_COLOURS = {
     "label": LABEL,
@@ -41,7 +41,7 @@ def missing_chart(
         menus: their names.
     """
     models = looks_of(in_order(curves.values()))
-    return interval_curves(curves, menus, models, (MISSING, CCC), str, (0.0, 0.0))
+    return interval_curves(curves, menus, models, (SHARE_MISSING, CCC), str, (0.0, 0.0))
 
 
 def share_chart(rows: Sequence[dict[str, Any]]) -> Layers:

@@ -23,7 +23,7 @@ from iaca.learning.evaluation import Traces
 Curve = Mapping[float, Interval]  # share of missing clips -> CCC
 Panels = Mapping[str, Mapping[str, Mapping[str, Curve]]]  # row -> column -> model -> curve
 
-MISSING = "missing clips, per cent"
+SHARE_MISSING = "missing clips, per cent"
 CCC = "CCC"
 FLOOR = Look(LABEL, "", (2, 3))
 # Lighter and broken: the same arm, trained with modality dropout.
@@ -68,7 +68,7 @@ def one_recording(curves: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> Fi
     }
     looks = {model: LOOKS[model] for model in in_order(curves.values())}
     y = "CCC on this recording"
-    return interval_curves(found, looks, MISSING, y, reference=None, height=2.6, band=True)
+    return interval_curves(found, looks, SHARE_MISSING, y, reference=None, height=2.6, band=True)
 
 
 def _over_schedules(values: NDArray[np.float64]) -> dict[float, Interval]:
@@ -98,7 +98,9 @@ def missing_curves(panels: Panels, floors: Mapping[str, Mapping[str, Interval]])
     line = Line2D([], [], color=FLOOR.colour, linestyle=FLOOR.dashes)
     more = {"the other modality alone": line} if any(floors.values()) else {}
     columns = len(next(iter(panels.values())))
-    figure = interval_curves(found, looks, MISSING, CCC, reference=None, columns=columns, more=more)
+    figure = interval_curves(
+        found, looks, SHARE_MISSING, CCC, reference=None, columns=columns, more=more
+    )
     for axes, panel in zip(figure.axes, found, strict=True):
         for floor in floors.get(panel.split(", ", 1)[1], {}).values():
             axes.axhline(floor.value, color=FLOOR.colour, linestyle=FLOOR.dashes, zorder=0)

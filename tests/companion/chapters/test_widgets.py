@@ -25,10 +25,11 @@ from iaca.learning.corruption import Corruption, Kind
 from iaca.learning.evaluation import predict, score
 from iaca.learning.loop import TrainingConfig
 from iaca.models.regressor import AffectRegressor, ModelConfig
+from iaca.runs.arms import Arm
 from iaca.runs.runs import Run, RunConfig, execute_run
 from iaca.sources.loading import DataConfig, open_data
 
-ZERO = "IACA zero-started (ours)"
+ZERO = Arm.ZERO_STARTED
 PLAIN: RunOf = ("CA", "plain", 0.0)
 GATED: RunOf = ("CA", ZERO, 0.46)
 OTHER: RunOf = ("RJCA", ZERO, 0.46)

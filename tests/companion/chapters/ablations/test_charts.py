@@ -6,8 +6,9 @@ from charts import drawn
 from companion.analysis.inference import Interval
 from companion.chapters.ablations.charts import dial_chart
 from companion.publishing.vegalite import chart_html, show
+from iaca.runs.arms import GATED_ARMS
 
-ARMS = ("IACA as published", "IACA zero-started (ours)")
+ARMS = GATED_ARMS
 CONTROLS = ("residual MLP", "raw and attended", "gates only", "frozen", "neither")
 SHARES = (0.0, 0.46, 0.8)
 Curves = dict[str, dict[str, dict[float, Interval]]]

@@ -12,8 +12,9 @@ from companion.chapters.sota import figures
 from companion.chapters.sota.figures import LOOKS, Bought, Costs
 from companion.chapters.sota.paper import EDITIONS, PAPER_TABLE_1, PUBLISHED_TEST
 from companion.experiments.side_by_side import FAMILY, MODELS
+from iaca.runs.arms import GATED_ARMS
 
-PUBLISHED, ZERO = "IACA as published", "IACA zero-started (ours)"
+PUBLISHED, ZERO = GATED_ARMS
 
 
 def everything(seed: int) -> dict[str, dict[str, Bought]]:
