@@ -6,20 +6,20 @@ crop ``%05d.jpg`` of i + 1 belongs to frame i. Nothing here opens a video or an 
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from iaca.base.files import DataError, check_name
 from iaca.data.schema import Counts
 from iaca.extraction.annotations import read_lines
-from iaca.extraction.searching import files_below, folders_below, is_stray
+from iaca.extraction.searching import below, is_stray
 
 SIDES = ("_left", "_right")  # which of two subjects in one video
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 _CROP = re.compile(r"(\d{5,})\.jpg")
-_TRAIN = "Train_Set"
-_ROLES: Mapping[str, str] = {_TRAIN: "train", "Validation_Set": "report"}
+_TRAIN, _TRAIN_ROLE = "Train_Set", "train"
+_ROLES = {_TRAIN: _TRAIN_ROLE, "Validation_Set": "report"}
 
 
 class Source(NamedTuple):
@@ -86,17 +86,29 @@ def scan_folder(root: Path | str, test_list: Path | str | None = None) -> Folder
             or a folder of crops in two places.
     """
     root = Path(root)
-    annotations = _annotations_folder(root / "annotations")
-    videos = _videos_by_stem(root / "videos")
-    listed, again = _listed(annotations, test_list)
-    entries = [*listed.values(), *again]
-    left_out = {
-        name: text for name, text in _left_out(entries).items() if listed[name].problem is None
-    }
-    crops = _crops_by_name(root / "cropped_aligned", listed)
-    names = sorted(listed.keys() - left_out.keys())
-    sources = tuple(_source(root, videos, crops, listed[name]) for name in names)
-    return Folder(sources, _count_videos(entries), left_out)
+    entries = [*_annotated(root / "annotations"), *_tested(test_list)]
+    listed: dict[str, list[_Listed]] = {}
+    for entry in entries:
+        listed.setdefault(entry.name, []).append(entry)
+    if not (root / "videos").is_dir():
+        raise DataError(f"{root / 'videos'}: no such folder, expected the videos there")
+    found = (path for path in below(root / "videos") if path.suffix.lower() in VIDEO_SUFFIXES)
+    videos = _grouped((path.stem, path) for path in found if not path.is_dir())
+    folders = (path for path in below(root / "cropped_aligned", listed) if path.name in listed)
+    crops = _grouped((path.name, path) for path in folders if path.is_dir())
+    held_out = {video_of(entry.name): entry for entry in entries if entry.role != _TRAIN_ROLE}
+    left_out, sources = {}, []
+    for name, (first, *others) in sorted(listed.items()):
+        source = _source(root, first, others, videos, crops)
+        reason = held_out.get(source.subject)
+        if first.role == _TRAIN_ROLE and reason and not (others or first.problem):
+            left_out[name] = (
+                f"{first.annotation}: not extracted, since it must not be trained on: "
+                f"{reason.name!r} in {reason.where} is of the same video"
+            )
+        else:
+            sources.append(source)
+    return Folder(tuple(sources), _count_videos(entries), left_out)
 
 
 def video_of(name: str) -> str:
@@ -142,7 +154,8 @@ def list_crops(folder: Path | str) -> dict[int, Path]:
     return crops
 
 
-def _annotations_folder(annotations: Path) -> Path:
+def _annotated(annotations: Path) -> list[_Listed]:
+    """What has an annotation file in an official part."""
     candidates = [annotations, *sorted(annotations.glob("VA*"))]
     found = [folder for folder in candidates if (folder / _TRAIN).is_dir()]
     if len(found) != 1:
@@ -150,34 +163,14 @@ def _annotations_folder(annotations: Path) -> Path:
         raise DataError(
             f"{annotations}: the folder {_TRAIN} is {what}, expected it here or in one folder VA*"
         )
-    return found[0]
-
-
-def _listed(
-    annotations: Path, test_list: Path | str | None
-) -> tuple[dict[str, _Listed], list[_Listed]]:
-    """Every recording by name, and what has a name that stands in another part already."""
-    listed: dict[str, _Listed] = {}
-    again: list[_Listed] = []
-    for entry in (entry for part in _ROLES for entry in _annotated(annotations, part)):
-        first = listed.setdefault(entry.name, entry)
-        if first is not entry:
-            problem = f"{entry.annotation}: also in {first.where}, expected one part"
-            listed[entry.name] = first._replace(problem=problem)
-            again.append(entry)
-    for number, name in _names(test_list):
-        if name in listed:
-            raise DataError(f"{test_list}, line {number}: {name!r} stands elsewhere already")
-        listed[name] = _Listed(name, None, None, str(test_list))
-    return listed, again
-
-
-def _annotated(annotations: Path, part: str) -> list[_Listed]:
-    folder = annotations / part
-    files = [file for file in sorted(folder.glob("*.txt")) if not is_stray(file.name)]
-    if not files:
-        raise DataError(f"{folder}: no annotation files, expected <video>.txt")
-    return [_annotation(file, _ROLES[part]) for file in files]
+    entries = []
+    for part, role in _ROLES.items():
+        folder = found[0] / part
+        files = [file for file in sorted(folder.glob("*.txt")) if not is_stray(file.name)]
+        if not files:
+            raise DataError(f"{folder}: no annotation files, expected <video>.txt")
+        entries += [_annotation(file, role) for file in files]
+    return entries
 
 
 def _annotation(file: Path, role: str) -> _Listed:
@@ -190,27 +183,18 @@ def _annotation(file: Path, role: str) -> _Listed:
     return _Listed(name, file, role, where)
 
 
-def _left_out(entries: Iterable[_Listed]) -> dict[str, str]:
-    """Recordings to train on whose video, and so its sound, is held out in another part."""
-    entries = tuple(entries)
-    held_out = {video_of(entry.name): entry for entry in entries if entry.role != "train"}
-    return {
-        entry.name: f"{entry.annotation}: not extracted, since it must not be trained on: "
-        f"{held_out[video].name!r} in {held_out[video].where} is of the same video"
-        for entry in entries
-        if entry.role == "train" and (video := video_of(entry.name)) in held_out
-    }
-
-
-def _videos_by_stem(folder: Path) -> dict[str, list[Path]]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder, expected the videos there")
-    videos = (file for file in files_below(folder) if file.suffix.lower() in VIDEO_SUFFIXES)
-    return _grouped((file.stem, file) for file in videos)
-
-
-def _crops_by_name(folder: Path, wanted: Collection[str]) -> dict[str, list[Path]]:
-    return _grouped((found.name, found) for found in folders_below(folder, wanted, _CROP))
+def _tested(test_list: Path | str | None) -> list[_Listed]:
+    """What the list of test recordings names."""
+    lines = [] if test_list is None else read_lines(Path(test_list))
+    entries: dict[str, _Listed] = {}
+    for number, name in enumerate(map(str.strip, lines), start=1):
+        if not name:
+            continue
+        check_name(name, f"{test_list}, line {number}: name")
+        if name in entries:
+            raise DataError(f"{test_list}, line {number}: {name!r} is given twice")
+        entries[name] = _Listed(name, None, None, f"{test_list}, line {number}")
+    return [*entries.values()]
 
 
 def _grouped(named: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
@@ -223,41 +207,21 @@ def _grouped(named: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
 
 def _source(
     root: Path,
+    first: _Listed,
+    others: Sequence[_Listed],
     videos: Mapping[str, Sequence[Path]],
     crops: Mapping[str, Sequence[Path]],
-    listed: _Listed,
 ) -> Source:
-    name, problem = listed.name, listed.problem
-    stem = video_of(name)
-    found, faces = videos.get(stem, ()), crops.get(name, ())
+    name, problem, stem = first.name, first.problem, video_of(first.name)
+    # What is missing is reported when it is opened.
+    found = videos.get(stem, [root / "videos" / f"{stem}.mp4"])
+    faces = crops.get(name, [root / "cropped_aligned" / name])
+    if others:
+        problem = f"{others[0].annotation or others[0].where}: also in {first.where}"
     for what, places in (("video", found), ("folder of crops", faces)):
         if len(places) > 1 and problem is None:
             problem = f"{places[1]}: also at {places[0]}, expected one {what} of that name"
-    return Source(
-        name,
-        stem,
-        # What is missing is reported when it is opened.
-        found[0] if found else root / "videos" / f"{stem}.mp4",
-        faces[0] if faces else root / "cropped_aligned" / name,
-        listed.annotation,
-        listed.role,
-        problem,
-    )
-
-
-def _names(test_list: Path | str | None) -> Iterable[tuple[int, str]]:
-    if test_list is None:
-        return
-    seen: set[str] = set()
-    for number, line in enumerate(read_lines(Path(test_list)), start=1):
-        name = line.strip()
-        if not name:
-            continue
-        check_name(name, f"{test_list}, line {number}: name")
-        if name in seen:
-            raise DataError(f"{test_list}, line {number}: {name!r} is given twice")
-        seen.add(name)
-        yield number, name
+    return Source(name, stem, found[0], faces[0], first.annotation, first.role, problem)
 
 
 def _count_videos(entries: Iterable[_Listed]) -> Counts:

@@ -57,7 +57,7 @@ def labels_at(annotations: np.ndarray, end_frame: np.ndarray) -> np.ndarray:
     return labels
 
 
-def check_length(file: Path | str, annotations: np.ndarray, frames: int) -> None:
+def check_length(file: Path | str | None, annotations: np.ndarray, frames: int) -> None:
     """Raise `DataError`, naming the first line too many, if there are more lines than frames.
 
     Fewer lines are no error: annotation may stop before the video does.

@@ -23,7 +23,7 @@ MEAN_DB, SCALE_DB = -14.8, 19.895  # the released code's normalisation
 
 
 class AudioTrack:
-    """A decoded sound track on disk, read clip by clip.
+    """A decoded sound track on disk, of which only what is asked for is read.
 
     Args:
         file: raw float32 samples, mono at 44.1 kHz.
@@ -31,31 +31,26 @@ class AudioTrack:
     """
 
     def __init__(self, file: Path, start: float) -> None:
-        self.file = file
         self.start = start
-        self.samples = file.stat().st_size // 4
+        empty = np.empty(0, dtype="<f4")  # an empty file cannot be mapped
+        self.samples = np.memmap(file, "<f4", "r") if file.stat().st_size else empty
 
     def clips(self, times: np.ndarray) -> np.ndarray:
         """The sound before each clip's last frame.
 
         Args:
-            times: ``(B,)`` seconds from the first video frame, increasing.
+            times: ``(B,)`` seconds from the first video frame.
 
         Returns:
             ``(B, 45599)`` float32; zero where the track has not begun, or has ended.
         """
         stops = np.rint((np.asarray(times) - self.start) * SAMPLE_RATE).astype(np.int64)
         clips = np.zeros((len(stops), CLIP_SAMPLES), dtype=np.float32)
-        first = min(max(0, int(stops[0]) - CLIP_SAMPLES), self.samples)
-        last = max(first, min(int(stops[-1]), self.samples))
-        with self.file.open("rb") as file:
-            file.seek(4 * first)
-            region = np.fromfile(file, dtype="<f4", count=last - first)
         for clip, stop in zip(clips, stops, strict=True):
             begin = stop - CLIP_SAMPLES
-            lower, upper = max(begin, first), min(stop, last)
-            if lower < upper:
-                clip[lower - begin : upper - begin] = region[lower - first : upper - first]
+            heard = self.samples[max(begin, 0) : max(stop, 0)]
+            early = min(max(-begin, 0), CLIP_SAMPLES)
+            clip[early : early + len(heard)] = heard
         return clips
 
 

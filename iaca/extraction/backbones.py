@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -27,6 +26,7 @@ DEVIATION = (0.22803, 0.22145, 0.216989)
 RANDOM, PRETRAINED = "random", "pretrained"
 RANDOM_SEED = 0
 ROLES = ("visual", "audio")
+MAX_MESSAGE = 300  # characters of what torch says of weights that do not fit
 _SCHEMAS: list[torch.library.Library] = []  # alive as long as torchvision needs them
 
 
@@ -35,11 +35,10 @@ class VisualBackbone(nn.Module):
 
     mean: Tensor
     deviation: Tensor
-    trunk: nn.Module
 
     def __init__(self, name: VisualName) -> None:
         super().__init__()
-        self.trunk = getattr(torchvision().models.video, name)(weights=None)
+        self.trunk: nn.Module = getattr(torchvision().models.video, name)(weights=None)
         self.trunk.fc = nn.Identity()
         shape = (1, 3, 1, 1, 1)
         self.register_buffer("mean", 255.0 * torch.tensor(MEAN).view(shape), persistent=False)
@@ -59,12 +58,10 @@ class VisualBackbone(nn.Module):
 class AudioBackbone(nn.Module):
     """Sound ``(B, 45599)`` to features ``(B, 512)``: ResNet-18 with one input channel."""
 
-    trunk: nn.Module
-
     def __init__(self) -> None:
         super().__init__()
         self.log_mel = LogMel()
-        self.trunk = torchvision().models.resnet18(weights=None)
+        self.trunk: nn.Module = torchvision().models.resnet18(weights=None)
         self.trunk.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.trunk.fc = nn.Identity()
 
@@ -114,20 +111,17 @@ def build_backbones(
     device = _device(device)
     if visual not in get_args(VisualName):
         raise DataError(f"backbone {visual!r}: expected one of {', '.join(get_args(VisualName))}")
-    source = {"visual_backbone": visual, "audio_backbone": "resnet18"}
-    states = []
-    for role, given in zip(ROLES, weights, strict=True):
-        state, source[f"{role}_weights"] = _weights(source[f"{role}_backbone"], given)
-        states.append(state)
+    names = (visual, "resnet18")
+    found = [_weights(name, given) for name, given in zip(names, weights, strict=True)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
         networks = VisualBackbone(visual), AudioBackbone()
-    trunks = (networks[0].trunk, networks[1].trunk)
-    for role, trunk, state, given in zip(ROLES, trunks, states, weights, strict=True):
+    source: dict[str, str] = {}
+    for role, name, network, (state, origin) in zip(ROLES, names, networks, found, strict=True):
         if state is not None:
-            _load(trunk, state, f"{role} weights {given}")
-    for network in networks:
+            _load(network.get_submodule("trunk"), state, f"{role} weights {origin}")
         network.requires_grad_(False).eval().to(device)
+        source |= {f"{role}_backbone": name, f"{role}_weights": origin}
     return Backbones(*networks, source)
 
 
@@ -192,45 +186,30 @@ def _from_file(path: Path) -> tuple[Mapping[str, Tensor], str]:
         raise DataError(
             f"weights {path}: no such file; expected '{PRETRAINED}', '{RANDOM}' or a file"
         )
+    if path.suffix not in {".safetensors", ".pt", ".pth"}:
+        raise DataError(f"{path}: expected a file that ends in .safetensors, .pt or .pth")
     try:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)
-        elif path.suffix in {".pt", ".pth"}:
-            state = _unpickled(path)
         else:
-            raise DataError(f"{path}: expected a file that ends in .safetensors, .pt or .pth")
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: holds no weights that can be loaded safely ({error})") from error
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # bytes that are no weights raise KeyError, IndexError, and others
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DataError(f"{path}: holds no weights that can be loaded safely ({what})") from error
     named = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
     if not named or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataError(f"{path}: expected tensors by torchvision's names, found something else")
     return state, f"{path.name}, sha256 {sha256_of(path)}"
 
 
-def _unpickled(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes that are no weights raise KeyError, IndexError, and others
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise DataError(f"{path}: holds no weights that can be loaded safely ({what})") from error
-
-
 def _load(trunk: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
     """Load all but the classifier, which is cut off."""
     kept = {name: value for name, value in state.items() if not name.startswith("fc.")}
-    wanted = trunk.state_dict()
     first = kept.get("conv1.weight")
-    if first is not None and first.shape[1] == 3 and "conv1.weight" in wanted:
+    if first is not None and first.ndim == 4 and first.shape[1] == 3:
         kept["conv1.weight"] = first.sum(dim=1, keepdim=True)  # a grey picture in all channels
-    for problem, names in (
-        ("missing", sorted(set(wanted) - set(kept))),
-        ("not expected", sorted(set(kept) - set(wanted))),
-    ):
-        if names:
-            raise DataError(f"{what}: {len(names)} names {problem}, the first {names[0]!r}")
-    for name, value in kept.items():
-        if value.shape != wanted[name].shape:
-            raise DataError(
-                f"{what}: {name!r} is {tuple(value.shape)}, expected {tuple(wanted[name].shape)}"
-            )
-    trunk.load_state_dict(kept)
+    try:
+        trunk.load_state_dict(kept)
+    except RuntimeError as error:  # which names all names and shapes that do not fit
+        found = " ".join(str(error).split())[:MAX_MESSAGE]
+        raise DataError(f"{what}: do not fit: {found}") from error

@@ -6,13 +6,33 @@ and show a face, every (n // 8)-th is taken, counted from the end: with all 32 t
 a clip with fewer than 8 repeats its last one, and a clip with none is black.
 """
 
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
 import numpy as np
+import torch
+from torch import Tensor
 
 from iaca.base.files import DataError
+from iaca.extraction.video import SIDE, Chunk
 
 SLOT = 32  # frames
 CLIP_FRAMES = 8  # shown to the visual backbone
 BLACK = -1  # stands for a black frame where a clip has none
+
+
+class Clips(NamedTuple):
+    """A batch of clips.
+
+    Attributes:
+        ends: ``(B,)`` the last frame of each.
+        times: ``(B,)`` seconds from the video's first frame to that one.
+        frames: ``(B, 8, 112, 112, 3)`` uint8.
+    """
+
+    ends: np.ndarray
+    times: np.ndarray
+    frames: Tensor
 
 
 def check_stride(stride: int) -> int:
@@ -36,13 +56,10 @@ def row_ends(first: int, stop: int, stride: int) -> np.ndarray:
 
 
 def sample_clip(available: np.ndarray) -> np.ndarray:
-    """Choose a clip's frames.
+    """Choose a clip's frames, ``(8,)``, increasing; ``BLACK`` throughout if there are none.
 
     Args:
         available: the frames of the slot that can be shown, increasing, at most 32.
-
-    Returns:
-        ``(8,)`` of them, increasing; ``BLACK`` throughout if there are none.
     """
     if len(available) == 0:
         return np.full(CLIP_FRAMES, BLACK, dtype=np.int64)
@@ -52,19 +69,51 @@ def sample_clip(available: np.ndarray) -> np.ndarray:
 
 
 def clip_frames(ends: np.ndarray, present: np.ndarray, first: int) -> np.ndarray:
-    """Choose the frames of several clips.
+    """Choose the frames of several clips: ``(T, 8)`` indices into ``present``, or ``BLACK``.
 
     Args:
-        ends: ``(T,)``, the clips' last frames.
+        ends: ``(T,)``, the clips' last frames; at least one.
         present: ``(n,)`` bool, whether the frames ``first, first + 1, ...`` can be shown. Frames
             before the first do not exist.
         first: number of the first frame of ``present``.
-
-    Returns:
-        ``(T, 8)`` indices into ``present``; ``BLACK`` for a black frame.
     """
     shown = np.flatnonzero(present)
     stops = np.searchsorted(shown, ends - first, side="right")
     starts = np.searchsorted(shown, ends - first - SLOT, side="right")
-    clips = [sample_clip(shown[a:b]) for a, b in zip(starts, stops, strict=True)]
-    return np.stack(clips) if clips else np.empty((0, CLIP_FRAMES), dtype=np.int64)
+    return np.stack([sample_clip(shown[a:b]) for a, b in zip(starts, stops, strict=True)])
+
+
+def iterate_clips(
+    chunks: Iterable[Chunk], stride: int, batch_size: int, device: torch.device | str = "cpu"
+) -> Iterator[Clips]:
+    """Form the clips that end every ``stride`` frames, a batch at a time.
+
+    Only frames that a later clip shows are held, and each is moved to the device once. A video
+    shorter than the stride gives one clip, which ends at its last frame.
+    """
+    frames = torch.empty((0, SIDE, SIDE, 3), dtype=torch.uint8, device=device)
+    present, times = np.empty(0, dtype=bool), np.empty(0)
+    first = stop = 0  # of the frames that are held
+    waiting = np.empty(0, dtype=np.int64)
+
+    def batch(ends: np.ndarray) -> Clips:
+        index = torch.from_numpy(clip_frames(ends, present, first)).to(device)  # (B, 8)
+        shown = frames[index.clamp(min=0)]
+        shown[index == BLACK] = 0
+        return Clips(ends, times[ends - first], shown)
+
+    for chunk in chunks:
+        waiting = np.append(waiting, row_ends(stop, stop + len(chunk.frames), stride))
+        next_end = int(waiting[0]) if len(waiting) else stop
+        unneeded = max(0, next_end + 1 - SLOT - first)
+        frames = torch.cat([frames[unneeded:], torch.tensor(chunk.frames, device=device)])
+        present = np.append(present[unneeded:], chunk.present)
+        times = np.append(times[unneeded:], chunk.times)
+        first, stop = first + unneeded, stop + len(chunk.frames)
+        while len(waiting) >= batch_size:
+            yield batch(waiting[:batch_size])
+            waiting = waiting[batch_size:]
+    if 0 < stop < stride:
+        waiting = np.array([stop - 1])
+    if len(waiting):
+        yield batch(waiting)

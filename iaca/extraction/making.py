@@ -4,10 +4,12 @@ What is wrong with the files of one recording is noted, and the others are made.
 """
 
 import os
+import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +22,13 @@ from iaca.extraction.affwild2 import Source, list_crops
 from iaca.extraction.annotations import check_length, labels_at, read_annotations
 from iaca.extraction.audio import AudioTrack
 from iaca.extraction.backbones import PRETRAINED, Backbones, VisualName
+from iaca.extraction.clips import Clips, iterate_clips
 from iaca.extraction.decoding import TIMEOUT, Decoded, decode
-from iaca.extraction.folder import StoreFolder
+from iaca.extraction.folder import SCRATCH, StoreFolder
 from iaca.extraction.inputs import input_hash
 from iaca.extraction.progress import Progress
-from iaca.extraction.streaming import Clips, iterate_clips
 from iaca.extraction.video import CHUNK
+from iaca.sources.writing import write_recording
 
 MAX_LISTED = 3  # problems of one recording that are kept word by word
 
@@ -113,46 +116,43 @@ class Job:
         """Make one recording; what is wrong with its files is noted."""
         if self.stopping.is_set():
             return
-        self.progress.begin(source)
+        start = time.monotonic()
         try:
             if source.problem is not None:
                 raise DataError(source.problem)
-            rows = self._make(source)
+            with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self.folder.path) as scratch:
+                rows = self._make(source, Path(scratch))
         except DataError as error:
             self.folder.failed[source.name] = str(error)
-            self.progress.end(source, None, f"failed: {error}")
+            self.progress.end(source, f"failed: {error}", worked=False)
         else:
-            self.progress.end(source, rows)
+            self.progress.end(source, f"{rows} rows in {time.monotonic() - start:.1f} s")
 
-    def _make(self, source: Source) -> int:
+    def _make(self, source: Source, scratch: Path) -> int:
         inputs = input_hash(source)  # first: what changes while it is read is another input
         annotations = np.empty((0, len(self.info.labels)), dtype=np.float32)
         if source.annotation is not None:
             annotations = read_annotations(source.annotation)
         crops = None if source.crops is None else list_crops(source.crops)
+        sound, made = scratch / "sound.f32", scratch / "recording.safetensors"
         ahead = 1 + self.effort.batch_size * self.config.stride // CHUNK  # the next batch's frames
-        with self.folder.scratch() as scratch:
-            sound = scratch / "sound.f32"
-            options = (self.decoder_threads, self.effort.timeout, ahead)
-            with decode(source.video, sound, crops, *options) as decoded:
-                timeline = decoded.timeline
-                if source.annotation is not None:
-                    check_length(source.annotation, annotations, len(timeline.times))
-                if not (timeline.has_audio or self.config.allow_silent):
-                    raise DataError(f"{source.video}: no audio stream")
-                ends, audio, visual = self._rows(source, decoded, sound)
-        recording = Recording(
-            source.name,
-            source.subject,
-            audio,
-            visual,
-            torch.from_numpy(labels_at(annotations, ends)),
-            torch.from_numpy(ends),
-            timeline.frame_rate,
-            source.split,
-        )
-        problems = _problems(source, decoded, crops or {})
-        self.folder.add(recording, self.info, inputs, problems, silent=not timeline.has_audio)
+        options = (self.decoder_threads, self.effort.timeout, ahead)
+        with decode(source.video, sound, crops, *options) as decoded:
+            timeline = decoded.timeline
+            check_length(source.annotation, annotations, len(timeline.times))
+            if not (timeline.has_audio or self.config.allow_silent):
+                raise DataError(f"{source.video}: no audio stream")
+            ends, audio, visual = self._rows(source, decoded, sound)
+        labels = torch.from_numpy(labels_at(annotations, ends))
+        rows = (audio, visual, labels, torch.from_numpy(ends))
+        recording = Recording(source.name, source.subject, *rows, timeline.frame_rate, source.split)
+        facts = {
+            "inputs": inputs,
+            "entry": asdict(write_recording(made, recording, self.info)),
+            "problems": _problems(source, decoded, crops or {}),
+            "silent": not timeline.has_audio,
+        }
+        self.folder.add(source.name, made, facts)
         return len(ends)
 
     def _rows(

@@ -3,18 +3,23 @@
 `iaca.extraction.making` makes the recordings.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+from safetensors import SafetensorError
+
+from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore, StoreInfo
 from iaca.extraction.affwild2 import Source
 from iaca.extraction.annotations import HEADER, HIGH, LOW
 from iaca.extraction.audio import CLIP_SAMPLES
 from iaca.extraction.backbones import RANDOM, WIDTH, Backbones, build_backbones
 from iaca.extraction.clips import CLIP_FRAMES, SLOT, check_stride
-from iaca.extraction.faults import clear_faults
+from iaca.extraction.decoding import DISK_FULL
 from iaca.extraction.folder import StoreFolder, open_folder
 from iaca.extraction.inputs import input_hash
 from iaca.extraction.making import Effort, ExtractionConfig, Job
@@ -80,33 +85,30 @@ def extract(
         config: what the features depend on.
         effort: how the work is done.
         progress: show a bar with the time left.
-        notify: takes lines: before files are compared, before the work begins, and without a bar
-            one for each recording.
+        notify: takes lines about what is done; without a bar, also one for each recording.
         notes: texts by key that the store's source holds too.
         left_out: why recordings that are no sources must not be in the store, by name.
 
     Raises:
-        DataError: weights or options that do not fit; a store with other settings, or something
-            else, at ``out``; a full disk; too little memory on the GPU. What is wrong with single
-            recordings is reported in the result.
+        DataError: what concerns all recordings: weights or options that do not fit, what stands
+            at ``out``, a full disk, too little memory on the GPU.
     """
-    config, effort = config or ExtractionConfig(), effort or Effort()
-    with clear_faults(out, effort.batch_size):
+    config, effort, say = config or ExtractionConfig(), effort or Effort(), notify or _ignore
+    with _clear_faults(out, effort.batch_size):
         backbones = build_backbones(config.backbone, config.weights, effort.device)
         info = _store_info(config, backbones, sources)
         with open_folder(out, {**info.source, "clip_spacing": info.clip_spacing}) as folder:
-            pending = _pending(folder, sources, notify or _ignore)
-            names = {source.name for source in sources} - {source.name for source in pending}
-            if not pending and folder.is_finished(names):
-                store: RecordingStore | None = RecordingStore(folder.path)
-            else:
+            pending = _pending(folder, sources, say)
+            names = {source.name for source in sources}
+            store = None if pending else folder.finished(names)
+            if store is None:
                 folder.begin()
                 lines = Progress(pending, progress, None if progress else notify)
                 Job(folder, info, backbones, config, effort, lines).run(pending)
-                names = {source.name for source in sources} - set(folder.failed)
+                names -= folder.failed.keys()
                 told = {**info.source, **_outcome(folder, sources), **(notes or {})}
                 store = folder.finish(names, replace(info, source=told), backbones.null_features())
-    made = tuple(source.name for source in pending if source.name not in folder.failed)
+    made = tuple(source.name for source in pending if source.name in names)
     problems = {name: folder.recordings[name]["problems"] for name in sorted(names)}
     problems |= {name: [text] for name, text in (left_out or {}).items()}
     return Extraction(store, made, folder.failed, {k: v for k, v in problems.items() if v})
@@ -116,24 +118,41 @@ def _ignore(_: str) -> None:
     """Where nobody listens."""
 
 
+@contextmanager
+def _clear_faults(out: Path, batch_size: int) -> Iterator[None]:
+    """Say what to do where the machine lacks something: disk, or memory of the GPU."""
+    go_on = "the same command goes on, what is done is kept"
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DataError(
+            f"the GPU has too little memory for {batch_size} clips a forward: choose a smaller "
+            f"--batch-size, or fewer --workers; {go_on}"
+        ) from error
+    except (OSError, SafetensorError) as error:  # of safetensors, the text alone has the number
+        number = getattr(error, "errno", None)
+        if number in DISK_FULL or any(f"(os error {full})" in str(error) for full in DISK_FULL):
+            raise DataError(f"{out}: the disk is full: free some of it; {go_on}") from error
+        raise
+
+
 def _pending(folder: StoreFolder, sources: Sequence[Source], notify: Notify) -> list[Source]:
     """The sources to be made: those that are not there, or that were made from other files."""
     there = [source for source in sources if folder.made_from(source.name) is not None]
     if there:
         notify(f"checking {len(there)} recordings for changes")  # which may take minutes
-    again = {
+    again = [
         source.name
         for source in there
         if source.problem is not None or folder.made_from(source.name) != input_hash(source)
-    }
-    absent = {source.name for source in sources} - {source.name for source in there}
-    pending = [source for source in sources if source.name in again | absent]
+    ]
+    same = {source.name for source in there} - set(again)
+    pending = [source for source in sources if source.name not in same]
     if pending:
         text = f"{len(pending)} of {len(sources)} recordings to make"
         if again:
-            named = [*sorted(again)[:MAX_NAMED], *(["..."] if len(again) > MAX_NAMED else [])]
             text += f", {len(again)} of them again because their files have changed or are gone: "
-            text += ", ".join(named)
+            text += ", ".join([*again[:MAX_NAMED], *(["..."] if again[MAX_NAMED:] else [])])
         notify(text)
     return pending
 

@@ -24,40 +24,30 @@ class Progress:
     ) -> None:
         self.weights = _weights(pending)
         self.notify = notify
-        self.reached: dict[str, float] = {}  # by recording, from 0 to 1
-        self.began: dict[str, float] = {}
+        self.reached = dict.fromkeys(self.weights, 0.0)  # from 0 to 1
         self.ended = 0
         self.left = sum(self.weights.values())
         self.worked = 0  # weight of what was made, not of what failed at once
         self.start = time.monotonic()
         self.lock = threading.RLock()
-        self.bar = tqdm(
-            total=self.left,
-            disable=not bar,
-            bar_format="{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left",
-        )
-
-    def begin(self, source: Source) -> None:
-        """Note that a recording is being made."""
-        self.began[source.name] = time.monotonic()
+        form = "{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left"
+        self.bar = tqdm(total=self.left, disable=not bar, bar_format=form)
 
     def advance(self, source: Source, share: float) -> None:
         """Note how much of a recording is done, from 0 to 1."""
         with self.lock:
-            step = share - self.reached.get(source.name, 0.0)
+            step = share - self.reached[source.name]
             self.reached[source.name] = share
             self.bar.set_description(source.name, refresh=False)
             self.bar.update(step * self.weights[source.name])
 
-    def end(self, source: Source, rows: int | None, text: str = "") -> None:
-        """Note that a recording has ended: with its rows, or without them and why."""
+    def end(self, source: Source, text: str, worked: bool = True) -> None:
+        """Note that a recording has ended, how, and whether it took its time."""
         with self.lock:
             self.advance(source, 1.0)
             self.ended += 1
             self.left -= self.weights[source.name]
-            if rows is not None:
-                self.worked += self.weights[source.name]
-                text = f"{rows} rows in {time.monotonic() - self.began[source.name]:.1f} s"
+            self.worked += self.weights[source.name] if worked else 0
             if self.left and self.worked:
                 seconds = (time.monotonic() - self.start) * self.left / self.worked
                 text += f"; {timedelta(seconds=round(seconds))} left"
@@ -74,9 +64,6 @@ def _weights(sources: Sequence[Source]) -> dict[str, int]:
 
     Where not all are annotated, the videos' sizes have to do.
     """
-    described = all(source.annotation is not None for source in sources)
-    files = {source.name: source.annotation if described else source.video for source in sources}
-    return {
-        name: 1 + (file.stat().st_size if file is not None and file.is_file() else 0)
-        for name, file in files.items()
-    }
+    described = all(source.annotation for source in sources)
+    files = {s.name: s.annotation if described and s.annotation else s.video for s in sources}
+    return {name: 1 + (f.stat().st_size if f.is_file() else 0) for name, f in files.items()}

@@ -7,6 +7,7 @@ another one, or an address.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -98,45 +99,34 @@ def read_pictures(path: Path | str, timeline: Timeline, threads: int = 1) -> Ite
     Raises:
         DataError: damaged data, or a frame beyond the limits.
     """
-    count = len(timeline.times)
+    count, done = len(timeline.times), 0
     with _opened(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
-        held: list[np.ndarray] = []
-        done = 0
-        for frame in container.decode(stream):
-            if done + len(held) == count:
-                break  # more pictures than packets: fields; their times are unknown
-            held.append(_square(path, frame))
-            if len(held) == CHUNK:
-                yield _whole(held, timeline.times[done : done + CHUNK])
-                done, held = done + CHUNK, []
-        if held:
-            yield _whole(held, timeline.times[done : done + len(held)])
-        if count - done - len(held) > TRUNCATION_FRAMES:
-            raise DataError(
-                f"{path}: {done + len(held)} of {count} frames could be decoded; truncated or "
-                "damaged"
-            )
+        # Pictures of which there are more than packets are fields, whose times are unknown.
+        frames = (_square(path, frame) for frame in islice(container.decode(stream), count))
+        while held := list(islice(frames, CHUNK)):
+            times = timeline.times[done : done + len(held)]
+            yield Chunk(np.stack(held), np.ones(len(held), dtype=bool), times)
+            done += len(held)
+    if count - done > TRUNCATION_FRAMES:
+        raise DataError(f"{path}: {done} of {count} frames could be decoded; truncated or damaged")
 
 
 def read_crops(
     crops: Mapping[int, Path], timeline: Timeline, complain: Callable[[str], None]
 ) -> Iterator[Chunk]:
     """Read face crops by frame; a crop that cannot be read is complained about and left out."""
-    count = len(timeline.times)
-    for start in range(0, count, CHUNK):
+    for start in range(0, len(timeline.times), CHUNK):
         times = timeline.times[start : start + CHUNK]
         frames = np.zeros((len(times), SIDE, SIDE, 3), dtype=np.uint8)
         present = np.zeros(len(times), dtype=bool)
         for offset in range(len(times)):
-            file = crops.get(start + offset)
-            if file is None:
-                continue
             try:
-                frames[offset] = _read_crop(file)
-                present[offset] = True
+                if (file := crops.get(start + offset)) is not None:
+                    frames[offset] = _read_crop(file)
+                    present[offset] = True
             except DataError as error:
                 complain(str(error))
         yield Chunk(frames, present, times)
@@ -270,21 +260,13 @@ def _square(path: Path | str, frame: VideoFrame) -> np.ndarray:
     return picture[top : top + SIDE, left : left + SIDE]
 
 
-def _whole(frames: list[np.ndarray], times: np.ndarray) -> Chunk:
-    return Chunk(np.stack(frames), np.ones(len(frames), dtype=bool), times)
-
-
 def _read_crop(file: Path) -> np.ndarray:
     try:
         with file.open("rb") as handle, Image.open(handle, formats=["JPEG"]) as image:
             if image.width * image.height > MAX_CROP_PIXELS:
-                raise DataError(
-                    f"{file}: {image.width} x {image.height}, expected {SIDE} x {SIDE} or about"
-                )
+                raise ValueError(f"{image.width} x {image.height}, expected about {SIDE} x {SIDE}")
             picture = image.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{file}: unreadable crop ({error})") from error
     if picture.size != (SIDE, SIDE):
         picture = picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR)

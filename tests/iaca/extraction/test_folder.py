@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from iaca.base.files import DataError, sha256_of
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.extraction import folder as folders
 from iaca.extraction.folder import open_folder
+from iaca.sources.writing import write_recording
 
 SETTINGS = {"features": "of tests"}
 INFO = StoreInfo(3, 5, ("valence", "arousal"), (-1.0, 1.0))
@@ -21,14 +23,15 @@ def grow(path: Path, wanted: dict[str, int]) -> RecordingStore | None:
     """Make the recordings that are not there, or were made from another number."""
     with open_folder(path, SETTINGS) as folder:
         pending = [name for name in wanted if folder.made_from(name) != str(wanted[name])]
-        if not pending and folder.is_finished(wanted):
-            return RecordingStore(path)
+        if not pending and (store := folder.finished(wanted)):
+            return store
         folder.begin()
         for name in pending:
             audio, visual = (torch.full((4, width), float(wanted[name])) for width in (3, 5))
             frames = torch.arange(4)
             made = Recording(name, name, audio, visual, torch.zeros(4, 2), frames, 25.0)
-            folder.add(made, INFO, str(wanted[name]))
+            entry = asdict(write_recording(path / ".made", made, INFO))
+            folder.add(name, path / ".made", {"inputs": str(wanted[name]), "entry": entry})
         return folder.finish(wanted, INFO, (torch.zeros(3), torch.zeros(5)))
 
 
@@ -99,7 +102,7 @@ def test_a_kill_before_any_change_on_the_disk_loses_nothing(tmp_path: Path):
         grown = grow(path, after)
         assert grown is not None and grown.key == expected.key
         grown.verify()
-        left = {file.name for file in path.iterdir()} - {".lock"}
+        left = {file.name for file in path.iterdir()} - {".lock", ".made"}
         assert left == {"recordings", "extraction.json", "index.json", "null.safetensors"}
     assert unfinished > 5
 
@@ -151,8 +154,8 @@ def test_what_extraction_has_not_made_is_refused_and_kept(tmp_path: Path):
     (tmp_path / "file").touch()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "index.json").touch()
-    for name in ("file", "other"):
-        with pytest.raises(DataError, match=rf"{name}: exists already, and is no store made by"):
+    for name, complaint in (("file", "a file, expected"), ("other", "exists already, and is no")):
+        with pytest.raises(DataError, match=rf"{name}: {complaint}"):
             grow(tmp_path / name, {"a": 1})
     assert [file.name for file in (tmp_path / "other").iterdir()] == ["index.json"]
 

@@ -623,7 +623,7 @@ FULL = rf"store: the disk is full: free some of it; {NOTHING_LOST}$"
             DataError,
             rf"^the GPU has .* 32 clips .* smaller --batch-size, .*; {NOTHING_LOST}$",
         ),
-        ("folder.write_recording", OSError(errno.ENOSPC, "No space left"), DataError, FULL),
+        ("making.write_recording", OSError(errno.ENOSPC, "No space left"), DataError, FULL),
         ("folder.write_index", SafetensorError("I/O error (os error 28)"), DataError, FULL),
     ],
 )
