@@ -61,23 +61,15 @@ def differences_beside_paper(
         differences: backbone -> arm -> target -> Δ.
         paper: backbone -> target -> the paper's Δ, in CCC points too.
     """
-    backbones, arms = list(differences), in_order(differences.values())
-    targets = in_order(found for rows in differences.values() for found in rows.values())
-    panels = {target: _of_target(differences, target) for target in targets}
-    looks = {arm: ARM_LOOKS[arm] for arm in arms}
-    figure = interval_rows(panels, looks, DELTA, columns=1, more={PAPER: Line2D([], [], **_STAR)})
-    for axes, target in zip(figure.axes, targets, strict=True):
-        for row, backbone in enumerate(backbones):
-            if target in paper.get(backbone, {}):
-                axes.plot([paper[backbone][target]], [row], **_STAR)
+    levels = ("row", "series", "panel")
+    more = {PAPER: Line2D([], [], **_STAR)}
+    figure = interval_rows(differences, levels, ARM_LOOKS, DELTA, columns=1, more=more)
+    for axes in figure.axes:
+        for row, backbone in enumerate(differences):
+            gain = paper.get(backbone, {}).get(axes.get_title(loc="left"))
+            if gain is not None:
+                axes.plot([gain], [row], **_STAR)
     return figure
-
-
-def _of_target(differences: Differences, target: str) -> dict[str, dict[str, Interval]]:
-    return {
-        backbone: {arm: found[target] for arm, found in rows.items() if target in found}
-        for backbone, rows in differences.items()
-    }
 
 
 def dial_curve(curves: Curves) -> Figure:
@@ -90,16 +82,10 @@ def dial_curve(curves: Curves) -> Figure:
         ValueError: if there are more controls than can be told apart.
     """
     looks = looks_of(in_order(curves.values()))
-    in_percent = {
-        backbone: {
-            model: {round(100 * share, 6): found for share, found in each.items()}
-            for model, each in models.items()
-        }
-        for backbone, models in curves.items()
-    }
     at_zero = any(0.0 in each for models in curves.values() for each in models.values())
     more = {BAND: Patch(**_SHADE)} if at_zero else {}
-    figure = interval_curves(in_percent, looks, SHARE, DELTA, height=2.4, more=more)
+    levels, labels = ("panel", "series", "x"), (SHARE, DELTA)
+    figure = interval_curves(curves, levels, looks, labels, height=2.4, percent=True, more=more)
     for axes in figure.axes:
         if at_zero:
             axes.fill_between([-REACH, REACH], -AT_ZERO, AT_ZERO, **_SHADE)
@@ -115,17 +101,10 @@ def gate_interventions(
         costs: backbone -> arm -> intervention -> CCC with the model's own gates minus CCC without.
         threshold: of criterion (c); where less is lost, the gates act as constants.
     """
-    panels = {
-        backbone: {
-            name: {arm: found[name] for arm, found in arms.items() if name in found}
-            for name in in_order(arms.values())
-        }
-        for backbone, arms in costs.items()
-    }
-    looks = {arm: ARM_LOOKS[arm] for arm in in_order(costs.values())}
+    levels = ("panel", "series", "row")
     more = {f"{threshold:g}, criterion (c)": Line2D([], [], **_THRESHOLD)}
     axis = "CCC lost: own gates minus intervened"
-    figure = interval_rows(panels, looks, axis, more=more)
+    figure = interval_rows(costs, levels, ARM_LOOKS, axis, more=more)
     for axes in figure.axes:
         axes.axvline(threshold, **_THRESHOLD)
     return figure
@@ -156,9 +135,8 @@ def sensitivity(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
     Args:
         rows: version -> arm -> Δ. The first is the benchmark itself and is set apart.
     """
-    others = list(rows)[1:]
-    looks = {arm: ARM_LOOKS[arm] for arm in in_order(rows.values())}
-    figure = interval_rows({"": rows}, looks, DELTA, apart_from=others[0] if others else None)
+    second = next(iter(list(rows)[1:]), None)
+    figure = interval_rows(rows, ("row", "series"), ARM_LOOKS, DELTA, apart_from=second)
     figure.axes[0].axhspan(-0.5, 0.5, **_SHADE)
     figure.axes[0].get_yticklabels()[0].set_fontweight("bold")
     return figure

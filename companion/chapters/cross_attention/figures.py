@@ -117,16 +117,10 @@ def draw_by_state(
     panels: Mapping[str, Mapping[str, Mapping[str, Interval]]], neutral: float = 1.0
 ) -> Figure:
     """Means with 95 % intervals: ``panel -> model -> state -> Interval``, a row a state."""
-    found = {
-        panel: {
-            state: {model: each[state] for model, each in models.items() if state in each}
-            for state in in_order(models.values())
-        }
-        for panel, models in panels.items()
-    }
     models = in_order(panels.values())
     looks = dict(zip(models, (Look(SHADES[1]), Look(SHADES[3], "s")), strict=False))
-    return interval_rows(found, looks, "", reference=neutral, columns=1)
+    levels = ("panel", "series", "row")
+    return interval_rows(panels, levels, looks, "", reference=neutral, columns=1)
 
 
 def draw_scores(tables: Mapping[str, pd.DataFrame], recordings: Mapping[str, str]) -> Figure:

@@ -41,6 +41,7 @@ CIRCUMPLEX = {
     "happy": 8, "delighted": 32, "excited": 56, "alarmed": 97, "angry": 125, "distressed": 150,
     "miserable": 185, "sad": 208, "bored": 238, "sleepy": 272, "calm": 310, "content": 338,
 }  # fmt: skip
+TARGETS = ("valence", "arousal")
 SMOOTHING = 5  # clips, of the readings in a trace
 
 
@@ -219,7 +220,7 @@ def one_recording(
         for axes, (modality, reading) in zip(panels, shown.items(), strict=True):
             target, colour = targets[modality], MODALITIES[modality]
             _shade(axes, states, modality)
-            name = ("valence", "arousal")[target]
+            name = TARGETS[target]
             axes.plot(recording.labels[:, target], color="black", label=f"true {name}")
             one_clip = f"read off {modality} clips"
             axes.plot(reading[:, target], "o", markersize=3, color=colour, label=one_clip)
@@ -263,19 +264,10 @@ def validity(tables: Mapping[float, Mapping[str, Row]]) -> Figure:
 
     The first share has all models; others may lack some.
     """
-    looks = {
-        f"share {share:g}": Look(colour, marker)
-        for share, colour, marker in zip(tables, SHADES[::-2], "os", strict=False)
-    }
+    names = [f"share {share:g}" for share in tables]
+    looks = dict(zip(names, (Look(SHADES[3]), Look(SHADES[1], "s")), strict=False))
     found = {
-        target: {
-            model: {
-                name: getattr(rows[model], target)
-                for name, rows in zip(looks, tables.values(), strict=True)
-                if model in rows
-            }
-            for model in next(iter(tables.values()))
-        }
-        for target in ("valence", "arousal")
+        name: {model: {t: getattr(row, t) for t in TARGETS} for model, row in rows.items()}
+        for name, rows in zip(names, tables.values(), strict=True)
     }
-    return interval_rows(found, looks, "CCC", reference=None)
+    return interval_rows(found, ("series", "row", "panel"), looks, "CCC", reference=None)

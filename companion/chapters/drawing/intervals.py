@@ -1,9 +1,11 @@
 """Intervals as rows and as curves, and maps of them: the statistical figures of all chapters.
 
-All take nested mappings that end in an `Interval`. What is not in a mapping is not drawn.
+All take nested mappings that end in an `Interval`, with the names of their levels from the outside:
+``panel`` (may be missing; two are joined by a comma), ``series``, and ``row`` or ``x``. What is not
+in a mapping is not drawn; panels, rows and series stand in the order in which they first come.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -16,33 +18,40 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.analysis.inference import Interval
-from companion.chapters.drawing.arms import ZERO_LINE, Look, handle, in_order, name_models, offset
+from companion.chapters.drawing.arms import ZERO_LINE, Look, handle, name_models, offset
 from companion.chapters.drawing.style import DIVERGING, SMALL, WIDTH, style
 
-Rows = Mapping[str, Mapping[str, Interval]]  # row -> series -> interval
-Curves = Mapping[str, Mapping[float, Interval]]  # series -> x -> interval
 _GAP = " "  # the name of an empty row
 
 
-def interval_table(found: Mapping[str, Mapping[Any, Mapping[Any, Interval]]]) -> pd.DataFrame:
-    """A line for each interval: ``panel``, the two inner keys, ``value``, ``low`` and ``high``."""
-    return pd.DataFrame(
-        [
-            (panel, _plain(outer), _plain(inner), interval.value, interval.low, interval.high)
-            for panel, several in found.items()
-            for outer, each in several.items()
-            for inner, interval in each.items()
-        ],
-        columns=["panel", "outer", "inner", "value", "low", "high"],
-    )
+def interval_table(found: Mapping[Any, Any], levels: Sequence[str]) -> pd.DataFrame:
+    """A line for each interval: a column for each level, then ``value``, ``low`` and ``high``.
+
+    Args:
+        found: nested mappings that end in an `Interval`.
+        levels: names of the keys, from the outside.
+    """
+    lines = []
+    for keys, interval in _leaves(found):
+        line: dict[str, Any] = {"panel": ""}
+        for level, key in zip(levels, keys, strict=True):
+            key = str(key) if isinstance(key, str) else key  # seaborn takes no StrEnum
+            line[level] = f"{line['panel']}, {key}" if level == "panel" and line["panel"] else key
+        lines.append(line | {"value": interval.value, "low": interval.low, "high": interval.high})
+    return pd.DataFrame(lines)
 
 
-def _plain(key: Any) -> Any:
-    return str(key) if isinstance(key, str) else key  # seaborn takes no members of a StrEnum
+def _leaves(found: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Interval]]:
+    if isinstance(found, Interval):
+        yield keys, found
+    else:
+        for key, inner in found.items():
+            yield from _leaves(inner, (*keys, key))
 
 
 def interval_rows(
-    found: Mapping[str, Rows],
+    found: Mapping[Any, Any],
+    levels: Sequence[str],
     looks: Mapping[str, Look],
     axis: str,
     *,
@@ -55,8 +64,9 @@ def interval_rows(
     """Panels of rows; in each, the intervals of the row's series lie below each other.
 
     Args:
-        found: panel -> row -> series -> interval. A single panel may be called ``""``.
-        looks: series -> look, in the legend's order; no legend for a single series.
+        found: nested mappings that end in an `Interval`.
+        levels: names of its keys: ``panel``, ``row`` and ``series`` in any order.
+        looks: series -> look; there may be more than are drawn.
         axis: what the values are.
         reference: a value that is marked by a dashed line, if any.
         columns: panels beside each other, at most.
@@ -64,22 +74,19 @@ def interval_rows(
         apart_from: the first row of a second group, which is set apart.
         more: name -> handle, what else the legend tells.
     """
-    rows = [str(row) for row in in_order(found.values())]
+    table = interval_table(found, levels)
+    rows = list(table["row"].unique())
     if apart_from in rows:
-        rows.insert(rows.index(str(apart_from)), _GAP)
-    most = max((len(each) for panel in found.values() for each in panel.values()), default=1)
-    columns = min(columns, len(found))
-    lines = -(-len(found) // columns)
+        rows.insert(rows.index(apart_from), _GAP)
+    most = table.groupby(["panel", "row"]).size().max()
+    height = 0.45 + (0.16 + 0.1 * most) * len(rows)
     with style():
-        figure = plt.figure(figsize=(width, 0.8 + lines * (0.45 + (0.16 + 0.1 * most) * len(rows))))
         beside = so.Dodge(by=["color"], empty="drop")
-        plot = so.Plot(interval_table(found), x="value", y="outer", color="inner", marker="inner")
-        plot = plot.facet("panel", order=list(found), wrap=columns)
+        plot = so.Plot(table, x="value", y="row", color="series", marker="series")
         plot = plot.add(so.Range(linewidth=2.4), beside, xmin="low", xmax="high", legend=False)
         plot = plot.add(so.Dot(pointsize=6.5, edgewidth=0), beside, legend=False)
-        handles: dict[str, Any] = {name: handle(look) for name, look in looks.items()}
-        handles |= more or {}
-        draw(plot, figure, looks, handles, (axis, ""), y=so.Nominal(order=rows))
+        plot = plot.scale(y=so.Nominal(order=rows))
+        figure = _panels(plot, table, looks, (axis, ""), (width, height), columns, more)
         for axes in figure.axes:
             if reference is not None:
                 axes.axvline(reference, **ZERO_LINE)
@@ -88,55 +95,48 @@ def interval_rows(
 
 
 def interval_curves(
-    found: Mapping[str, Curves],
+    found: Mapping[Any, Any],
+    levels: Sequence[str],
     looks: Mapping[str, Look],
-    x: str,
-    y: str,
+    labels: tuple[str, str],
     *,
     reference: float | None = 0.0,
     columns: int = 2,
     height: float = 2.0,
+    percent: bool = False,
     log: bool = False,
     band: bool = False,
     ticks: Sequence[float] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Figure:
-    """Panels of curves with an upright interval at each point.
-
-    Curves stand a little beside each other, so that no interval hides another, and less where
-    points are close.
+    """Panels of curves with an upright interval at each point, a little beside each other.
 
     Args:
-        found: panel -> series -> x -> interval.
-        looks: series -> look, in the legend's order.
-        x: what the places are.
-        y: what the values are.
+        found: nested mappings that end in an `Interval`.
+        levels: names of its keys: ``panel``, ``series`` and ``x`` in any order.
+        looks: series -> look; there may be more than are drawn.
+        labels: of x and of y.
         reference: a value that is marked by a dashed line, if any.
         columns: panels beside each other, at most.
         height: of a panel, in inches.
+        percent: whether x is a share, to be shown in per cent.
         log: whether x is logarithmic.
         band: draw bands in place of upright intervals; curves then stand on each other.
         ticks: of x; by default one at each place.
         more: name -> handle, what else the legend tells.
     """
-    table = interval_table(found)
-    table["at"] = _beside_each_other(table, list(map(str, looks)), 0.0 if band else 0.015, log)
-    columns = min(columns, len(found))
-    lines = -(-len(found) // columns)
+    table = interval_table(found, levels)
+    if percent:
+        table["x"] = (100 * table["x"]).round(6)
+    table["at"] = _beside_each_other(table, 0.0 if band else 0.015, log)
     with style():
-        figure = plt.figure(figsize=(WIDTH, 0.7 + height * lines + 0.1 * len(looks)))
-        plot = so.Plot(table, x="at", y="value", color="outer", linewidth="outer")
-        plot = plot.facet("panel", order=list(found), wrap=columns)
+        plot = so.Plot(table, x="at", y="value", color="series", linewidth="series")
         interval = so.Band(alpha=0.15) if band else so.Range()
         plot = plot.add(interval, ymin="low", ymax="high", legend=False)
-        plot = plot.add(
-            so.Line(pointsize=5.5, edgewidth=0), marker="outer", linestyle="outer", legend=False
-        )
-        at = sorted(table["inner"].unique()) if ticks is None else ticks
-        scale = so.Continuous(trans="log" if log else None).tick(at=at).label(like="{x:g}")
-        handles: dict[str, Any] = {name: handle(look, line=True) for name, look in looks.items()}
-        handles |= more or {}
-        draw(plot, figure, looks, handles, (x, y), x=scale)
+        line = so.Line(pointsize=5.5, edgewidth=0)
+        plot = plot.add(line, marker="series", linestyle="series", legend=False)
+        plot = plot.scale(x=place_scale(ticks or sorted(table["x"].unique()), log))
+        figure = _panels(plot, table, looks, labels, (WIDTH, height), columns, more, line=True)
         for axes in figure.axes:
             axes.minorticks_off()
             if reference is not None:
@@ -144,16 +144,44 @@ def interval_curves(
     return figure
 
 
-def _beside_each_other(table: pd.DataFrame, names: list[str], share: float, log: bool) -> pd.Series:
-    """Where the points stand: neighbours are a share of the axis apart, or less if it is full."""
-    places = np.array(sorted(table["inner"].unique()))
-    places = np.log(places) if log else places
-    gaps = np.diff(places)
-    step = min(share * np.ptp(places), *(0.7 * gaps / len(names))) if len(gaps) else 0.0
-    shift = table["outer"].map(
-        {name: offset(number, len(names), step) for number, name in enumerate(names)}
-    )
-    return table["inner"] * np.exp(shift) if log else table["inner"] + shift
+def _beside_each_other(table: pd.DataFrame, share: float, log: bool) -> pd.Series:
+    """Where points stand: neighbours are a share of the axis apart, or less where it is full."""
+    names = table["series"].unique()
+    places = np.unique(np.log(table["x"]) if log else table["x"])
+    step = min(share * np.ptp(places), *(0.7 * np.diff(places) / len(names)), np.inf)
+    beside = {name: offset(number, len(names), step) for number, name in enumerate(names)}
+    shift = table["series"].map(beside)
+    return table["x"] * np.exp(shift) if log else table["x"] + shift
+
+
+def _panels(
+    plot: so.Plot,
+    table: pd.DataFrame,
+    looks: Mapping[str, Look],
+    labels: tuple[str, str],
+    size: tuple[float, float],
+    columns: int,
+    more: Mapping[str, Any] | None,
+    line: bool = False,
+) -> Figure:
+    """Draw a panel for each value of ``panel``, with a legend of the series above them.
+
+    ``size`` is the figure's width and a panel's height; ``line`` tells dashes in the legend.
+    """
+    panels, names = list(table["panel"].unique()), list(table["series"].unique())
+    shown = {name: look for name, look in looks.items() if name in names}
+    columns = min(columns, len(panels))
+    lines = -(-len(panels) // columns)
+    handles: dict[str, Any] = {name: handle(look, line) for name, look in shown.items()}
+    handles |= more or {}
+    figure = plt.figure(figsize=(size[0], 0.7 + size[1] * lines + 0.1 * len(handles)))
+    draw(plot.facet("panel", order=panels, wrap=columns), figure, shown, handles, labels)
+    return figure
+
+
+def place_scale(ticks: Sequence[float], log: bool) -> so.Continuous:
+    """An axis with ticks at these places alone."""
+    return so.Continuous(trans="log" if log else None).tick(at=ticks).label(like="{x:g}")
 
 
 def draw(
@@ -162,7 +190,6 @@ def draw(
     looks: Mapping[str, Look],
     handles: Mapping[str, Any],
     labels: tuple[str, str],
-    **scales: Any,
 ) -> None:
     """Draw into the figure with the book's look.
 
@@ -172,17 +199,15 @@ def draw(
         looks: name -> look.
         handles: name -> handle of the legend.
         labels: of x, below all panels, and of y, left of them.
-        scales: of other variables.
     """
     known = {str(name): look for name, look in looks.items()}
-    properties = {
-        "color": {name: look.colour for name, look in known.items()},
-        "marker": {name: look.marker for name, look in known.items()},
-        "linestyle": {name: look.dashes for name, look in known.items()},
-        "linewidth": {name: look.width for name, look in known.items()},
-    }
-    plot = plot.scale(**properties, **scales).label(x="", y="")
-    plot.theme(dict(mpl.rcParams)).on(figure).plot()
+    plot = plot.scale(
+        color={name: look.colour for name, look in known.items()},
+        marker={name: look.marker for name, look in known.items()},
+        linestyle={name: look.dashes for name, look in known.items()},
+        linewidth={name: look.width for name, look in known.items()},
+    )
+    plot.label(x="", y="").theme(dict(mpl.rcParams)).on(figure).plot()
     size = mpl.rcParams["axes.labelsize"]
     figure.supxlabel(labels[0], fontsize=size)
     if labels[1]:
@@ -193,7 +218,7 @@ def draw(
 
 def number_map(
     axes: Axes,
-    cells: Rows,
+    cells: Mapping[str, Mapping[str, Interval]],
     columns: Sequence[str],
     span: float,
     words: Callable[[Interval], str],

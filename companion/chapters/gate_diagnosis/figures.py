@@ -15,8 +15,6 @@ from torch import Tensor
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import ARM_LOOKS, DELTA, Look, in_order
 from companion.chapters.drawing.intervals import (
-    Curves,
-    Rows,
     interval_curves,
     interval_rows,
     number_map,
@@ -25,6 +23,8 @@ from companion.chapters.drawing.style import AUDIO, LABEL, MODALITIES, VISUAL, W
 from companion.chapters.drawing.traces import UNATTENDED, stage_1, stage_2, weak_clips
 from companion.chapters.gate_diagnosis.detectors import STAGE_1, STAGE_2
 from iaca.sources.synthetic import KINDS
+
+Rows = Mapping[str, Mapping[str, Interval]]  # row -> series -> interval
 
 CHANCE = 0.5
 FLAT = 0.1  # weight; what moves less than this is no choice
@@ -60,7 +60,8 @@ def auroc_rows(found: Mapping[str, Rows], apart_from: str | None = None) -> Figu
         apart_from: the first row of a second group, which is set apart.
     """
     looks = looks_of_series(in_order(each for panel in found.values() for each in panel.values()))
-    return interval_rows(found, looks, AUROC, reference=CHANCE, apart_from=apart_from)
+    levels = ("panel", "row", "series")
+    return interval_rows(found, levels, looks, AUROC, reference=CHANCE, apart_from=apart_from)
 
 
 def auroc_map(found: Mapping[str, Rows], span: float = 0.2) -> Figure:
@@ -104,19 +105,20 @@ def differences_by_state(found: Mapping[str, Mapping[str, Mapping[str, Interval]
     Args:
         found: backbone -> state -> arm -> Δ.
     """
-    arms = in_order(each for panel in found.values() for each in panel.values())
-    return interval_rows(found, {arm: ARM_LOOKS[arm] for arm in arms}, DELTA)
+    return interval_rows(found, ("panel", "row", "series"), ARM_LOOKS, DELTA)
 
 
-def auroc_against_temperature(found: Mapping[str, Curves]) -> Figure:
+def auroc_against_temperature(
+    found: Mapping[str, Mapping[str, Mapping[float, Interval]]],
+) -> Figure:
     """AUROC against the temperature, with 95 % intervals: a panel for a state, a curve for a gate.
 
     Args:
         found: state -> series (gate or arm) -> T -> AUROC.
     """
     looks = looks_of_series(in_order(found.values()))
-    y = "AUROC against strong clips"
-    return interval_curves(found, looks, "temperature T", y, reference=CHANCE, height=1.7, log=True)
+    levels, labels = ("panel", "series", "x"), ("temperature T", "AUROC against strong clips")
+    return interval_curves(found, levels, looks, labels, reference=CHANCE, height=1.7, log=True)
 
 
 def score_by_disagreement(found: Mapping[str, Mapping[str, Sequence[Interval]]]) -> Figure:
@@ -130,14 +132,11 @@ def score_by_disagreement(found: Mapping[str, Mapping[str, Sequence[Interval]]])
     """
     looks = looks_of_series(in_order(found.values()))
     curves = {
-        model: {
-            name: {float(number): part for number, part in enumerate(parts, 1)}
-            for name, parts in panel.items()
-        }
+        model: {name: dict(enumerate(parts, 1)) for name, parts in panel.items()}
         for model, panel in found.items()
     }
-    x = "clips of a recording, from least to most disagreement"
-    figure = interval_curves(curves, looks, x, "declining, above its mean")
+    labels = ("clips of a recording, from least to most disagreement", "declining, above its mean")
+    figure = interval_curves(curves, ("panel", "series", "x"), looks, labels)
     low, high = figure.axes[0].get_ylim()
     figure.axes[0].set_ylim(min(low, -FLAT), max(high, FLAT))
     return figure

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from companion.analysis.inference import Interval
-from companion.chapters.drawing.arms import ARM_LOOKS, Look, in_order
+from companion.chapters.drawing.arms import ARM_LOOKS, Look
 from companion.chapters.drawing.intervals import interval_curves, interval_rows
 from companion.chapters.drawing.style import LABEL, WIDTH, style
 from companion.chapters.drawing.traces import stage_1, stage_2
@@ -66,9 +66,10 @@ def one_recording(curves: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> Fi
         target: {model: _over_schedules(values) for model, values in models.items()}
         for target, models in curves.items()
     }
-    looks = {model: LOOKS[model] for model in in_order(curves.values())}
-    y = "CCC on this recording"
-    return interval_curves(found, looks, SHARE_MISSING, y, reference=None, height=2.6, band=True)
+    labels = (SHARE_MISSING, "CCC on this recording")
+    return interval_curves(
+        found, ("panel", "series", "x"), LOOKS, labels, reference=None, height=2.6, band=True
+    )
 
 
 def _over_schedules(values: NDArray[np.float64]) -> dict[float, Interval]:
@@ -86,23 +87,21 @@ def missing_curves(panels: Panels, floors: Mapping[str, Mapping[str, Interval]])
         panels: row (an attention) -> column (what is missing) -> model -> curve.
         floors: column -> name of a unimodal model that loses nothing there -> its CCC.
     """
-    found = {
-        f"{row}, {column}": {
-            model: {round(100 * share, 6): each for share, each in curve.items()}
-            for model, curve in models.items()
-        }
-        for row, columns in panels.items()
-        for column, models in columns.items()
-    }
-    looks = {model: LOOKS[model] for model in in_order(found.values())}
     line = Line2D([], [], color=FLOOR.colour, linestyle=FLOOR.dashes)
     more = {"the other modality alone": line} if any(floors.values()) else {}
-    columns = len(next(iter(panels.values())))
     figure = interval_curves(
-        found, looks, SHARE_MISSING, CCC, reference=None, columns=columns, more=more
+        panels,
+        ("panel", "panel", "series", "x"),
+        LOOKS,
+        (SHARE_MISSING, CCC),
+        reference=None,
+        columns=len(next(iter(panels.values()))),
+        percent=True,
+        more=more,
     )
-    for axes, panel in zip(figure.axes, found, strict=True):
-        for floor in floors.get(panel.split(", ", 1)[1], {}).values():
+    for axes in figure.axes:
+        _, column = axes.get_title(loc="left").split(", ", 1)
+        for floor in floors.get(column, {}).values():
             axes.axhline(floor.value, color=FLOOR.colour, linestyle=FLOOR.dashes, zorder=0)
     return figure
 
@@ -113,9 +112,8 @@ def area_gains(gains: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> Fig
     Args:
         gains: attention -> what happens to the clips -> arm -> difference to plain.
     """
-    arms = in_order(each for rows in gains.values() for each in rows.values())
-    looks = {arm: ARM_LOOKS[arm] for arm in arms}
-    return interval_rows(gains, looks, "Δ area (model minus plain), CCC")
+    axis = "Δ area (model minus plain), CCC"
+    return interval_rows(gains, ("panel", "row", "series"), ARM_LOOKS, axis)
 
 
 def draw_traces(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import ZERO_LINE, Look, handle, name_models
-from companion.chapters.drawing.intervals import draw, interval_curves, interval_rows
+from companion.chapters.drawing.intervals import draw, interval_curves, interval_rows, place_scale
 from companion.chapters.drawing.numbers import MISSING, signed, with_bounds
 from companion.chapters.drawing.style import LABEL, OTHERS, SHADES, SLIM, SMALL, WIDTH, style
 
@@ -80,16 +80,18 @@ def smoothing(
         released: target -> what it is called -> rows, drawn as dotted lines.
     """
     found = {
-        target: {
-            f"padding: {padding}": {float(rows): gain for rows, gain in gains.items()}
-            for padding, gains in paddings.items()
-        }
+        target: {f"padding: {padding}": gains for padding, gains in paddings.items()}
         for target, paddings in panels.items()
     }
-    looks = dict(zip(next(iter(found.values())), _OPTIONS, strict=False))
-    ticks = [1, 2, 5, 10, 20, 50]
     figure = interval_curves(
-        found, looks, "window, clips", GAIN, height=2.8, log=True, band=True, ticks=ticks
+        found,
+        ("panel", "series", "x"),
+        dict(zip(next(iter(found.values())), _OPTIONS, strict=False)),
+        ("window, clips", GAIN),
+        height=2.8,
+        log=True,
+        band=True,
+        ticks=[1, 2, 5, 10, 20, 50],
     )
     for axes, marks in zip(figure.axes, released.values(), strict=True):
         _mark(axes, marks)
@@ -185,8 +187,8 @@ def batches(
         handles: dict[str, Any] = {name: handle(look, line=True) for name, look in looks.items()}
         handles["pooled"] = Line2D([], [], **ZERO_LINE)
         labels = ("windows of a batch", "CCC, mean over batches and targets")
-        scale = so.Continuous(trans="log").tick(at=sorted(table["size"].unique()))
-        draw(plot, figure, looks, handles, labels, x=scale.label(like="{x:g}"))
+        plot = plot.scale(x=place_scale(sorted(table["size"].unique()), log=True))
+        draw(plot, figure, looks, handles, labels)
         (axes,) = figure.axes
         axes.minorticks_off()
         axes.axhline(pooled, **ZERO_LINE)
@@ -202,7 +204,8 @@ def worth(gains: Mapping[str, Interval]) -> Figure:
     """
     looks = {BOUNDED: Look("black"), SEEDS_ONLY: Look(OTHERS[2], "D")}
     axis = "Δ CCC to the strict protocol, mean of targets"
-    figure = interval_rows({"": {name: _bounded(i) for name, i in gains.items()}}, looks, axis)
+    rows = {name: _bounded(found) for name, found in gains.items()}
+    figure = interval_rows(rows, ("row", "series"), looks, axis)
     (axes,) = figure.axes
     for row, found in enumerate(gains.values()):
         place = ("axes fraction", "data")

@@ -66,7 +66,7 @@ def score_against_cost(models: Mapping[str, Mapping[str, Bought]], axis: str) ->
         handles: dict[str, Any] = {named(arm): handle(look) for arm, look in looks.items()}
         handles["best for the cost"] = Line2D([], [], **_FRONT)
         labels = (axis, "CCC, mean of targets")
-        draw(plot, figure, looks, handles, labels, x=so.Continuous(trans="log"))
+        draw(plot.scale(x=so.Continuous(trans="log")), figure, looks, handles, labels)
         (axes,) = figure.axes
         axes.step(*_front(models), where="post", **_FRONT)
         axes.margins(x=0.2)
@@ -147,9 +147,9 @@ def differences(grid: Grid, baseline: str) -> Figure:
         baseline: what is subtracted; it has no row.
     """
     rows = {name: {named(arm): found for arm, found in arms.items()} for name, arms in grid.items()}
-    looks = {named(arm): LOOKS[arm] for arm in in_order(grid.values())}
+    looks = {named(arm): look for arm, look in LOOKS.items()}
     axis = f"Δ CCC (model minus {baseline})"
-    figure = interval_rows({"": rows}, looks, axis, width=SLIM)
+    figure = interval_rows(rows, ("row", "series"), looks, axis, width=SLIM)
     figure.axes[0].locator_params(axis="x", nbins=6)  # small differences have long names
     return figure
 

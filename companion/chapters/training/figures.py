@@ -136,12 +136,8 @@ def recording_scores(
 
 def difference_intervals(differences: Mapping[str, Mapping[str, Interval]]) -> Figure:
     """Each arm minus plain with its 95 % interval: arm -> target -> interval."""
-    targets = list(next(iter(differences.values())))
-    rows = {
-        target: {arm: found[target] for arm, found in differences.items()} for target in targets
-    }
-    looks = {arm: ARM_LOOKS[arm] for arm in differences}
-    return interval_rows({"": rows}, looks, "CCC minus CCC of plain")
+    axis = "CCC minus CCC of plain"
+    return interval_rows(differences, ("series", "row"), ARM_LOOKS, axis)
 
 
 def median_recording(each: Mapping[str, pd.DataFrame]) -> str:

@@ -11,24 +11,26 @@ from companion.chapters.drawing.intervals import interval_curves, interval_rows,
 from companion.chapters.drawing.style import MODALITIES, OTHERS, STATE_COLOURS
 
 PLAIN, PUBLISHED, ZERO = ARM_LOOKS
-LOOKS = {arm: ARM_LOOKS[arm] for arm in (PUBLISHED, ZERO)}
 
 
 def test_a_table_has_a_line_for_every_interval() -> None:
     found = interval(0.2)
-    table = interval_table({"CA": {"strong": {ZERO: found}}, "TCA": {}})
-    assert table.to_numpy().tolist() == [["CA", "strong", ZERO, 0.2, found.low, found.high]]
+    levels = ("panel", "panel", "x", "series")
+    table = interval_table({"CA": {"noisy": {0.5: {ZERO: found}}}, "TCA": {}}, levels)
+    assert table.to_dict("records") == [
+        {"panel": "CA, noisy", "x": 0.5, "series": ZERO}
+        | {"value": 0.2, "low": found.low, "high": found.high}
+    ]
 
 
 def test_rows_show_values_and_bounds_in_the_row_and_colour_of_their_own() -> None:
     found = {
         "CA": {"one": {PUBLISHED: interval(0.1), ZERO: interval(0.2)}, "two": {ZERO: interval(0)}},
         "TCA": {"two": {PUBLISHED: interval(-0.1)}},
-        "JCA": {},
     }
-    figure = interval_rows(found, LOOKS, "Δ", apart_from="two")
-    assert seen(figure) == (["CA", "TCA", "JCA"], ["one", " ", "two"], [PUBLISHED, ZERO])
-    first, second, _ = figure.axes
+    figure = interval_rows(found, ("panel", "row", "series"), ARM_LOOKS, "Δ", apart_from="two")
+    assert seen(figure) == (["CA", "TCA"], ["one", " ", "two"], [PUBLISHED, ZERO])
+    first, second = figure.axes
     assert [value for value, _ in marks(first)] == [0.0, 0.1, 0.2]
     rows = dict(marks(first))
     assert rows[0.0] == 2 and rows[0.1] < 0 < rows[0.2] < 0.5  # beside each other in their row
@@ -51,7 +53,8 @@ def test_curves_stand_at_their_places_and_apart(places: tuple[float, ...], log: 
         },
         "TCA": {PLAIN: {places[0]: interval(5.0)}},
     }
-    figure = interval_curves(found, ARM_LOOKS, "T", "AUROC", log=log)
+    levels = ("panel", "series", "x")
+    figure = interval_curves(found, levels, ARM_LOOKS, ("T", "AUROC"), log=log)
     assert seen(figure)[::2] == (["CA", "TCA"], list(ARM_LOOKS))
     drawn = {to_hex(x.get_color()).upper(): x.get_xydata() for x in figure.axes[0].lines}
     stood = []

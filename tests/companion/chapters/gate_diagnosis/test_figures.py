@@ -52,7 +52,6 @@ def test_differences_by_state_have_a_panel_for_each_backbone() -> None:
     found = {
         "CA": {"strong": {PUBLISHED: interval(-0.1)}, "corrupted audio": {ZERO: interval(0.1)}},
         "RJCA": {"strong": {ZERO: interval(0.0)}},
-        "TCA": {},
     }
     figure = figures.differences_by_state(found)
     assert seen(figure) == (list(found), ["strong", "corrupted audio"], [PUBLISHED, ZERO])
