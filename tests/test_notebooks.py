@@ -56,6 +56,18 @@ def test_every_figure_is_shown_exactly_once(smoke_output: Path) -> None:
     assert figures > 15
 
 
+def test_every_figure_has_a_text_that_says_what_it_shows(smoke_output: Path) -> None:
+    without, figures = [], 0
+    for page in sorted((smoke_output / "html").rglob("*.html")):
+        for figure in re.findall(r"<figure\b.*?</figure>", page.read_text("utf-8"), re.DOTALL):
+            figures += 1
+            pictures = re.findall(r"<img\b[^>]*>", figure)
+            told = [re.search(r'\balt="([^"]*)"', picture) for picture in pictures]
+            if not told or any(len(text[1].split()) < 5 if text else True for text in told):
+                without.append(f"{page.name}: {pictures}")  # a file name is one word
+    assert figures > 15 and not without, without
+
+
 def said_by(executed: Path) -> str:
     """What an executed notebook's cells display as Markdown."""
     return "\n".join(
