@@ -103,7 +103,7 @@ def time_extraction(video: Path, folder: Path, work: Work, networks: Backbones) 
         )
         seconds = time.perf_counter() - start
     if result.failed:
-        raise SystemExit(result.report())
+        raise SystemExit(str(result.failed))
     return seconds
 
 

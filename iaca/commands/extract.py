@@ -6,12 +6,12 @@ from pathlib import Path
 
 from iaca.base.files import DataError
 from iaca.base.paths import BUILD, ROOT
-from iaca.data.schema import OfficialSplit
-from iaca.extraction.affwild2 import Folder, count_warnings, scan_folder
+from iaca.data.schema import Counts, OfficialSplit
+from iaca.extraction.affwild2 import Folder, scan_folder
 from iaca.extraction.backbones import VisualName
 from iaca.extraction.inputs import plain_videos
 from iaca.extraction.making import Effort, ExtractionConfig
-from iaca.extraction.pipeline import extract
+from iaca.extraction.pipeline import Extraction, extract
 from iaca.sources.manifest import load_manifest
 
 MANIFEST = "affwild2"
@@ -53,12 +53,39 @@ def run_extraction(
     bar = sys.stderr.isatty()
     told = {"notes": notes, "left_out": found.left_out}
     result = extract(found.sources, out, config, effort, progress=bar, notify=_say, **told)
-    print(result.report())
+    print(report(result))
     if result.store is not None:
         print(f"{result.store.path}: {sum(e.rows for e in result.store.entries.values())} rows")
     for notice in notes.values():
         print(notice)
     return 1 if result.failed else 0
+
+
+def report(result: Extraction) -> str:
+    """What came of an extraction, in lines for people to read."""
+    count = 0 if result.store is None else len(result.store)
+    lines = [
+        f"{count} recordings in the store, {len(result.made)} made now; "
+        f"{len(result.failed)} failed, {len(result.problems)} with problems"
+    ]
+    lines += [f"failed: {name}: {text}" for name, text in sorted(result.failed.items())]
+    for name, texts in sorted(result.problems.items()):
+        lines += [f"problem: {name}: {text}" for text in texts]
+    return "\n".join(lines)
+
+
+def count_warnings(found: Counts, expected: Counts) -> list[str]:
+    """A sentence for each official part whose number of videos is not the manifest's.
+
+    Without a test list no test videos are known, and that part is not compared.
+    """
+    parts = [part for part in Counts.model_fields if part != "test" or found.test]
+    return [
+        f"{part}: found {getattr(found, part)} videos, the manifest expects "
+        f"{getattr(expected, part)}; the official folders decide"
+        for part in parts
+        if getattr(found, part) != getattr(expected, part)
+    ]
 
 
 def _say(line: str) -> None:

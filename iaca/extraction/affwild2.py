@@ -117,20 +117,6 @@ def video_of(name: str) -> str:
     return name.removesuffix(side) or name
 
 
-def count_warnings(found: Counts, expected: Counts) -> list[str]:
-    """A sentence for each official part whose number of videos is not the manifest's.
-
-    Without a test list no test videos are known, and that part is not compared.
-    """
-    parts = [part for part in Counts.model_fields if part != "test" or found.test]
-    return [
-        f"{part}: found {getattr(found, part)} videos, the manifest expects "
-        f"{getattr(expected, part)}; the official folders decide"
-        for part in parts
-        if getattr(found, part) != getattr(expected, part)
-    ]
-
-
 def list_crops(folder: Path | str) -> dict[int, Path]:
     """The face crops of one subject by 0-based frame; frames without a face are missing.
 

@@ -54,7 +54,7 @@ def input_hash(source: Source) -> str:
     """
     content = {
         "video": _content(source.video, _sampled),
-        "crops": _listing(source.crops),
+        "crops": _content(source.crops, _listing),
         "annotation": _content(source.annotation, sha256_of),
         "subject": source.subject,
         "part": source.split,
@@ -62,12 +62,13 @@ def input_hash(source: Source) -> str:
     return short_hash(canonical_json(content))
 
 
-def _content(file: Path | None, digest: Callable[[Path], str]) -> str | None:
+def _content(path: Path | None, digest: Callable[[Path], str | None]) -> str | None:
     try:
-        if file is None:
+        if path is None:
             return None
-        check_regular(file)  # opening a pipe would wait for ever
-        return digest(file)
+        if not path.is_dir():
+            check_regular(path)  # opening a pipe would wait for ever
+        return digest(path)
     except (DataError, OSError):
         return None  # whoever decodes it says what is wrong
 
@@ -76,28 +77,22 @@ def _sampled(file: Path) -> str:
     size = file.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with file.open("rb") as opened:
-        for number in range(SAMPLES):
-            opened.seek(max(0, size - BLOCK) * number // (SAMPLES - 1))
+        for position in _spread(max(0, size - BLOCK)):
+            opened.seek(position)
             digest.update(opened.read(BLOCK))
     return digest.hexdigest()
 
 
-def _listing(folder: Path | None) -> str | None:
-    if folder is None:
-        return None
-    try:
-        with os.scandir(folder) as entries:
-            files = sorted(
-                (entry.name, entry.stat().st_size)
-                for entry in entries
-                if entry.is_file() and not is_stray(entry.name)
-            )
-        if not files:
-            return None
-        digest = hashlib.sha256("\n".join(f"{name} {size}" for name, size in files).encode())
-        last = len(files) - 1
-        for position in sorted({last * number // (SAMPLES - 1) for number in range(SAMPLES)}):
-            digest.update((folder / files[position][0]).read_bytes())
-        return digest.hexdigest()
-    except OSError:
-        return None
+def _listing(folder: Path) -> str | None:
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if entry.is_file() and not is_stray(entry.name)]
+    files = sorted((entry.name, entry.stat().st_size) for entry in found)
+    digest = hashlib.sha256("\n".join(f"{name} {size}" for name, size in files).encode())
+    for position in _spread(len(files) - 1) if files else ():
+        digest.update((folder / files[position][0]).read_bytes())
+    return digest.hexdigest() if files else None
+
+
+def _spread(last: int) -> list[int]:
+    """Positions from 0 to the last one, evenly spread."""
+    return sorted({last * number // (SAMPLES - 1) for number in range(SAMPLES)})

@@ -3,6 +3,7 @@
 `iaca.extraction.making` makes the recordings.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -49,18 +50,6 @@ class Extraction(NamedTuple):
     failed: Mapping[str, str]
     problems: Mapping[str, Sequence[str]]
 
-    def report(self) -> str:
-        """All of it in lines for people to read."""
-        count = 0 if self.store is None else len(self.store)
-        lines = [
-            f"{count} recordings in the store, {len(self.made)} made now; "
-            f"{len(self.failed)} failed, {len(self.problems)} with problems"
-        ]
-        lines += [f"failed: {name}: {text}" for name, text in sorted(self.failed.items())]
-        for name, texts in sorted(self.problems.items()):
-            lines += [f"problem: {name}: {text}" for text in texts]
-        return "\n".join(lines)
-
 
 def extract(
     sources: Sequence[Source],
@@ -93,12 +82,12 @@ def extract(
         DataError: what concerns all recordings: weights or options that do not fit, what stands
             at ``out``, a full disk, too little memory on the GPU.
     """
-    config, effort, say = config or ExtractionConfig(), effort or Effort(), notify or _ignore
+    config, effort = config or ExtractionConfig(), effort or Effort()
     with _clear_faults(out, effort.batch_size):
         backbones = build_backbones(config.backbone, config.weights, effort.device)
         info = _store_info(config, backbones, sources)
         with open_folder(out, {**info.source, "clip_spacing": info.clip_spacing}) as folder:
-            pending = _pending(folder, sources, say)
+            pending = _pending(folder, sources, notify or (lambda _: None))
             names = {source.name for source in sources}
             store = None if pending else folder.finished(names)
             if store is None:
@@ -112,10 +101,6 @@ def extract(
     problems = {name: folder.recordings[name]["problems"] for name in sorted(names)}
     problems |= {name: [text] for name, text in (left_out or {}).items()}
     return Extraction(store, made, folder.failed, {k: v for k, v in problems.items() if v})
-
-
-def _ignore(_: str) -> None:
-    """Where nobody listens."""
 
 
 @contextmanager
@@ -180,19 +165,15 @@ def _outcome(folder: StoreFolder, sources: Sequence[Source]) -> dict[str, Any]:
     by part, ``silent_recordings`` how many have no sound.
     """
     rest = TEST if any(source.split for source in sources) else NO_PART
-    wanted: dict[str, int] = {}
-    absent: dict[str, list[str]] = {}
-    silent = 0
-    for source in sorted(sources, key=lambda source: source.name):
-        part = source.split or rest
-        wanted[part] = wanted.get(part, 0) + 1
-        if source.name in folder.failed:
-            absent.setdefault(part, []).append(source.name)
-        else:
-            silent += folder.recordings[source.name]["silent"]
-    notes: dict[str, Any] = {"wanted": wanted}
+    parts = {source.name: source.split or rest for source in sources}
+    absent = sorted(folder.failed)
+    silent = sum(folder.recordings[name]["silent"] for name in parts if name not in absent)
+    notes: dict[str, Any] = {"wanted": dict(Counter(parts.values()))}
     if absent:
-        notes["not_extracted"] = absent
+        notes["not_extracted"] = {
+            part: [name for name in absent if parts[name] == part]
+            for part in {parts[name] for name in absent}
+        }
     if silent:
         notes["silent_recordings"] = silent
     return notes

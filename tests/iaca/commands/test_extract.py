@@ -14,6 +14,7 @@ from media import stand_ins, tone, write_video
 from iaca.cli import main
 from iaca.commands import extract as command
 from iaca.data.recordings import RecordingStore
+from iaca.data.schema import Counts
 from iaca.data.splits import make_split
 from iaca.extraction import making, pipeline
 from iaca.sources.manifest import load_manifest
@@ -63,32 +64,6 @@ def test_silence_can_be_allowed_after_the_fact(
     assert main([*arguments, "--allow-silent"]) == 0
     assert "6 recordings in the store, 1 made now; 0 failed" in capsys.readouterr().out
     assert RecordingStore(out).info.source["silent_recordings"] == 1
-
-
-def test_a_failed_recording_is_status_1(
-    copy: Path, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
-):
-    (copy / "videos" / "4.mov").write_text("no video")
-    out = tmp_path / "store"
-    assert main(arguments) == 1
-    assert "failed: 4: " in capsys.readouterr().out
-    assert len(RecordingStore(out)) == 5  # without a list, no test recordings
-
-
-def test_a_recording_held_out_later_leaves_the_store(
-    copy: Path, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
-):
-    assert main(arguments) == 0
-    training, validation = (copy / "annotations" / part for part in ("Train_Set", "Validation_Set"))
-    (training / "2_right.txt").rename(validation / "2_right.txt")
-    capsys.readouterr()
-    assert main(arguments) == 0
-    assert "5 recordings in the store, 1 made now; 0 failed" in capsys.readouterr().out
-    store = RecordingStore(tmp_path / "store")
-    assert "2_left" not in store
-    split = load_manifest("affwild2").split
-    assert split is not None
-    assert make_split(split, store).report == ("2_right", "4", "5")
 
 
 def test_what_the_layout_forbids_is_reported_and_the_rest_is_made(
@@ -153,6 +128,15 @@ def test_gated_data_are_not_written_into_the_project(
     assert main([*arguments, "--out", str(tmp_path / "features")]) == 2
     assert "gated data belong below" in capsys.readouterr().err
     assert not (tmp_path / "features").exists()
+
+
+def test_counts_that_differ_are_warned_about():
+    expected = Counts(train=360, validation=72, test=162)
+    assert command.count_warnings(expected, expected) == []
+    assert command.count_warnings(Counts(train=360, validation=72, test=0), expected) == []
+    warnings = command.count_warnings(Counts(train=356, validation=76, test=162), expected)
+    assert len(warnings) == 2
+    assert warnings[0].startswith("train: found 356 videos, the manifest expects 360")
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,6 @@ def test_a_track_that_starts_late_or_early_is_shifted(tmp_path: Path, start: flo
     assert np.count_nonzero(clip) == min(last, CLIP_SAMPLES)
 
 
-def test_clips_do_not_depend_on_what_they_are_read_with(tmp_path: Path):
-    track = write_track(tmp_path / "t", 150_000, 0.3)
-    times = np.arange(0, 4, 0.31)
-    alone = np.concatenate([track.clips(times[i : i + 1]) for i in range(len(times))])
-    np.testing.assert_array_equal(track.clips(times), alone)
-
-
 def test_an_empty_track_is_silence(tmp_path: Path):
     assert not write_track(tmp_path / "t", 0).clips(np.array([0.0, 1.0])).any()
 

@@ -1,5 +1,6 @@
 """The real architectures: shapes, the map, where weights come from, and files that are refused."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -106,20 +107,16 @@ class Boom:
         return (exec, ("raise SystemExit('unpickled')",))
 
 
-def test_files_that_run_code_or_do_not_fit_are_refused(files: dict[str, Path], tmp_path: Path):
+def test_files_that_do_not_fit_are_refused(files: dict[str, Path], tmp_path: Path):
     def attempt(visual: Path | str, complaint: str, audio: Path | str = "random") -> None:
         with pytest.raises(DataError, match=complaint):
             build_backbones("r3d_18", (str(visual), str(audio)))
 
-    (tmp_path / "evil.pt").write_bytes(pickle.dumps(Boom(), protocol=2))
-    attempt(tmp_path / "evil.pt", r"evil\.pt: holds no weights that can be loaded safely")
-    (tmp_path / "text.safetensors").write_text("no weights")
-    attempt(tmp_path / "text.safetensors", r"text\.safetensors: holds no weights")
     attempt(tmp_path / "gone.pt", r"gone\.pt: no such file; expected 'pretrained', 'random'")
     (tmp_path / "w.bin").touch()
     attempt(tmp_path / "w.bin", r"w\.bin: expected a file that ends in")
-    torch.save({"state_dict": {}}, tmp_path / "nested.pt")
-    attempt(tmp_path / "nested.pt", r"nested\.pt: expected tensors by torchvision's names")
+    torch.save({0: torch.zeros(1)}, tmp_path / "own.pt")
+    attempt(tmp_path / "own.pt", r"own\.pt: expected tensors by torchvision's names")
     attempt(
         files["audio"],
         r"visual weights .*: do not fit: .*Missing key",
@@ -132,18 +129,7 @@ def test_files_that_run_code_or_do_not_fit_are_refused(files: dict[str, Path], t
     attempt("random", r"bn1\.weight: .*\[3\].*\[64\]", audio=tmp_path / "shape.pt")
 
 
-def test_published_weights_that_cannot_be_had_say_what_to_do(monkeypatch: pytest.MonkeyPatch):
-    def offline(*_, **__):
-        raise OSError("no network")
-
-    monkeypatch.setattr("torch.hub.load_state_dict_from_url", offline)
-    for weights in torchvision().models.get_model_weights("r3d_18"):
-        monkeypatch.setattr(type(weights), "get_state_dict", offline)
-    with pytest.raises(DataError, match=r"https://.*r3d_18.*: cannot be had \(no network\); name"):
-        build_backbones("r3d_18", ("pretrained", "random"))
-
-
-def test_published_weights_are_loaded_safely_and_named(
+def test_published_weights_are_loaded_safely_and_named_or_say_what_to_do(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ):
     asked: dict[str, object] = {}
@@ -152,11 +138,17 @@ def test_published_weights_are_loaded_safely_and_named(
         asked.update(options)
         return torch.load(files["audio"], weights_only=True)
 
-    for weights in torchvision().models.get_model_weights("resnet18"):
-        monkeypatch.setattr(type(weights), "get_state_dict", given)
+    def offline(*_, **__):
+        raise OSError("no network")
+
+    for name, answer in (("resnet18", given), ("r3d_18", offline)):
+        for weights in torchvision().models.get_model_weights(name):
+            monkeypatch.setattr(type(weights), "get_state_dict", answer)
     source = build_backbones("r3d_18", ("random", "pretrained")).source
     assert asked["weights_only"] is asked["check_hash"] is True
     assert source["audio_weights"].startswith("ResNet18_Weights.IMAGENET1K_V1, resnet18-")
+    with pytest.raises(DataError, match=r"https://.*r3d_18.*: cannot be had \(no network\); name"):
+        build_backbones("r3d_18", ("pretrained", "random"))
 
 
 def test_an_unknown_backbone_is_refused():
@@ -164,18 +156,16 @@ def test_an_unknown_backbone_is_refused():
         build_backbones("r50", RANDOM)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize(
     "content",
     [
         b"",
-        b"valence,arousal\n" * 20,
         b"weights of my own",
-        bytes(range(256)) * 4,
         np.random.default_rng(0).bytes(1000),
-        np.random.default_rng(1).bytes(1000),
         pickle.dumps({"conv1.weight": [1.0, 2.0]}, protocol=2),
         pickle.dumps({1: 2}, protocol=2),
+        pickle.dumps(Boom(), protocol=2),
     ],
 )
 def test_bytes_that_are_no_weights_are_refused_by_name(tmp_path: Path, content: bytes, suffix: str):
@@ -183,12 +173,6 @@ def test_bytes_that_are_no_weights_are_refused_by_name(tmp_path: Path, content: 
     with pytest.raises(DataError, match=rf"own\{suffix}: .*(loaded safely|expected tensors)") as e:
         build_backbones("r3d_18", (str(tmp_path / f"own{suffix}"), "random"))
     assert "\n" not in str(e.value)
-
-
-def test_tensors_without_names_are_refused(tmp_path: Path):
-    torch.save({0: torch.zeros(1)}, tmp_path / "own.pt")
-    with pytest.raises(DataError, match=r"own\.pt: expected tensors by torchvision's names"):
-        build_backbones("r3d_18", (str(tmp_path / "own.pt"), "random"))
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch):
@@ -199,17 +183,6 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch):
     assert build_backbones("r3d_18", RANDOM, device="auto").device.type == "cpu"
 
 
-def run(code: str, path: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    """Run Python afresh: here torchvision has been imported already."""
-    folders = [*([] if path is None else [str(path)]), *sys.path]
-    return subprocess.run(
-        [sys.executable, "-c", f"import sys\nsys.path[:] = {folders}\n{code}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 LOADED = """
 from iaca.extraction import backbones
 found = backbones.torchvision()
@@ -217,18 +190,6 @@ import torchvision
 assert found is torchvision is backbones.torchvision()
 print(len(backbones._SCHEMAS), sorted(vars(found.models.video))[-1])
 """
-
-
-def test_the_installed_torchvision_is_imported_with_help_only_if_it_needs_it():
-    bare = run("import torchvision")
-    loaded = run(
-        LOADED + "import torch\nprint(found.models.resnet18()(torch.zeros(1, 3, 64, 64)).shape)"
-    )
-    assert loaded.returncode == 0, loaded.stderr
-    assert "torch.Size([1, 1000])" in loaded.stdout
-    assert loaded.stdout.split()[0] == str(int(bare.returncode != 0))
-    if bare.returncode:
-        assert "operator torchvision::nms does not exist" in bare.stderr
 
 
 def test_a_torchvision_that_lacks_its_operators_is_imported_all_the_same(tmp_path: Path):
@@ -246,8 +207,8 @@ def test_a_torchvision_that_lacks_its_operators_is_imported_all_the_same(tmp_pat
     (package / "early.py").touch()  # is imported twice: what a failed import leaves is dropped
     (package / "models" / "__init__.py").touch()
     (package / "models" / "video" / "__init__.py").write_text("zz_ours = 1\n")
-    bare = run("import torchvision", tmp_path)
-    assert bare.returncode != 0 and "torchvision::nms does not exist" in bare.stderr
-    loaded = run(LOADED, tmp_path)
+    environment = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-c", LOADED]
+    loaded = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert loaded.returncode == 0, loaded.stderr
     assert loaded.stdout.split() == ["1", "zz_ours"]

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +52,13 @@ def test_a_copy_is_the_same_whatever_its_times_are(source: Source, tmp_path: Pat
 
 
 @pytest.mark.parametrize("file", ["v.mp4", "v.txt"])
-@pytest.mark.parametrize("position", [0, 70_001, 150_000, 299_999, -1])
-def test_any_byte_of_a_small_video_or_an_annotation_counts(
-    source: Source, tmp_path: Path, file: str, position: int
-):
+def test_any_byte_of_a_small_video_or_an_annotation_counts(source: Source, file: str):
     before = input_hash(source)
-    flip(tmp_path / "data" / file, position)
-    assert input_hash(source) != before
+    for position in (0, 70_001, 150_000, 299_999, -1):
+        flip(source.video.with_name(file), position)
+        assert input_hash(source) != before
+        flip(source.video.with_name(file), position)
+    assert input_hash(source) == before
 
 
 def test_of_a_long_video_size_and_blocks_from_end_to_end_count(source: Source):
@@ -85,35 +84,20 @@ def test_of_a_long_video_size_and_blocks_from_end_to_end_count(source: Source):
     assert input_hash(source) != before
 
 
-def mend(crops: Path) -> None:
-    file = crops / "00002.jpg"
-    file.write_bytes(file.read_bytes() + b"more")
-
-
-def mend_to_the_same_size(crops: Path) -> None:
-    flip(crops / "00002.jpg", 500)  # of few crops each is read
-
-
-def add(crops: Path) -> None:
+def test_a_crop_mended_in_place_added_removed_or_renamed_counts(source: Source):
+    crops = source.video.with_name("crops")
+    second = crops / "00002.jpg"
+    found = [input_hash(source)]
+    flip(second, 500)  # of few crops each is read
+    found.append(input_hash(source))
+    second.write_bytes(second.read_bytes() + b"more")
+    found.append(input_hash(source))
+    second.rename(crops / "00007.jpg")
+    found.append(input_hash(source))
+    (crops / "00007.jpg").unlink()
+    found.append(input_hash(source))
     shutil.copy2(crops / "00001.jpg", crops / "00009.jpg")
-
-
-def remove(crops: Path) -> None:
-    (crops / "00002.jpg").unlink()
-
-
-def rename(crops: Path) -> None:
-    (crops / "00002.jpg").rename(crops / "00007.jpg")
-
-
-@pytest.mark.parametrize("change", [mend, mend_to_the_same_size, add, remove, rename])
-def test_a_crop_mended_in_place_added_removed_or_renamed_counts(
-    source: Source, change: Callable[[Path], None]
-):
-    before = input_hash(source)
-    assert source.crops is not None
-    change(source.crops)
-    assert input_hash(source) != before
+    assert len({*found, input_hash(source)}) == 6
 
 
 def test_of_many_crops_all_sizes_and_the_bytes_of_some_from_end_to_end_count(source: Source):
