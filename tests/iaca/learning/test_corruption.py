@@ -10,7 +10,7 @@ from toys import AUDIO_DIM, VISUAL_DIM, toy_info, toy_recording, toy_store
 
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
-from iaca.data.windows import Batch, evaluation_windows, gather
+from iaca.data.windows import Batch
 from iaca.learning.corruption import CorruptedStore, Corruption, drop_modality, schedule
 from iaca.learning.evaluation import predict, score
 from iaca.models.regressor import AffectRegressor, ModelConfig
@@ -60,14 +60,6 @@ def test_seeds_and_recordings_have_schedules_of_their_own_and_the_same_ones_agai
 
     assert hit(0, "a") == hit(0, "a")
     assert len({tuple(hit(s, n)) for s in range(3) for n in "abc"}) == 9
-
-
-def test_every_clip_is_as_likely_to_be_hit_as_any_other() -> None:
-    counts = sum(
-        schedule(Corruption("missing", "audio", 0.3, seed=s), "r", 10).int() for s in range(2000)
-    )
-    # Binomial: 600 expected, standard deviation 20.5.
-    assert (counts - 600).abs().max() < 90
 
 
 def test_what_is_missing_shows_the_null_vector_and_nothing_else_changes(
@@ -237,19 +229,3 @@ def test_modality_dropout_takes_one_modality_of_a_window_in_an_even_share_of_its
         )
     assert torch.equal(batch.audio[~audio], given.audio[~audio])
     assert torch.equal(batch.visual[~visual], given.visual[~visual])
-
-
-@pytest.mark.parametrize(("probability", "share"), [(0.0, 0.0), (1.0, 8 / 9)])
-def test_modality_dropout_never_and_always(probability: float, share: float) -> None:
-    audio, visual = lost_clips(drop_modality(some_batch(), NULLS, probability))
-    hit = (audio | visual).any(dim=1).float().mean()
-    assert float(hit) == pytest.approx(share, abs=0.02)
-
-
-def test_windows_of_a_corrupted_store_are_those_of_the_store(store: RecordingStore) -> None:
-    seen = CorruptedStore(store, Corruption("missing", "both"))
-    windows = evaluation_windows(seen, store)
-    assert windows == evaluation_windows(store, store)
-    batch = gather(seen, windows)
-    assert (batch.audio[batch.mask] == NULLS[0]).all()
-    assert (batch.audio[~batch.mask] == 0).all()

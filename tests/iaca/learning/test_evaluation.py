@@ -160,16 +160,6 @@ def test_scores_are_pooled_and_per_recording(tmp_path: Path) -> None:
         assert found.per_recording.loc[name].tolist() == pytest.approx(each)
 
 
-def test_rows_without_labels_do_not_count(tmp_path: Path) -> None:
-    whole = write_store(tmp_path / "whole", [toy_recording(rows=12)], toy_info())
-    holes = write_store(tmp_path / "holes", [toy_recording(rows=12, invalid=[1, 5])], toy_info())
-    perfect = {"one": whole["one"].labels.clone()}
-    assert score(perfect, whole).mean == pytest.approx(1.0)
-    perfect["one"][[1, 5]] = 9.0
-    assert score(perfect, whole).mean < 0.9
-    assert score(perfect, holes).mean == pytest.approx(1.0)
-
-
 def test_a_recording_without_labels_scores_nan(tmp_path: Path) -> None:
     given = [toy_recording(rows=6), toy_recording("two", rows=3, invalid=range(3))]
     store: RecordingStore = write_store(tmp_path / "store", given, toy_info())

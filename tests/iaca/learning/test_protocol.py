@@ -124,14 +124,6 @@ def test_strict_is_the_default_and_means_none_of_it(store: RecordingStore) -> No
     assert list(score(predictions, store).pooled.values()) == expected.tolist()
 
 
-@pytest.mark.parametrize("switch", SWITCHES)
-def test_every_switch_can_be_turned_by_itself(store: RecordingStore, switch: str) -> None:
-    turned = {"min_max": True, "smoothing_padding": "zero"}.get(switch, getattr(RELEASED, switch))
-    assert turned != getattr(STRICT, switch)
-    assert fit(store, replace(STRICT, **{switch: turned})).history["loss"].notna().all()
-    fit(store, replace(RELEASED, **{switch: getattr(STRICT, switch)}))
-
-
 def test_unshuffled_windows_come_in_the_order_of_the_store(
     store: RecordingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

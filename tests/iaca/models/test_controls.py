@@ -14,7 +14,7 @@ from iaca.models.attention import (
     TransformerCrossAttention,
     WithoutCrossAttention,
 )
-from iaca.models.fusions import PlainFusion, RawAndAttendedFusion, ResidualFusion, Unimodal
+from iaca.models.fusions import RawAndAttendedFusion, ResidualFusion, Unimodal
 from iaca.models.gating import FixedGate, InconsistencyAware
 from iaca.models.layers import BiLSTM, SelfAttention
 from iaca.models.regressor import (
@@ -78,31 +78,6 @@ def test_the_residual_fusion_against_numpy(relu: bool) -> None:
     np.testing.assert_allclose(array(fused), expected, atol=1e-12)
 
 
-def test_the_residual_fusion_with_a_silent_mlp_is_plain() -> None:
-    torch.manual_seed(0)
-    residual, plain = ResidualFusion(Shifted(), D, extra=60), PlainFusion(Shifted(), D)
-    plain.load_state_dict({k: v for k, v in residual.state_dict().items() if "mlp" not in k})
-    residual, plain = residual.double(), plain.double()
-    assert not torch.equal(residual(*features())[0], plain(*features())[0])
-    nn.init.zeros_(residual.mlp[2].weight)
-    nn.init.zeros_(residual.mlp[2].bias)
-    assert torch.equal(residual(*features())[0], plain(*features())[0])
-
-
-@pytest.mark.parametrize("dim", [4, 16, 64, 512])
-@pytest.mark.parametrize("extra", [0, 30, 455, 3591, 40_000])
-def test_no_other_hidden_size_comes_nearer(dim: int, extra: int) -> None:
-    def added(model: ResidualFusion) -> int:
-        return count_parameters(model) - count_parameters(PlainFusion(Shifted(), dim))
-
-    model = ResidualFusion(Shifted(), dim, extra)
-    hidden = model.mlp[0].out_features
-    # Layers of d x h + h and h x d + d numbers, counted without the package.
-    assert added(model) == dim * hidden + hidden + hidden * dim + dim
-    for other in {max(1, hidden - 1), hidden + 1}:
-        assert abs(other * (2 * dim + 1) + dim - extra) >= abs(added(model) - extra)
-
-
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("dim", [16, 64])
 def test_the_residual_control_is_as_large_as_iaca(attention: str, dim: int) -> None:
@@ -152,17 +127,6 @@ def test_raw_and_attended_against_numpy(relu: bool) -> None:
     fused, gates = model(audio, visual)
     assert gates is None
     np.testing.assert_allclose(array(fused), expected, atol=1e-12)
-
-
-def test_raw_and_attended_holds_the_plain_fusion() -> None:
-    """With zero weights on the un-attended features it is the plain fusion: it can choose it."""
-    torch.manual_seed(0)
-    plain, control = PlainFusion(Shifted(), D), RawAndAttendedFusion(Shifted(), D)
-    audio, visual = plain.joint.linear.weight.detach().chunk(2, dim=1)
-    nothing = torch.zeros_like(audio)
-    control.joint.linear.weight.data = torch.cat([nothing, audio, nothing, visual], dim=1)
-    inputs = features()
-    torch.testing.assert_close(control.double()(*inputs)[0], plain.double()(*inputs)[0])
 
 
 def test_without_cross_attention_neither_modality_knows_of_the_other() -> None:
@@ -249,18 +213,6 @@ def test_gradients_reach_every_parameter_of_a_control(fusion: str, attention: st
     idle = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     # Keys of an attention are only known up to a constant, which softmax takes out.
     assert not [name for name in idle if "in_proj_bias" not in name]
-
-
-@pytest.mark.parametrize("fusion", CONTROLS)
-@pytest.mark.parametrize("attention", ATTENTIONS)
-def test_a_controls_valid_rows_do_not_depend_on_the_padding(fusion: str, attention: str) -> None:
-    torch.manual_seed(6)
-    model = AffectRegressor(ModelConfig(attention, fusion, dim=D, window=L), 6, 7, 1).eval()
-    audio, visual = torch.randn(B, L, 6), torch.randn(B, L, 7)
-    mask = torch.arange(L) < torch.tensor([[4], [1], [L]])
-    other = torch.where(mask.unsqueeze(-1), audio, 9.0)
-    one, two = model(audio, visual, mask).values, model(other, visual, mask).values
-    assert torch.equal(one[mask], two[mask])
 
 
 def test_controls_are_the_plain_model_but_for_their_fusion() -> None:

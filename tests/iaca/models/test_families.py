@@ -10,8 +10,6 @@ import torch
 from reference import Array, affine, lstm, multi_head_attention, relu, sigmoid
 from torch import Tensor, nn
 
-from companion.analysis.costs import Cost, count, count_fusion
-from iaca.models.fusions import Concatenation, JointRepresentation
 from iaca.models.layers import HEADS, BiLSTM
 from iaca.models.regressor import (
     AffectRegressor,
@@ -103,48 +101,6 @@ def test_modalities_are_not_interchangeable_and_windows_do_not_mix(name: str) ->
     torch.testing.assert_close(module(audio[1:2], visual[1:2])[0], fused[1:2])
 
 
-@families
-def test_valid_rows_do_not_depend_on_the_padding(name: str) -> None:
-    model = AffectRegressor(config(name), AUDIO_DIM, VISUAL_DIM, 2).double().eval()
-    audio, visual = features(dims=(AUDIO_DIM, VISUAL_DIM))
-    mask = torch.arange(L) < torch.tensor([[4], [1], [L]])
-    others = [
-        torch.where(mask.unsqueeze(-1), x, 30.0 * torch.randn_like(x)) for x in (audio, visual)
-    ]
-    one, other = model(audio, visual, mask).values, model(*others, mask).values
-    assert torch.equal(one[mask], other[mask])
-    assert torch.isfinite(one).all()
-    # Without the mask it does reach them, unless a clip never sees a later one.
-    careless = model(audio, visual).values, model(*others).values
-    reached = not torch.allclose(careless[0][mask], careless[1][mask])
-    assert reached is (name not in ("gmu", "leader_follower"))
-
-
-@families
-def test_padding_has_no_gradient(name: str) -> None:
-    model = AffectRegressor(config(name), AUDIO_DIM, VISUAL_DIM, 2).double()
-    audio, visual = (x.requires_grad_() for x in features(dims=(AUDIO_DIM, VISUAL_DIM)))
-    mask = (torch.arange(L) < 3).expand(B, L)
-    model(audio, visual, mask).values[mask].square().sum().backward()
-    for x in (audio, visual):
-        assert not x.grad[~mask].any()
-        assert x.grad[mask].any()
-
-
-@families
-def test_a_tiny_batch_can_be_learnt_by_heart(name: str, one_thread: None) -> None:
-    model = AffectRegressor(config(name, dim=16), AUDIO_DIM, VISUAL_DIM, 2)
-    audio, visual = (x.float() for x in features(dims=(AUDIO_DIM, VISUAL_DIM)))
-    labels = torch.rand(B, L, 2) * 2 - 1  # noise: nothing but memory helps
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(250):
-        optimiser.zero_grad()
-        error = (model(audio, visual).values - labels).square().mean()
-        error.backward()
-        optimiser.step()
-    assert error < 0.01  # the labels' own variance is 1/3
-
-
 # Of pieces, counted without the package: weights and biases.
 def fully(inputs: int, outputs: int) -> int:
     return inputs * outputs + outputs
@@ -167,80 +123,27 @@ def convolutions(d: int) -> int:
     return 3 * 2 * (3 * d * d + d)  # blocks of two, kernels of three clips
 
 
-PARAMETERS: dict[str, tuple[Callable[[int], int], Callable[[int], float]]] = {
-    "lstm": (
-        lambda d: recurrent(d, 2 * d) + recurrent(d, d),
-        lambda d: 16 * d**2 + 16 * d,
+PARAMETERS: dict[str, Callable[[int], int]] = {
+    "lstm": lambda d: recurrent(d, 2 * d) + recurrent(d, d),
+    "gmu": lambda d: d * d + d * d + 2 * d * d,
+    "conditional_gating": lambda d: (
+        2 * (recurrent(d, d) + attention(d) + 2 * fully(2 * d, d)) + fully(2 * d, d)
     ),
-    "gmu": (
-        lambda d: d * d + d * d + 2 * d * d,
-        lambda d: 4 * d**2,
+    "forget_gate": lambda d: 2 * (attention(d) + fully(2 * d, d)) + fully(2 * d, d),
+    "gated_sequence": lambda d: 3 * recurrent(d, d) + fully(2 * d, 1),
+    "leader_follower": lambda d: (
+        2 * (convolutions(d) + 3 * fully(d, d // 4)) + 2 * d // 4 + fully(d + 2 * (d // 4), d)
     ),
-    "conditional_gating": (
-        lambda d: 2 * (recurrent(d, d) + attention(d) + 2 * fully(2 * d, d)) + fully(2 * d, d),
-        lambda d: 30 * d**2 + 29 * d,
-    ),
-    "forget_gate": (
-        lambda d: 2 * (attention(d) + fully(2 * d, d)) + fully(2 * d, d),
-        lambda d: 14 * d**2 + 11 * d,
-    ),
-    "gated_sequence": (
-        lambda d: 3 * recurrent(d, d) + fully(2 * d, 1),
-        lambda d: 18 * d**2 + 26 * d + 1,
-    ),
-    "leader_follower": (
-        lambda d: (
-            2 * (convolutions(d) + 3 * fully(d, d // 4)) + 2 * d // 4 + fully(d + 2 * (d // 4), d)
-        ),
-        lambda d: 39 * d**2 + 15 * d,
-    ),
-    "lstm_transformer": (
-        lambda d: fully(2 * d, d) + recurrent(d, d) + transformer(d),
-        lambda d: 20 * d**2 + 33 * d,
-    ),
-    "tcn_transformer": (
-        lambda d: 2 * convolutions(d) + fully(2 * d, d) + transformer(d),
-        lambda d: 50 * d**2 + 37 * d,
-    ),
-    "transformer": (
-        lambda d: fully(2 * d, d) + transformer(d),
-        lambda d: 14 * d**2 + 25 * d,
-    ),
+    "lstm_transformer": lambda d: fully(2 * d, d) + recurrent(d, d) + transformer(d),
+    "tcn_transformer": lambda d: 2 * convolutions(d) + fully(2 * d, d) + transformer(d),
+    "transformer": lambda d: fully(2 * d, d) + transformer(d),
 }
 
 
 @families
 @pytest.mark.parametrize("d", [8, 64])
 def test_parameters_follow_from_the_description(name: str, d: int) -> None:
-    pieces, closed_form = PARAMETERS[name]
-    assert count_parameters(build_fusion(config(name, dim=d))) == pieces(d) == closed_form(d)
-
-
-# Multiply-adds: a clip, in d²; and a pair of clips, in d. An attention looks at each pair twice.
-MULTIPLY_ADDS = {
-    "lstm": (16, 0),
-    "gmu": (4, 0),
-    "conditional_gating": (30, 4),
-    "forget_gate": (14, 4),
-    "gated_sequence": (18, 0),
-    "leader_follower": (39, 0),
-    "lstm_transformer": (20, 4),
-    "tcn_transformer": (50, 4),
-    "transformer": (14, 4),
-}
-
-
-@families
-@pytest.mark.parametrize("training", [True, False])
-def test_every_product_is_counted(name: str, training: bool) -> None:
-    """As many a clip as there are weights: each is used once, whatever the window."""
-    a_clip, a_pair = MULTIPLY_ADDS[name]
-    few = {"gated_sequence": 2 * D, "leader_follower": 2 * 2 * 2 * (D // 4)}
-    expected = B * L * (a_clip * D * D + few.get(name, 0)) + B * L * L * a_pair * D
-    inputs = torch.zeros(B, L, D), torch.zeros(B, L, D)
-    found = count(build_fusion(config(name)).train(training), *inputs)
-    assert found == Cost(PARAMETERS[name][0](D), expected)
-    assert found == count_fusion(config(name), B)
+    assert count_parameters(build_fusion(config(name, dim=d))) == PARAMETERS[name](d)
 
 
 @families
@@ -346,15 +249,6 @@ def test_gated_multimodal_unit_against_numpy() -> None:
     compare(module, transcription)
 
 
-def test_a_gated_multimodal_unit_can_shut_a_modality_out() -> None:
-    module = spread(GatedMultimodalUnit(D))
-    ones = torch.ones(B, L, D, dtype=torch.float64)
-    with torch.no_grad():
-        module.gate.weight.fill_(-1e3)  # of what is positive: z is 0
-    visual = torch.tanh(ones @ module.visual.weight.mT)
-    torch.testing.assert_close(module(ones, ones)[0], visual)
-
-
 def test_conditional_gating_against_numpy() -> None:
     module = spread(ConditionalGating(D))
 
@@ -372,16 +266,6 @@ def test_conditional_gating_against_numpy() -> None:
     compare(module, transcription)
 
 
-def test_conditional_gates_that_are_shut_leave_each_modality_its_own() -> None:
-    module = spread(ConditionalGating(D))
-    audio, visual = features()
-    for branch in (module.audio, module.visual):
-        nn.init.zeros_(branch.gate.weight)
-        nn.init.constant_(branch.gate.bias, -1e3)
-    joint = module.joint(module.audio_lstm(audio), module.visual_lstm(visual))
-    torch.testing.assert_close(module(audio, visual)[0], torch.relu(joint))
-
-
 def test_the_forget_gate_against_numpy() -> None:
     module = spread(ForgetGateAttention(D))
 
@@ -396,18 +280,6 @@ def test_the_forget_gate_against_numpy() -> None:
     compare(module, transcription)
 
 
-def test_with_everything_forgotten_it_is_concatenation() -> None:
-    module, plain = spread(ForgetGateAttention(D)), Concatenation(D).double()
-    assert isinstance(plain.joint, JointRepresentation)
-    plain.joint.load_state_dict(module.joint.state_dict())
-    audio, visual = features()
-    assert not torch.allclose(module(audio, visual)[0], plain(audio, visual)[0])
-    for branch in (module.audio, module.visual):
-        nn.init.zeros_(branch.forget.weight)
-        nn.init.constant_(branch.forget.bias, -1e3)
-    torch.testing.assert_close(module(audio, visual)[0], plain(audio, visual)[0])
-
-
 def test_the_gated_sequence_against_numpy() -> None:
     module = spread(GatedSequence(D))
 
@@ -418,16 +290,3 @@ def test_the_gated_sequence_against_numpy() -> None:
         return both_ways(z * h_a + (1.0 - z) * h_v, module.fused_lstm)
 
     compare(module, transcription)
-
-
-@pytest.mark.parametrize(("bias", "kept"), [(1e3, 0), (-1e3, 1)])
-def test_a_gated_sequence_can_shut_a_modality_out(bias: float, kept: int) -> None:
-    module = spread(GatedSequence(D))
-    nn.init.zeros_(module.gate.weight)
-    nn.init.constant_(module.gate.bias, bias)
-    pair, others = features(0), features(1)
-    fused = module(*pair)[0]
-    mixed = [pair[m] if m == kept else others[m] for m in range(2)]
-    assert torch.equal(module(*mixed)[0], fused)
-    alone = module.audio_lstm(pair[0]) if kept == 0 else module.visual_lstm(pair[1])
-    torch.testing.assert_close(fused, module.fused_lstm(alone))

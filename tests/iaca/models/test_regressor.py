@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from iaca.data.windows import Statistics
-from iaca.models.attention import Attended
 from iaca.models.regressor import (
     AffectRegressor,
     Encoder,
@@ -38,9 +37,8 @@ def features(batch: int = 3) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
-@pytest.mark.parametrize("encoder_norm", ["l2", "layer", "none"])
-def test_valid_rows_do_not_depend_on_the_padding(attention: str, encoder_norm: str) -> None:
-    model = regressor(attention=attention, encoder_norm=encoder_norm)
+def test_valid_rows_do_not_depend_on_the_padding(attention: str) -> None:
+    model = regressor(attention=attention, encoder_norm="layer")
     audio, visual = features()
     mask = torch.arange(WINDOW) < torch.tensor([[4], [1], [WINDOW]])
     other_audio = torch.where(mask.unsqueeze(-1), audio, 30.0 * torch.randn_like(audio))
@@ -52,17 +50,6 @@ def test_valid_rows_do_not_depend_on_the_padding(attention: str, encoder_norm: s
     if attention != "none":  # without the mask the padding does reach the valid rows
         careless = model(audio, visual).values, model(other_audio, other_visual).values
         assert not torch.allclose(careless[0][mask], careless[1][mask])
-
-
-@pytest.mark.parametrize("attention", ATTENTIONS)
-def test_padding_has_no_gradient(attention: str) -> None:
-    model = regressor(attention=attention)
-    audio, visual = (x.requires_grad_() for x in features(1))
-    mask = torch.tensor([[True, True, True, False, False, False]])
-    model(audio, visual, mask).values[mask].square().sum().backward()
-    for x in (audio, visual):
-        assert not x.grad[~mask].any()
-        assert x.grad[mask].any()
 
 
 def test_a_full_mask_changes_nothing() -> None:
@@ -114,13 +101,6 @@ def test_each_target_has_a_head_of_its_own(targets: int) -> None:
     torch.testing.assert_close(after[..., -1], before[..., -1] + 1.0)
 
 
-def test_predictions_are_not_squashed() -> None:
-    model = regressor()
-    with torch.no_grad():
-        model.heads[0].output.bias += 50.0
-    assert (model(*features()).values[..., 0] > 40.0).all()
-
-
 def test_encoder_norms() -> None:
     x = torch.randn(2, WINDOW, AUDIO_DIM)
     lengths = {}
@@ -150,21 +130,6 @@ def test_the_joint_bilstm_belongs_to_rjca_alone() -> None:
     assert recurrent == {"rjca"}
 
 
-def test_anybodys_attention_can_stand_in() -> None:
-    class Swap(nn.Module):
-        def forward(self, audio: Tensor, visual: Tensor) -> Attended:
-            return Attended(visual, audio, audio, visual)
-
-    own = Swap()
-    config = ModelConfig(attention="none", dim=8, dropout=0.0)
-    model = AffectRegressor(config, AUDIO_DIM, VISUAL_DIM, 1, attention=own).eval()
-    audio, visual = features()
-    assert model.fusion.attention is own
-    x_audio, x_visual = model.encode(audio, visual)
-    joint = torch.relu(model.fusion.joint(torch.relu(x_visual), torch.relu(x_audio)))
-    assert torch.equal(model(audio, visual).values, model.heads[0](joint))
-
-
 def test_plain_fusion_is_relu_of_a_layer_on_relus() -> None:
     model = regressor(attention="ca")
     audio, visual = features()
@@ -183,14 +148,6 @@ def test_plain_fusion_is_relu_of_a_layer_on_relus() -> None:
     )
     torch.testing.assert_close(model(audio, visual).values, expected)
     assert model(audio, visual).gates is None
-
-
-def test_dropout_is_off_in_evaluation_and_on_in_training() -> None:
-    model = regressor(dropout=0.5)
-    audio, visual = features()
-    assert torch.equal(model(audio, visual).values, model(audio, visual).values)
-    model.train()
-    assert not torch.equal(model(audio, visual).values, model(audio, visual).values)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The released models: their sizes, their equations in NumPy, their layouts, their fast map."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +8,7 @@ import pytest
 import torch
 from reference import Array, lstm, relu
 from torch import Tensor, nn
-from toys import toy_info, toy_recording
 
-from iaca.data.recordings import Recording
-from iaca.learning.evaluation import predict
 from iaca.models.regressor import count_parameters
 from iaca.models.released import (
     BLOCKS,
@@ -25,7 +21,6 @@ from iaca.models.released import (
     correlate,
     thin_out,
 )
-from iaca.sources.writing import write_store
 
 B, L, D, POSITIONS = 3, 5, 6, 4
 
@@ -166,39 +161,6 @@ def test_the_models_are_the_equations(name: str, layout: str) -> None:
         np.testing.assert_allclose(numbers(found.values[b]), expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("features", [D, 2 * D])
-def test_the_encoder_is_its_equations_and_starts_where_it_learnt_to(features: int) -> None:
-    encoder = spread(TemporalEncoder(features, D, dropout=0.1))
-    x = torch.randn(B, L, features, dtype=torch.float64)
-    found = encoder(x)
-    expected = np.array([temporal(numbers(each), encoder) for each in x])
-    np.testing.assert_allclose(numbers(found), expected, rtol=1e-9)
-    torch.testing.assert_close(found.norm(dim=-1), torch.ones(B, L, dtype=torch.float64))
-    nn.init.zeros_(encoder.state)
-    assert (encoder(x) - found).abs().max() > 1e-3
-
-
-@pytest.mark.parametrize("layout", ["scrambled", "chw"])
-def test_the_spatial_attention_is_its_equations(layout: str) -> None:
-    module = spread(AudioGuidedAttention(D, POSITIONS, layout))
-    audio, visual = features()
-    x, alpha = module(visual, audio)
-    for b in range(B):
-        expected = guided(numbers(visual[b]), numbers(audio[b]), module)
-        np.testing.assert_allclose(numbers(x[b]), expected[0], rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(numbers(alpha[b]), expected[1], rtol=1e-9)
-
-
-def test_the_joint_attention_is_its_equations() -> None:
-    module = spread(JointAttention(D, L, dropout=0.6))
-    visual, audio = torch.randn(2, B, L, D, dtype=torch.float64)
-    found = module(visual, audio)
-    for b in range(B):
-        expected = joint(numbers(visual[b]), numbers(audio[b]), module)
-        for one, other in zip(found, expected, strict=True):
-            np.testing.assert_allclose(numbers(one[b]), other, rtol=1e-9, atol=1e-12)
-
-
 # ---- Sizes and starts -----------------------------------------------------------------------
 
 
@@ -209,12 +171,6 @@ def test_the_sizes_are_the_released_ones(name: str, parameters: int) -> None:
     with torch.device("meta"):
         model = ReleasedModel(ReleasedConfig(name))  # type: ignore[arg-type]
     assert count_parameters(model) == parameters
-
-
-def test_rjca_has_one_block_and_dca_two_of_its_own() -> None:
-    assert len(ReleasedModel(small("rjca")).blocks) == 1
-    first, second = ReleasedModel(small("dca")).blocks
-    assert not {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
 
 
 def test_linear_layers_start_as_released() -> None:
@@ -336,23 +292,6 @@ def test_every_value_is_dropped_as_often_and_for_itself() -> None:
     assert torch.corrcoef(keep[:, :20].T).triu(1).abs().max() < 5 / math.sqrt(500)
 
 
-@pytest.mark.parametrize("dropout", [0.1, 0.5, 0.999])
-def test_the_probability_is_what_is_asked_for(dropout: float) -> None:
-    keep = masks(20, (5000,), dropout, seed=1)
-    error = 4 * math.sqrt(dropout * (1.0 - dropout) / keep.numel())
-    assert keep.mean().item() == pytest.approx(1.0 - dropout, abs=error)
-
-
-def test_dropout_keeps_the_mean() -> None:
-    torch.manual_seed(0)
-    keys, query, values = (x.detach()[:1] for x in operands())
-    exact = correlate(keys, query, values, 0.0)
-    repeated = [x.expand(4000, -1, -1).contiguous() for x in (keys, query, values)]
-    drawn = correlate(*repeated, 0.6)
-    error = (drawn.mean(dim=0) - exact[0]).abs()
-    assert (error < 5 * drawn.std(dim=0) / math.sqrt(4000)).all()
-
-
 def test_evaluation_draws_nothing_and_training_does() -> None:
     model = ReleasedModel(small("dca")).double()
     audio, visual = features()
@@ -400,23 +339,6 @@ def test_padding_does_not_matter(name: str) -> None:
     audio[0, 3:], visual[0, 3:] = 9.0, -7.0
     assert torch.equal(model(audio, visual, mask).values, first)
     assert torch.isfinite(first).all()
-
-
-def test_recordings_are_predicted_as_by_any_other_model(tmp_path: Path) -> None:
-    model = spread(ReleasedModel(small("dca"))).float()
-
-    def recording(name: str, rows: int) -> Recording:
-        given = toy_recording(name, name, rows)
-        audio, visual = torch.randn(rows, D), torch.randn(rows, D * POSITIONS)
-        return Recording(name, name, audio, visual, given.labels, given.end_frame)
-
-    info = toy_info()
-    info = type(info)(D, D * POSITIONS, info.labels, info.label_range)
-    store = write_store(tmp_path / "s", [recording("r0", 12), recording("r1", 3)], info)
-    traces = predict(model, store, store)  # type: ignore[arg-type]
-    assert traces.predictions["r0"].shape == (12, 2)
-    assert all(torch.isfinite(values).all() for values in traces.predictions.values())
-    assert set(traces.gates) == {"audio", "visual", "audio_visual"}
 
 
 def test_unknown_names_are_refused() -> None:
