@@ -62,9 +62,8 @@ def _add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     for table in ("audio", "visual", "labels"):
         action.add_argument(f"--{table}", type=Path, required=True, help="a .csv or .npz table")
     action.add_argument("--out", type=Path, required=True, help="the store's folder, to be made")
-    action.add_argument(
-        "--label-range", type=float, nargs=2, required=True, metavar=("LOW", "HIGH")
-    )
+    low_high = ("LOW", "HIGH")
+    action.add_argument("--label-range", type=float, nargs=2, required=True, metavar=low_high)
     action.add_argument("--recording-column", default="recording", metavar="COLUMN")
     action.add_argument("--subject-column", default="subject", metavar="COLUMN")
     action.add_argument("--step-column", metavar="COLUMN", help="default: the order of the rows")
@@ -136,16 +135,20 @@ def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="KEY=VALUE[,VALUE]",
         help="an option of data, model, training or protocol, say model.temperature=0.1,0.3",
     )
-    how = sweep.add_argument_group("how it is made")
+    what.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
+    add_execution(sweep.add_argument_group("how it is made"))
+    sweep.set_defaults(run=_sweep)
+
+
+def add_execution(how: "argparse._ActionsContainer") -> None:
+    """Add the options of how runs are made: by how many processes, where, or on which cluster."""
     how.add_argument("--jobs", type=_positive, help="runs at a time")
     how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     how.add_argument("--output-dir", type=Path, default=BUILD, help="by default _build")
     how.add_argument("--address", help="of a Ray cluster, HOST:PORT or ray://HOST:PORT")
     how.add_argument("--gpus-per-run", type=float, help="asked of the cluster; 1 by default")
     how.add_argument("--reuse-stale", action="store_true", help="take runs that other code made")
-    how.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
     how.add_argument("--dry-run", action="store_true", help="only say which runs are missing")
-    sweep.set_defaults(run=_sweep)
 
 
 def _add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

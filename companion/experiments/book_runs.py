@@ -29,7 +29,7 @@ from companion.experiments.grids import (
 )
 from companion.experiments.side_by_side import first_runs, tuned_runs
 from iaca.base.files import DataError
-from iaca.base.paths import BUILD
+from iaca.cli import add_execution
 from iaca.commands.sweep import chosen_profile, resolve_manifests
 from iaca.learning.loop import Device
 from iaca.runs.arms import arm_runs
@@ -167,13 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", default="quick", help="smoke, quick (the default) or full")
     parser.add_argument("--manifest", help="a data set's name, or the path of a .yaml file")
     parser.add_argument("--seeds", nargs="+", type=int, help="by default the profile's")
-    parser.add_argument("--jobs", type=int, help="runs at a time")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--output-dir", type=Path, default=BUILD, help="by default _build")
-    parser.add_argument("--address", help="of a Ray cluster, HOST:PORT or ray://HOST:PORT")
-    parser.add_argument("--gpus-per-run", type=float, help="asked of the cluster; 1 by default")
-    parser.add_argument("--reuse-stale", action="store_true", help="take runs that other code made")
-    parser.add_argument("--dry-run", action="store_true", help="only say which runs are missing")
+    add_execution(parser)
     given = vars(parser.parse_args(arguments))
     address, gpus, dry_run = (given.pop(name) for name in ("address", "gpus_per_run", "dry_run"))
     try:

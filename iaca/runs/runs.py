@@ -24,6 +24,7 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 import torch
 from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -210,16 +211,9 @@ def open_run(folder: Path) -> Run:
     file = folder / "config.json"
     identity, metrics = read_json(file), read_json(folder / "metrics.json")
     try:
-        saved = identity["config"]
-        config = RunConfig(
-            DataConfig(**saved["data"]),
-            ModelConfig(**saved["model"]),
-            TrainingConfig(**saved["training"]),
-            saved["seed"],
-            Protocol(**saved["protocol"]),
-        )
+        config = TypeAdapter(RunConfig).validate_python(identity["config"])
         return Run(config, folder, metrics, stale=identity["code"] != code_key())
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValidationError) as error:
         raise DataError(f"{file}: not a run of this version, {error!r}") from error
 
 
@@ -296,22 +290,20 @@ def _write_results(
 
 
 def describe(config: RunConfig) -> str:
-    """A run in a few words, for a line of progress."""
-    data, model = config.data, config.model
-    parts = [data.manifest]
-    parts += [f"fold {data.fold}"] if data.fold is not None else []
-    parts += [f"share {data.share:.2f}"] if data.share is not None else []
-    parts += ["oracle"] if data.oracle else []
-    named: list[str] = [model.attention, model.fusion]
-    named += [
-        f"{option.name}={value}"
-        for option in fields(ModelConfig)
-        if option.name not in ("attention", "fusion", "dim")
-        and (value := getattr(model, option.name)) != option.default
-    ]
-    dropped = config.training.modality_dropout
-    named += [f"modality_dropout={dropped:g}"] if dropped else []
-    rate = config.training.learning_rate
-    named += [f"learning_rate={rate:g}"] if rate != TrainingConfig().learning_rate else []
-    named += [protocol_name(config.protocol)] if config.protocol != STRICT else []
-    return f"{' '.join(parts)}, {' '.join(named)}, seed {config.seed}"
+    """A run in a few words, for a line of progress: what is not at its default."""
+    data, model, training = config.data, config.model, config.training
+    words = [data.manifest]
+    words += [f"fold {data.fold}"] if data.fold is not None else []
+    words += [f"share {data.share:.2f}"] if data.share is not None else []
+    words += ["oracle"] if data.oracle else []
+    words[-1] += ","
+    words += [model.attention, model.fusion]
+    named = {field.name for field in fields(model)} - {"attention", "fusion", "dim"}
+    for section, names in ((model, named), (training, {"modality_dropout", "learning_rate"})):
+        words += [
+            f"{option.name}={value}"
+            for option in fields(section)
+            if option.name in names and (value := getattr(section, option.name)) != option.default
+        ]
+    words += [protocol_name(config.protocol)] if config.protocol != STRICT else []
+    return f"{' '.join(words)}, seed {config.seed}"

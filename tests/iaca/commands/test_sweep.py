@@ -24,7 +24,7 @@ from iaca.runs import runs, scheduler
 from iaca.runs.arms import ARMS
 from iaca.runs.profiles import get_profile
 from iaca.runs.ray_cluster import RayOptions
-from iaca.runs.runs import RunConfig, execute_run, find_run
+from iaca.runs.runs import RunConfig, execute_run, find_run, finished_runs, identify_runs
 from iaca.sources.loading import DataConfig
 
 SMALL = ["--profile", "smoke", "--set", "model.dim=8", "--device", "cpu"]
@@ -173,14 +173,6 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(2, 16, 3, generator=generator), torch.randn(2, 16, 4, generator=generator)
 
 
-def test_plain_is_trained_without_annealing(tmp_path: Path) -> None:
-    settings = ["training.temperature_start=none,1", "training.anneal_epochs=5"]
-    configs = grid_of(Request("smoke", arm=["plain", "zero"], set=settings), tmp_path)
-    plain, *gated = sorted(configs, key=lambda config: config.model.fusion == "iaca")
-    assert plain.training == get_profile("smoke").training
-    assert [config.training.temperature_start for config in gated] == [None, 1.0]
-
-
 @pytest.mark.parametrize(
     ("setting", "values"),
     [
@@ -196,6 +188,7 @@ def test_differences_are_to_the_one_plain_model(
     ccc = dict(zip(configs, (0.5, 0.75, 1.0), strict=True))
     monkeypatch.setattr(sweep_table, "_ccc", lambda wanted, *_: {0: {"valence": ccc[wanted[0]]}})
     made = {config: runs.Run(config, tmp_path, {}) for config in configs}
+    assert configs[0].training == get_profile("smoke").training  # plain has nothing to anneal
     rows = sweep_table.table(configs, made, tmp_path)
     assert list(rows["arm"]) == ["plain", "zero", "zero"]
     assert list(rows[setting.partition("=")[0]]) == values
@@ -205,24 +198,21 @@ def test_differences_are_to_the_one_plain_model(
     assert "none" not in shown and "nan" not in shown
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("model.gate_bias=false", False),
-        ("model.window=8", 8),
-        ("model.encoder_norm=layer", "layer"),
-        ("model.temperature=1e-1", 0.1),
-        ("training.temperature_start=none", None),
-        ("training.temperature_start=2", 2.0),
-        ("data.norm_matched=false", False),
-        ("data.store=/somewhere", "/somewhere"),
-    ],
-)
-def test_values_are_typed_as_their_field_is(setting: str, value: Any, tmp_path: Path) -> None:
-    section, name = setting.partition("=")[0].split(".")
-    for config in grid_of(Request("smoke", arm=["zero"], set=[setting]), tmp_path):
+def test_values_are_typed_as_their_field_is(tmp_path: Path) -> None:
+    expected = {
+        "model.gate_bias=false": False,
+        "model.window=8": 8,
+        "model.encoder_norm=layer": "layer",
+        "model.temperature=1e-1": 0.1,
+        "training.temperature_start=none": None,
+        "training.temperature_start=2": 2.0,
+        "data.store=/somewhere": "/somewhere",
+    }
+    for setting, value in expected.items():
+        section, name = setting.partition("=")[0].split(".")
+        (config,) = grid_of(Request("smoke", arm=["zero"], set=[setting]), tmp_path)
         found = getattr(getattr(config, section), name)
-        assert found == value and type(found) is type(value)
+        assert found == value and type(found) is type(value), setting
 
 
 @pytest.mark.parametrize(
@@ -278,15 +268,15 @@ def test_the_table_is_what_the_runs_say(
     plain, zero = read(tmp_path / "table.csv")
     assert (plain["arm"], zero["arm"]) == ("plain", "zero")
 
+    arms = {"plain": {"fusion": "plain"}, "zero": {"fusion": "iaca", "gate_init": "zero"}}
     training = get_profile("smoke").training
-    reported: dict[str, list[dict[str, float]]] = {"plain": [], "zero": []}
-    for name, label in (("plain", "plain"), ("zero", "IACA zero-started (ours)")):
-        model = ModelConfig("ca", dim=8, **ARMS[label])
-        for seed in (0, 1):
-            config = RunConfig(DataConfig(manifest, share=0.0), model, training, seed)
-            run = find_run(config, tmp_path, "cpu")
-            assert run is not None
-            reported[name].append(run.metrics["report"])
+    reported: dict[str, list[dict[str, float]]] = {}
+    for name, gates in arms.items():
+        model = ModelConfig("ca", dim=8, **gates)  # type: ignore[arg-type]
+        wanted = [RunConfig(DataConfig(manifest, share=0.0), model, training, s) for s in (0, 1)]
+        made = identify_runs(wanted, tmp_path, "cpu")
+        found = finished_runs(made, tmp_path)
+        reported[name] = [found[config].metrics["report"] for config in wanted]
     for target in ("valence", "arousal"):
         mine = [score[target] for score in reported["zero"]]
         base = [score[target] for score in reported["plain"]]
@@ -326,9 +316,10 @@ def test_what_differs_has_a_column_and_each_run_its_own_score(
     for row in rows:
         protocol = Protocol(smooth_valence=9) if row["protocol"] == smooth else STRICT
         training = replace(get_profile("smoke").training, epochs=int(row["training.epochs"]))
-        model = ModelConfig("ca", dim=8, **ARMS["plain"])
-        config = RunConfig(DataConfig(manifest), model, training, 0, protocol)
-        run = find_run(config, tmp_path, "cpu")
+        model = ModelConfig("ca", dim=8)
+        run = find_run(
+            RunConfig(DataConfig(manifest), model, training, 0, protocol), tmp_path, "cpu"
+        )
         assert run is not None
         assert float(row["valence"]) == pytest.approx(run.metrics["report"]["valence"])
     assert len({row["valence"] for row in rows}) == 4
@@ -425,43 +416,28 @@ def test_folds_of_a_seed_are_pooled(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "1 FAILED" in sweep_table.render(rows)
 
 
-def test_gated_data_are_swept_below_private(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    where: list[Path] = []
-
-    def note(configs: Any, output_dir: Path, *_: Any, **__: Any) -> Any:
-        where.append(output_dir)
-        raise DataError("enough")
-
-    monkeypatch.setattr("iaca.commands.sweep.execute_runs", note)
-    monkeypatch.setattr("iaca.commands.sweep.folds_of", lambda profile, data, output_dir: [data])
-    for folder in (tmp_path, tmp_path / "private"):
-        assert main(["sweep", *SMALL, "--manifest", "affwild2", "--output-dir", str(folder)]) == 2
-    assert where == [tmp_path / "private", tmp_path / "private"]
-
-
-def test_gpus_per_run_are_asked_of_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sweep", "--gpus-per-run", "0.5"]) == 2
-    assert "--gpus-per-run 0.5: expected --address beside it" in capsys.readouterr().err
-
-
 def test_the_command_line_reaches_the_engine(
-    manifest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    manifest: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     given: list[Any] = []
 
     def note(*arguments: Any, **options: Any) -> Any:
-        given.append((arguments[1:4], options))
+        given.append((*arguments[1:4], options))
         raise KeyboardInterrupt
 
     monkeypatch.setattr("iaca.commands.sweep.execute_runs", note)
-    arguments = ["sweep", *SMALL, "--manifest", manifest, "--output-dir", str(tmp_path)]
-    arguments += ["--address", "here:1", "--gpus-per-run", "0.5", "--jobs", "3"]
-    assert main(arguments) == 130
-    assert given == [
-        (
-            (tmp_path, 3, "cpu"),
-            {"cluster": RayOptions("here:1", 0.5), "reuse_stale": False},
-        )
-    ]
+    monkeypatch.setattr("iaca.commands.sweep.folds_of", lambda profile, data, output_dir: [data])
+    small = ["sweep", *SMALL, "--output-dir", str(tmp_path)]
+    cluster = ["--address", "here:1", "--gpus-per-run", "0.5", "--jobs", "3", "--reuse-stale"]
+    assert main([*small, "--manifest", manifest, *cluster]) == 130
+    options = {"cluster": RayOptions("here:1", 0.5), "reuse_stale": True}
+    assert given.pop() == (tmp_path, 3, "cpu", options)
+    for folder in (tmp_path, tmp_path / "private"):  # gated data are swept below private/
+        assert main([*small, "--manifest", "affwild2", "--output-dir", str(folder)]) == 130
+        options = {"cluster": None, "reuse_stale": False}
+        assert given.pop() == (tmp_path / "private", None, "cpu", options)
+    assert main([*small, "--gpus-per-run", "0.5"]) == 2
+    assert "--gpus-per-run 0.5: expected --address beside it" in capsys.readouterr().err
