@@ -235,9 +235,11 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from iaca.sources.importing import import_tables
+    from iaca.sources.importing import Columns, import_tables
 
-    store = import_tables(**_given(options, label_range=tuple(options.label_range)))
+    given = _given(options, label_range=tuple(options.label_range))
+    columns = Columns(*(given.pop(f"{name}_column") for name in Columns._fields))
+    store = import_tables(**given, columns=columns)
     rows = sum(entry.rows for entry in store.entries.values())
     info = store.info
     print(

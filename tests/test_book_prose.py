@@ -13,7 +13,7 @@ import yaml
 import iaca
 from iaca.data.recordings import Recording, StoreInfo
 from iaca.models import attention
-from iaca.sources.importing import import_tables
+from iaca.sources.importing import Columns, import_tables
 from iaca.sources.loading import open_data
 from iaca.sources.writing import write_store
 
@@ -199,7 +199,7 @@ def test_the_example_tables_can_be_imported(tmp_path: Path) -> None:
         *(tmp_path / f"{name}.csv" for name in ("audio", "visual", "labels")),
         tmp_path / "store",
         label_range=(-1.0, 1.0),
-        step_column="step",
+        columns=Columns(step="step"),
     )
     assert set(store) == {"talk_1", "talk_2"}
     assert store.info.labels == ("valence", "arousal")

@@ -6,13 +6,12 @@ turn, and ratings as a wide table with a row for each rater and participant, a c
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
 from iaca.base.files import DataError, sha256_of
 from iaca.data.recordings import RecordingStore
-from iaca.sources.importing import import_tables
+from iaca.sources.importing import Columns, import_tables
 
 AUDIO_FILE = "Opensmile_features.csv"
 VISUAL_FILE = "video_features.csv"
@@ -21,80 +20,61 @@ RATERS = 3
 LABEL_RANGE = (1.0, 5.0)
 
 
-class EnjoymentTables(NamedTuple):
-    """The three tables, one row a turn, each with the columns ``recording`` and ``step``.
-
-    ``audio`` has 88 features, ``visual`` 256, ``labels`` the column ``enjoyment`` and ``subject``.
-    Steps count a speaker's turns from 0.
-    """
-
-    audio: pd.DataFrame
-    visual: pd.DataFrame
-    labels: pd.DataFrame
-
-
 def prepare_enjoyment(files: Mapping[str, Path], out: Path | str) -> RecordingStore:
     """Write the data set as a store: 25 recordings, a speaker each, 590 turns as rows.
+
+    Rows have 88 audio and 256 visual features, and the raters' mean as the label ``enjoyment``.
 
     Args:
         files: what `iaca.sources.manifest.fetch` returns, paths by their name in the manifest.
         out: where the store goes; must not exist.
 
     Raises:
-        DataError: a file that is not of the shape described above.
-    """
-    tables = tidy(files)
-    sources = {name: sha256_of(files[name]) for name in (AUDIO_FILE, VISUAL_FILE, RATINGS_FILE)}
-    return import_tables(
-        *tables,
-        out,
-        label_range=LABEL_RANGE,
-        step_column="step",
-        source={"data set": "hri_enjoyment", "sha256": sources},
-    )
-
-
-def tidy(files: Mapping[str, Path]) -> EnjoymentTables:
-    """Bring the three files into the import's format.
-
-    Raises:
         DataError: naming the file and the row, column or key that is not as described above.
     """
-    return EnjoymentTables(
-        _audio(_read(files, AUDIO_FILE), files[AUDIO_FILE]),
-        _visual(_read(files, VISUAL_FILE), files[VISUAL_FILE]),
-        _labels(_read(files, RATINGS_FILE), files[RATINGS_FILE]),
+    sources = (AUDIO_FILE, VISUAL_FILE, RATINGS_FILE)
+    for name in sources:
+        if name not in files:
+            raise DataError(f"{name}: not among the files given, {sorted(files)}")
+    return import_tables(
+        _audio(files[AUDIO_FILE]),
+        _visual(files[VISUAL_FILE]),
+        _labels(files[RATINGS_FILE]),
+        out,
+        label_range=LABEL_RANGE,
+        columns=Columns(step="step"),
+        source={
+            "data set": "hri_enjoyment",
+            "sha256": {name: sha256_of(files[name]) for name in sources},
+        },
     )
 
 
-def _read(files: Mapping[str, Path], name: str) -> pd.DataFrame:
-    if name not in files:
-        raise DataError(f"{name}: not among the files given, {sorted(files)}")
+def _read(file: Path, names: list[str], whole: list[str]) -> pd.DataFrame:
+    """Read a table that has certain columns, some of them of whole numbers."""
     try:
-        return pd.read_csv(files[name])
+        frame = pd.read_csv(file)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise DataError(f"{files[name]}: not a CSV table that can be read ({error})") from error
-
-
-def _require_columns(frame: pd.DataFrame, names: list[str], file: Path) -> None:
-    for name in names:
+        raise DataError(f"{file}: not a CSV table that can be read ({error})") from error
+    for name in [*names, *whole]:
         if name not in frame.columns:
             found = ", ".join(map(str, frame.columns[:5]))
             raise DataError(f"{file}, line 1: no column {name!r}; found {found}, ...")
+    for name in whole:
+        if not pd.api.types.is_integer_dtype(frame[name]):
+            raise DataError(f"{file}, column {name!r}: expected whole numbers in every row")
+    return frame
 
 
 def _keyed(features: pd.DataFrame, participant: pd.Series, turn: pd.Series) -> pd.DataFrame:
-    keys = pd.DataFrame(
-        {
-            "recording": participant.astype(int).map("P{:02d}".format),
-            "step": turn.astype(int) - 1,
-        }
-    )
+    """Name recordings by their speaker, and count a speaker's turns from 0."""
+    recording = participant.astype(int).map("P{:02d}".format)
+    keys = pd.DataFrame({"recording": recording, "step": turn.astype(int) - 1})
     return pd.concat([keys, features], axis=1)
 
 
-def _audio(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
-    _require_columns(frame, ["filename"], file)
+def _audio(file: Path) -> pd.DataFrame:
+    frame = _read(file, ["filename"], [])
     keys = frame["filename"].astype(str).str.extract(r"^P(\d+)_T(\d+)$")
     bad = keys.isna().any(axis=1)
     if bad.any():
@@ -106,16 +86,14 @@ def _audio(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
     return _keyed(frame.drop(columns="filename"), keys[0], keys[1])
 
 
-def _visual(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
-    _require_columns(frame, ["Participant", "Turn"], file)
-    _require_integers(frame, ["Participant", "Turn"], file)
+def _visual(file: Path) -> pd.DataFrame:
+    frame = _read(file, [], ["Participant", "Turn"])
     features = frame.drop(columns=["Participant", "Turn"])
     return _keyed(features, frame["Participant"], frame["Turn"])
 
 
-def _labels(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
-    _require_columns(frame, ["Coder", "Participant", "Turn 1"], file)
-    _require_integers(frame, ["Participant"], file)
+def _labels(file: Path) -> pd.DataFrame:
+    frame = _read(file, ["Coder", "Turn 1"], ["Participant"])
     turns = [name for name in frame.columns if name.startswith("Turn ")]
     rated = frame.melt(["Coder", "Participant"], turns, "turn", "rating").dropna(subset="rating")
     rated["turn"] = rated["turn"].str.removeprefix("Turn ").astype(int)
@@ -129,9 +107,3 @@ def _labels(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
         )
     tidied = _keyed(means[["mean"]], means["Participant"], means["turn"])
     return tidied.rename(columns={"mean": "enjoyment"}).assign(subject=tidied["recording"])
-
-
-def _require_integers(frame: pd.DataFrame, names: list[str], file: Path) -> None:
-    for name in names:
-        if not pd.api.types.is_integer_dtype(frame[name]):
-            raise DataError(f"{file}, column {name!r}: expected whole numbers in every row")

@@ -7,7 +7,6 @@ that is not one of these is a feature, or a label.
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from iaca.base.files import DataError
+from iaca.base.files import DataError, check_one_of
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.sources.tables import Table, TableSource, listed, read_table
 from iaca.sources.writing import write_store
@@ -23,11 +22,21 @@ from iaca.sources.writing import write_store
 ROLES = ("train", "select", "report")
 
 
-class _Steps(NamedTuple):
-    """The steps of one recording in one table, increasing, and the rows that hold them."""
+class Columns(NamedTuple):
+    """Which columns of the tables are keys; the others are features, or labels.
 
-    steps: np.ndarray  # (T,) int64
-    rows: np.ndarray  # (T,) int64
+    Attributes:
+        recording: in every table; letters, digits, ``.``, ``_``, ``-``.
+        subject: in one table at least; the same subject throughout a recording.
+        step: whole numbers from 0, in every table; stored as ``end_frame``. Without it the order
+            of the rows counts, and ``end_frame`` is 0, 1, 2, ...
+        split: in one table at least, if named: ``train``, ``select`` or ``report``.
+    """
+
+    recording: str = "recording"
+    subject: str = "subject"
+    step: str | None = None
+    split: str | None = None
 
 
 def import_tables(
@@ -37,16 +46,12 @@ def import_tables(
     out: Path | str,
     *,
     label_range: tuple[float, float],
-    recording_column: str = "recording",
-    subject_column: str = "subject",
-    step_column: str | None = None,
-    split_column: str | None = None,
+    columns: Columns,
     invalid: float | None = None,
     frame_rate: float = 1.0,
     source: Mapping[str, Any] | None = None,
-    dtype: torch.dtype = torch.float32,
 ) -> RecordingStore:
-    """Join three tables into a store and open it.
+    """Join three tables into a store of float32 features and open it.
 
     Args:
         audio: path of a CSV or NPZ file, or a frame; ``d_a`` feature columns of finite numbers.
@@ -54,67 +59,23 @@ def import_tables(
         labels: likewise, one column a target; an empty cell or NaN is a row without a valid label.
         out: where the store goes; must not exist.
         label_range: lowest and highest valid label.
-        recording_column: in every table; letters, digits, ``.``, ``_``, ``-``.
-        subject_column: in one table at least; the same subject throughout a recording.
-        step_column: whole numbers from 0, in every table; stored as ``end_frame``. Without it the
-            order of the rows counts, and ``end_frame`` is 0, 1, 2, ...
-        split_column: in one table at least, if named: ``train``, ``select`` or ``report``.
+        columns: names of the key columns.
         invalid: a number in the labels that also means "not valid", say -5.
         frame_rate: steps a second.
         source: free text by key, kept in the store's index and part of its hash.
-        dtype: type of the stored features.
 
     Raises:
-        DataError: naming the file, the 1-based line or row, the column and the recording concerned:
+        DataError: naming the file, the 1-based line or row, the column or the recording concerned:
             a cell that is not a number, a NaN or infinite feature, an unsafe name, a missing
-            column, a repeated step, a step or a recording that another table lacks, lengths that
-            differ, a subject that changes within a recording, a label out of range.
+            column, a repeated step, a step or a recording that another table lacks, a subject
+            that changes within a recording, a label out of range.
     """
     if not frame_rate > 0:
         raise DataError(f"frame_rate {frame_rate}: expected a positive number of steps a second")
-    tables = {}
-    keys = {recording_column, subject_column, split_column} - {None}
-    for role, given in (("audio", audio), ("visual", visual), ("labels", labels)):
-        tables[role] = read_table(
-            given,
-            role,
-            required=[name for name in (recording_column, step_column) if name is not None],
-            optional=[name for name in (subject_column, split_column) if name is not None],
-            texts={name for name in keys if name is not None},
-        )
-    recording_of = {
-        role: table.texts(recording_column, "recording") for role, table in tables.items()
-    }
-    for role in ("audio", "visual"):
-        _require_finite(tables[role], recording_of[role])
-    targets = _valid_labels(tables["labels"], label_range, invalid)
-    steps = {
-        role: _steps_by_recording(table, recording_of[role], step_column)
-        for role, table in tables.items()
-    }
-    for role in ("visual", "labels"):
-        _require_same_steps(tables, steps, role, by_order=step_column is None)
-    subject = _per_recording(tables, recording_of, subject_column)
-    split = _per_recording(tables, recording_of, split_column) if split_column else {}
-    for name, found in split.items():
-        if found not in ROLES:
-            raise DataError(
-                f"recording {name!r}: {split_column} {found!r}, expected one of {ROLES}"
-            )
-
-    def recordings() -> Iterator[Recording]:
-        for name, (when, rows) in sorted(steps["audio"].items()):
-            yield Recording(
-                name=name,
-                subject=subject[name],
-                audio=_float32(tables["audio"].values[rows]),
-                visual=_float32(tables["visual"].values[steps["visual"][name].rows]),
-                labels=_float32(targets[steps["labels"][name].rows]),
-                end_frame=torch.from_numpy(when),
-                frame_rate=frame_rate,
-                split=split.get(name),
-            )
-
+    given = {"audio": audio, "visual": visual, "labels": labels}
+    required = [name for name in (columns.recording, columns.step) if name]
+    texts = [name for name in (columns.recording, columns.subject, columns.split) if name]
+    tables = {role: read_table(given[role], role, texts, required) for role in given}
     info = StoreInfo(
         audio_dim=len(tables["audio"].names),
         visual_dim=len(tables["visual"].names),
@@ -122,104 +83,99 @@ def import_tables(
         label_range=label_range,
         source={**{role: Path(t.source).name for role, t in tables.items()}, **(source or {})},
     )
-    return write_store(out, recordings(), info, dtype=dtype)
+    recordings = _recordings(tables, columns, _values(tables, label_range, invalid), frame_rate)
+    return write_store(out, recordings, info, dtype=torch.float32)
 
 
-def _float32(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(values.astype(np.float32))
-
-
-def _require_finite(table: Table, recording_of: np.ndarray) -> None:
-    bad = np.argwhere(~(np.abs(table.values) <= float(np.finfo(np.float32).max)))
-    if len(bad):
-        row, column = map(int, bad[0])
-        nth = int((recording_of[: row + 1] == recording_of[row]).sum())
-        raise DataError(
-            f"{table.place(row)}, column {table.names[column]!r} (row {nth} of recording "
-            f"{recording_of[row]!r}): {table.values[row, column]:g}, expected a finite float32 "
-            f"({len(set(bad[:, 0]))} such rows)"
-        )
-
-
-def _valid_labels(
-    table: Table, label_range: tuple[float, float], invalid: float | None
-) -> np.ndarray:
-    values = (
-        table.values if invalid is None else np.where(table.values == invalid, np.nan, table.values)
-    )
+def _values(
+    tables: Mapping[str, Table], label_range: tuple[float, float], invalid: float | None
+) -> dict[str, np.ndarray]:
+    """The numbers of each table, float32; labels are NaN where invalid."""
     low, high = label_range
     if not low < high:
         raise DataError(f"label_range {low:g} to {high:g}: expected the lower number first")
-    bad = np.argwhere((values < low) | (values > high))
-    if len(bad):
-        row, column = map(int, bad[0])
-        raise DataError(
-            f"{table.place(row)}, column {table.names[column]!r}: label {values[row, column]:g}, "
-            f"expected {low:g} to {high:g}, or an empty cell where invalid"
-        )
-    return values
+    values = {role: table.values for role, table in tables.items()}
+    for role in ("audio", "visual"):
+        bad = ~(np.abs(values[role]) <= float(np.finfo(np.float32).max))
+        tables[role].refuse(bad, "a finite float32")
+    if invalid is not None:
+        values["labels"] = np.where(values["labels"] == invalid, np.nan, values["labels"])
+    tables["labels"].refuse(
+        (values["labels"] < low) | (values["labels"] > high),
+        f"a label from {low:g} to {high:g}, or an empty cell where invalid",
+    )
+    return {role: value.astype(np.float32) for role, value in values.items()}
 
 
-def _steps_by_recording(
-    table: Table, recording_of: np.ndarray, step_column: str | None
-) -> dict[str, _Steps]:
-    step_of = None if step_column is None else table.whole_numbers(step_column)
-    found = {}
-    for name, indices in pd.Series(recording_of).groupby(recording_of).indices.items():
-        rows = np.asarray(indices)
-        if step_of is None:
-            found[str(name)] = _Steps(np.arange(len(rows)), rows)
-            continue
-        ordered = rows[np.argsort(step_of[rows], kind="stable")]
-        for before, row in pairwise(ordered):
-            if step_of[before] == step_of[row]:
-                raise DataError(
-                    f"{table.place(row)}: recording {name!r} has step {step_of[row]} already "
-                    f"({table.place(before)})"
-                )
-        found[str(name)] = _Steps(step_of[ordered], ordered)
-    return found
-
-
-def _require_same_steps(
+def _recordings(
     tables: Mapping[str, Table],
-    steps: Mapping[str, Mapping[str, _Steps]],
-    role: str,
-    by_order: bool,
-) -> None:
-    """Compare a table with the audio table, recording by recording."""
-    for here, there in (("audio", role), (role, "audio")):
-        for name, (when, rows) in steps[here].items():
-            if name not in steps[there]:
+    columns: Columns,
+    values: Mapping[str, np.ndarray],
+    frame_rate: float,
+) -> Iterator[Recording]:
+    keys = {role: _keys(table, columns) for role, table in tables.items()}
+    rows = _joined(tables, keys)
+    names = {role: index.get_level_values("recording") for role, index in keys.items()}
+    subject = _per_recording(tables, names, columns.subject)
+    split = _per_recording(tables, names, columns.split) if columns.split else {}
+    for name, found in split.items():
+        check_one_of(f"recording {name!r}: {columns.split}", found, ROLES)
+    for key, chosen in rows.groupby("recording"):
+        name = str(key)
+        steps = chosen.index.get_level_values("step").to_numpy(copy=True)
+        yield Recording(
+            name=name,
+            subject=subject[name],
+            **{role: torch.from_numpy(values[role][chosen[role]]) for role in values},
+            end_frame=torch.from_numpy(steps),
+            frame_rate=frame_rate,
+            split=split.get(name),
+        )
+
+
+def _keys(table: Table, columns: Columns) -> pd.MultiIndex:
+    """The recording and step of each row, which no two rows share."""
+    recording = pd.Series(table.texts(columns.recording))
+    step = recording.groupby(recording).cumcount().to_numpy()
+    if columns.step:
+        step = table.whole_numbers(columns.step)
+    keys = pd.MultiIndex.from_arrays([recording, step], names=["recording", "step"])
+    if not keys.is_unique:
+        row = int(keys.duplicated().argmax())
+        before = int((keys == keys[row]).argmax())
+        name, at = keys[row]
+        raise DataError(
+            f"{table.place(row)}: recording {name!r} has step {at} already ({table.place(before)})"
+        )
+    return keys
+
+
+def _joined(tables: Mapping[str, Table], keys: Mapping[str, pd.MultiIndex]) -> pd.DataFrame:
+    """Where each recording and step stands, sorted: one column of row numbers for each table."""
+    for role in ("visual", "labels"):
+        for here, there in (("audio", role), (role, "audio")):
+            alone = ~keys[here].isin(keys[there])
+            if alone.any():
+                row = int(alone.argmax())
+                name, step = keys[here][row]
                 raise DataError(
-                    f"{tables[here].place(rows[0])}: recording {name!r} is missing from "
-                    f"{tables[there].source}"
+                    f"{tables[here].place(row)}: recording {name!r} has step {step}, "
+                    f"which {tables[there].source} lacks"
                 )
-            other = steps[there][name].steps
-            if by_order and len(when) != len(other):
-                raise DataError(
-                    f"recording {name!r}: lengths differ, {len(when)} rows in "
-                    f"{tables[here].source}, {len(other)} in {tables[there].source}"
-                )
-            alone = np.flatnonzero(~np.isin(when, other))
-            if len(alone):
-                raise DataError(
-                    f"{tables[here].place(rows[alone[0]])}: recording {name!r} has step "
-                    f"{when[alone[0]]}, which {tables[there].source} lacks"
-                )
+    every = keys["audio"].sort_values()
+    return pd.DataFrame({role: index.get_indexer(every) for role, index in keys.items()}, every)
 
 
 def _per_recording(
-    tables: Mapping[str, Table], recording_of: Mapping[str, np.ndarray], column: str
+    tables: Mapping[str, Table], names: Mapping[str, pd.Index], column: str
 ) -> dict[str, str]:
     """Read a column that says one thing about each recording, from every table that has it."""
     found: dict[str, str] = {}
     for role, table in tables.items():
         if column not in table.frame.columns:
             continue
-        values = table.texts(column, column)
-        pairs = pd.DataFrame({"recording": recording_of[role], "value": values}).drop_duplicates()
-        for row, name, value in pairs.itertuples():
+        pairs = pd.DataFrame({"name": names[role], "value": table.texts(column)}).drop_duplicates()
+        for row, name, value in zip(pairs.index, pairs["name"], pairs["value"], strict=True):
             if found.setdefault(name, value) != value:
                 raise DataError(
                     f"{table.place(row)}: recording {name!r} has {column} {value!r}, "

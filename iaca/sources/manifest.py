@@ -7,7 +7,6 @@ variable ``IACA_DATA_MIRROR`` names, then downloaded, and never used before thei
 
 import functools
 import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from iaca.data.schema import Manifest, RemoteFile
 
 MIRROR_VARIABLE = "IACA_DATA_MIRROR"
 DOWNLOAD_TIMEOUT = 60  # seconds without a byte
+pooch.get_logger().setLevel("WARNING")  # it would announce each download
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -85,9 +85,7 @@ def _parse(file: Path, text: str) -> Manifest:
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
-        first, *others = error.errors()
-        more = f" (and {len(others)} more)" if others else ""
-        raise DataError(f"{file}: {_explain(first)}{more}") from error
+        raise DataError(f"{file}: {'; '.join(map(_explain, error.errors()))}") from error
 
 
 def _explain(error: ErrorDetails) -> str:
@@ -95,14 +93,13 @@ def _explain(error: ErrorDetails) -> str:
     where = [str(part) for part in error["loc"]]
     if len(where) > 1 and where[0] == "split":
         del where[1]  # pydantic names the kind of split here; the file has no such key
-    if error["type"] == "unknown_key":
-        where.append(error["ctx"]["key"])
     key = f"key '{'.'.join(where)}'" if where else "the whole file"
     if error["type"] == "missing":
         return f"{key}: missing"
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
     expected = error["msg"].removeprefix("Value error, ")
-    concerns_many = not where and isinstance(error["input"], Mapping)
-    if error["type"] == "unknown_key" or concerns_many:
+    if not where and isinstance(error["input"], Mapping):
         return f"{key}: {expected}"
     found = repr(error["input"])
     return f"{key}: found {found if len(found) <= 80 else found[:77] + '...'}; {expected}"
@@ -119,12 +116,12 @@ class _BlockDumper(yaml.SafeDumper):
     """Writes a text of several lines as it was written."""
 
 
-def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_BlockDumper.add_representer(str, _block)
+_BlockDumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
+    ),
+)
 
 
 class FileStatus(NamedTuple):
@@ -183,37 +180,25 @@ def fetch(manifest: Manifest, progress: bool = False) -> dict[str, Path]:
 def _fetch_file(manifest: Manifest, file: RemoteFile, progress: bool) -> Path:
     mirrored = _mirrored(manifest, file)
     if mirrored and mirrored.is_file():
-        problem = _problem(file, mirrored)
-        if problem:
+        if problem := _problem(file, mirrored):
             raise DataError(f"{mirrored}: {problem}")
         return mirrored
-    target = _downloaded(manifest, file)
-    if target.is_file() and not _problem(file, target):
-        return target
     if mirrored:
         looked = f"not in the mirror ({mirrored})"
-    elif manifest.mirror:
-        looked = f"{MIRROR_VARIABLE} is not set"
     else:
-        looked = "the manifest names no mirror folder"
-    _download(file, target, progress, looked)
-    return target
-
-
-def _download(file: RemoteFile, target: Path, progress: bool, looked: str) -> None:
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        download = pooch.HTTPDownloader(progressbar=progress, timeout=DOWNLOAD_TIMEOUT)
-        download(file.url, str(partial), None)
-        problem = _problem(file, partial)
-        if problem:
-            raise DataError(f"{file.path}, downloaded from {file.url}: {problem}")
-        partial.replace(target)
-    except OSError as error:  # what requests raises is an OSError
-        reason = f"{type(error).__name__}: {error}"
+        looked = f"{MIRROR_VARIABLE if manifest.mirror else 'a mirror folder'} is not set"
+    target = _downloaded(manifest, file)
+    try:  # downloads unless the target is right already, and renames once the checksum is right
+        pooch.retrieve(
+            file.url,
+            f"sha256:{file.sha256}",
+            target.name,
+            target.parent,
+            downloader=pooch.HTTPDownloader(progressbar=progress, timeout=DOWNLOAD_TIMEOUT),
+        )
+    except (OSError, ValueError) as error:  # what requests raises is an OSError
         raise DataError(
-            f"{file.path}: {looked}, and the download from {file.url} failed ({reason})"
+            f"{file.path}: {looked}, and the download from {file.url} failed "
+            f"({type(error).__name__}: {error})"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    return target

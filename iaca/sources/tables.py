@@ -7,11 +7,11 @@ with two dimensions stands for as many columns as it has. Nothing is unpickled.
 import csv
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,14 +31,12 @@ class Table:
         first_line: line of row 0, or ``None`` where rows have no lines.
         frame: every column.
         names: the columns of numbers, in the file's order.
-        values: ``(rows, len(names))`` float64, NaN where a cell is empty.
     """
 
     source: str
     first_line: int | None
     frame: pd.DataFrame
     names: list[str]
-    values: np.ndarray
 
     def place(self, row: int) -> str:
         """Name a row as an editor would: by file and 1-based line (or 1-based row)."""
@@ -46,46 +44,70 @@ class Table:
             return f"{self.source}, row {row + 1}"
         return f"{self.source}, line {row + self.first_line}"
 
-    def texts(self, column: str, what: str) -> np.ndarray:
+    @cached_property
+    def values(self) -> np.ndarray:
+        """The columns of numbers, ``(rows, len(names))`` float64, NaN where a cell is empty."""
+        return np.column_stack([self.numbers(column) for column in self.names])
+
+    def numbers(self, column: str) -> np.ndarray:
+        """Return a column as float64, NaN where a cell is empty."""
+        cells = self.frame[column]
+        if cells.dtype.kind in "iuf":
+            return cells.to_numpy(dtype=np.float64, na_value=np.nan)
+        found = pd.to_numeric(cells.astype(object), errors="coerce")
+        kind = cells.map(lambda cell: isinstance(cell, str | Real) and not isinstance(cell, bool))
+        bad = cells.notna() & (found.isna() | ~kind)
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            raise DataError(
+                f"{self.place(row)}, column {column!r}: {cells.iloc[row]!r} is not a number"
+            )
+        return found.to_numpy(dtype=np.float64)
+
+    def texts(self, column: str) -> np.ndarray:
         """Return a column of names, each checked to be safe as a file's name."""
         cells = self.frame[column].astype(object)
         names = cells.where(cells.notna(), "").astype(str).to_numpy(dtype=object)
         for row in pd.Series(names).drop_duplicates().index:
-            check_name(names[row], f"{self.place(row)}, column {column!r}: {what}")
+            check_name(names[row], f"{self.place(row)}, column {column!r}:")
         return names
 
     def whole_numbers(self, column: str) -> np.ndarray:
         """Return a column of whole numbers from 0 as int64."""
-        values = numbers_of(self, column)
+        values = self.numbers(column)
         good = (values >= 0) & (values < 2**53) & (values == np.floor(values))
         if not good.all():
-            row = int(np.flatnonzero(~good)[0])
+            row = int(good.argmin())
             raise DataError(
                 f"{self.place(row)}, column {column!r}: {values[row]:g}, "
                 "expected a whole number from 0"
             )
         return values.astype(np.int64)
 
+    def refuse(self, bad: np.ndarray, expected: str) -> None:
+        """Raise `DataError` at the first of ``values`` that a mask marks, unless it marks none."""
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise DataError(
+                f"{self.place(row)}, column {self.names[column]!r}: {self.values[row, column]:g}, "
+                f"expected {expected} ({bad.any(axis=1).sum()} such rows)"
+            )
+
 
 def read_table(
-    source: TableSource,
-    role: str,
-    required: Sequence[str],
-    optional: Sequence[str],
-    texts: set[str],
+    source: TableSource, role: str, texts: Collection[str], required: Collection[str]
 ) -> Table:
-    """Read a CSV or NPZ file, or take a frame, and turn its value columns into numbers.
+    """Read a CSV or NPZ file, or take a frame; whatever is no key column is one of numbers.
 
     Args:
         source: a path that ends in ``.csv`` or ``.npz``, or a frame.
         role: what to call a frame in errors.
-        required: key columns that must be there; not values.
-        optional: key columns that may be there; not values.
-        texts: the key columns that hold names.
+        texts: key columns that hold names.
+        required: key columns that must be there.
 
     Raises:
         DataError: naming file, line and column: unreadable, no rows, missing or repeated column,
-            rows of other lengths, a cell that is not a number.
+            rows of other lengths.
     """
     first_line = None
     if isinstance(source, pd.DataFrame):
@@ -104,15 +126,13 @@ def read_table(
             raise DataError(f"{name}: no column {column!r}; found {listed(frame.columns)}")
     if frame.empty:
         raise DataError(f"{name}: no rows")
-    value_names = [column for column in frame.columns if column not in {*required, *optional}]
-    if not value_names:
+    values = [column for column in frame.columns if column not in {*required, *texts}]
+    if not values:
         raise DataError(f"{name}: found {listed(frame.columns)}, expected columns of values too")
-    empty = Table(name, first_line, frame, value_names, np.empty((len(frame), 0)))
-    values = np.column_stack([numbers_of(empty, column) for column in value_names])
-    return Table(name, first_line, frame, value_names, values)
+    return Table(name, first_line, frame, values)
 
 
-def listed(names: Iterable[Any]) -> str:
+def listed(names: Iterable[object]) -> str:
     """Write out column names, the first dozen if there are many."""
     shown = [str(name) for name in names]
     rest = f", ... ({len(shown)} columns)" if len(shown) > 12 else ""
@@ -120,17 +140,17 @@ def listed(names: Iterable[Any]) -> str:
 
 
 def _refuse_repeated(place: str, names: Iterable[str]) -> None:
-    columns = list(names)
-    repeated = sorted({name for name in columns if columns.count(name) > 1})
-    if repeated:
-        raise DataError(f"{place}: column {repeated[0]!r} is given twice")
+    columns = pd.Index(names)
+    if not columns.is_unique:
+        repeated = columns[columns.duplicated()][0]
+        raise DataError(f"{place}: column {repeated!r} is given twice")
 
 
-def _read_csv(path: Path, texts: set[str]) -> pd.DataFrame:
+def _read_csv(path: Path, texts: Collection[str]) -> pd.DataFrame:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
-        _refuse_repeated(f"{path}, line 1", header)
+        _refuse_repeated(f"{path}, line 1", header)  # pandas would rename the second one
         frame = pd.read_csv(
             path,
             encoding="utf-8-sig",
@@ -151,48 +171,17 @@ def _read_csv(path: Path, texts: set[str]) -> pd.DataFrame:
 
 def _read_npz(path: Path) -> pd.DataFrame:
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file):
-            pass  # an .npy file or a pickle under this name stops here
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        with np.load(path, allow_pickle=False) as stored:  # a lone array (.npy) is a TypeError
+            arrays = dict(stored)
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not an NPZ file of plain arrays ({error})") from error
     columns: dict[str, np.ndarray] = {}
     for key, array in arrays.items():
         if array.ndim not in (1, 2):
             raise DataError(f"{path}: array {key!r} has {array.ndim} dimensions, expected 1 or 2")
-        parts = (
-            {key: array} if array.ndim == 1 else {f"{key}.{i}": c for i, c in enumerate(array.T)}
-        )
-        columns |= parts
+        flat = array.ndim == 1
+        columns |= {key: array} if flat else {f"{key}.{i}": c for i, c in enumerate(array.T)}
     lengths = {key: len(array) for key, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise DataError(f"{path}: arrays of different lengths, {lengths}")
     return pd.DataFrame(columns)
-
-
-def numbers_of(table: Table, column: str) -> np.ndarray:
-    """Return a column as float64, NaN where a cell is empty.
-
-    Raises:
-        DataError: naming the line, the column and the cell that is not a number.
-    """
-    cells = table.frame[column]
-    kind = pd.api.types
-    odd = kind.is_bool_dtype(cells) or kind.is_complex_dtype(cells)
-    if kind.is_numeric_dtype(cells) and not odd:
-        return cells.to_numpy(dtype=np.float64, na_value=np.nan)
-    plain = cells.astype(object).where(cells.notna(), np.nan)
-    for row, cell in enumerate(plain):
-        if not _is_number(cell):
-            raise DataError(f"{table.place(row)}, column {column!r}: {cell!r} is not a number")
-    return np.array([float(cell) for cell in plain])
-
-
-def _is_number(cell: Any) -> bool:
-    if isinstance(cell, str):
-        try:
-            return "_" not in cell and isinstance(float(cell), float)
-        except ValueError:
-            return False
-    return isinstance(cell, Real) and not isinstance(cell, bool)

@@ -10,7 +10,7 @@ import pytest
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import fold_count, make_split
-from iaca.sources.enjoyment import AUDIO_FILE, RATINGS_FILE, VISUAL_FILE, prepare_enjoyment, tidy
+from iaca.sources.enjoyment import AUDIO_FILE, RATINGS_FILE, VISUAL_FILE, prepare_enjoyment
 from iaca.sources.manifest import fetch, load_manifest
 
 
@@ -129,7 +129,7 @@ def test_a_toy_of_the_same_shape(tmp_path: Path):
         (AUDIO_FILE, "filename", "file", r"line 1: no column 'filename'; found file"),
         (VISUAL_FILE, "2,2,7", "2,,7", r"column 'Turn': expected whole numbers"),
         (RATINGS_FILE, "B,2,3,2,4", "B,2,3,2,", r"participant 2, turn 2 has 2 ratings, expected 3"),
-        (RATINGS_FILE, "B,2,3,2,4", "B,2,3,9,4", r"label 5\.33333, expected 1 to 5"),
+        (RATINGS_FILE, "B,2,3,2,4", "B,2,3,9,4", r"column 'enjoyment': 5\.33333, expected"),
         (VISUAL_FILE, "2,2,7\n", "", r"recording 'P02' has step 1, which visual table lacks"),
     ],
 )
@@ -145,4 +145,4 @@ def test_a_file_not_given_is_named(tmp_path: Path):
     files = toy(tmp_path)
     del files[VISUAL_FILE]
     with pytest.raises(DataError, match=r"video_features\.csv: not among the files given"):
-        tidy(files)
+        prepare_enjoyment(files, tmp_path / "store")

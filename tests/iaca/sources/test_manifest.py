@@ -133,18 +133,15 @@ FILE = content()["files"][0]  # type: ignore[index]
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"colour": "red"}, r"key 'colour': unknown key; expected one of name, title"),
+        ({"colour": "red"}, r"key 'colour': unknown key$"),
         ({"licence": {"name": "CC0"}}, r"key 'licence\.url': missing"),
-        (
-            {"licence": {"name": "CC0", "url": "https://a.b", "year": 1}},
-            r"key 'licence\.year': unknown key; expected one of name, url",
-        ),
+        ({"licence": {"name": "CC0", "year": 1}}, r"url': missing; key 'licence\.year': unknown"),
         ({"access": "secret"}, r"key 'access': found 'secret'; .*'open'"),
         ({"name": "../toy"}, r"key 'name': found '\.\./toy'"),
         ({"mirror": ".."}, r"key 'mirror': found '\.\.'"),
         (
             {"files": [{**FILE, "url": "http://example.org/x"}]},
-            r"key 'files\.0\.url': found 'http://example\.org/x'; expected an https://",
+            r"key 'files\.0\.url': found 'http://example\.org/x'; .*https://",
         ),
         ({"files": [{**FILE, "url": "file:///etc/passwd"}]}, r"key 'files\.0\.url'"),
         ({"files": [{**FILE, "path": "../x.csv"}]}, r"key 'files\.0\.path': found '\.\./x\.csv'"),
@@ -250,7 +247,7 @@ def test_a_damaged_download_is_fetched_again(downloads: Path, server):
 def test_a_wrong_download_leaves_no_file(downloads: Path, server, wrong: bytes):
     folder, address = server
     (folder / "file.csv").write_bytes(wrong)
-    with pytest.raises(DataError, match=r"sub/table one\.csv, downloaded from .*found .*expected"):
+    with pytest.raises(DataError, match=r"sub/table one\.csv: .*hash.* expected .* but got"):
         fetch(served_from(address))
     assert list(downloads.iterdir()) == []
 
