@@ -23,7 +23,7 @@ from iaca.models.regressor import AffectRegressor
 from iaca.runs.runs import Run
 
 T = TypeVar("T")
-RunOf = tuple[str, str, float | None]  # backbone, arm, share of weak clips if that is known
+RunOf = tuple[str, str, str]  # backbone, arm, share of weak clips in words
 
 
 def temperature_explorer(
@@ -55,8 +55,8 @@ def ablation_explorer(
     predicts again at every temperature. Its score at the trained temperature is that of the run.
 
     Args:
-        runs: (backbone, arm, share of weak clips) -> a run and the data that it was made on; the
-            share is ``None`` for data that do not know it.
+        runs: (backbone, arm, share of weak clips in words) -> a run and the data that it was made
+            on.
         name: the reported recording whose gates are drawn; each run's first by default.
 
     Raises:
@@ -132,7 +132,7 @@ def _explorer(
         offering, left = True, list(keys)
         for part, menu in enumerate(menus):
             chosen, options = menu.value, list(dict.fromkeys(key[part] for key in left))
-            menu.options = [(_label(option), option) for option in options]
+            menu.options = options
             menu.value = chosen if chosen in options else options[0]
             left = [key for key in left if key[part] == menu.value]
         offering = False
@@ -142,12 +142,6 @@ def _explorer(
         widget.observe(update, names="value")
     update()
     return ipywidgets.VBox([*menus, *controls, shown])
-
-
-def _label(option: str | float | None) -> str:
-    if isinstance(option, float):
-        return f"{100 * option:.0f} %"
-    return option or "not known"
 
 
 def _corrupted(trained: LoadedModel, corruption: Corruption, name: str) -> str:

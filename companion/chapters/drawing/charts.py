@@ -14,6 +14,7 @@ from iaca.runs.arms import ARMS
 Layers = alt.LayerChart | alt.FacetChart  # what Altair says that a layered chart's methods return
 
 MARGIN = 6.0  # per cent, beside the first and the last share
+AS_IS: dict[str, Any] = {"scale": None, "legend": None}  # a field that holds pixels
 MAX_STEP = 1.5  # per cent, between models at the same share
 
 
@@ -69,6 +70,39 @@ def interval_curves(
         words: what the tooltip says of an interval.
         reach: which values the y axis covers at least.
     """
+    rows = _table(found, menus, models, words)
+    ticks = sorted({round(100.0 * share, 3) for share in rows["share"]})
+    domain = [ticks[0] - MARGIN, ticks[-1] + MARGIN]
+    axis = alt.Axis(values=ticks, labelOverlap="greedy", labelSeparation=6)
+    x = alt.X("at", title=titles[0], axis=axis, scale=alt.Scale(domain=domain))
+    domain = [min(rows["low"].min(), reach[0]), max(rows["high"].max(), reach[1])]
+    y: dict[str, Any] = {"title": titles[1], "scale": alt.Scale(domain=domain, nice=True)}
+    colour, dashes, shape = (
+        looks("model", {m: getattr(look, part) for m, look in models.items()}, symbolStrokeWidth=0)
+        for part in ("colour", "pattern", "shape")
+    )
+    width, size = alt.StrokeWidth("width", **AS_IS), alt.Size("size", **AS_IS)
+    said = alt.Tooltip("words", title=f"{titles[1]}, 95 % interval")
+    tooltip = ["model", alt.Tooltip("share", format=".0%"), said]
+    base = alt.Chart(rows).encode(x, alt.Y("value", **y), alt.Color(**colour))
+    layers = alt.layer(
+        base.mark_rule().encode(alt.Y("low", **y), width, y2="high"),
+        base.mark_line().encode(alt.StrokeDash(**dashes), width),
+        base.mark_point(filled=True, opacity=1).encode(alt.Shape(**shape), size, tooltip=tooltip),
+    )
+    for menu in menus:
+        layers = layers.transform_filter(f"datum.{menu} === {menu}")
+        layers = layers.add_params(dropdown(menu, list(rows[menu].unique())))
+    return layers
+
+
+def _table(
+    found: Mapping[tuple[str, ...], Mapping[str, Mapping[float, Interval]]],
+    menus: Sequence[str],
+    models: Mapping[str, Look],
+    words: Callable[[Interval], str],
+) -> pd.DataFrame:
+    """A row per interval: what is chosen, its values, and where and how strongly it is drawn."""
     rows = pd.DataFrame(
         {"model": model, "share": share, "words": words(each)}
         | {"value": each.value, "low": each.low, "high": each.high}
@@ -77,37 +111,10 @@ def interval_curves(
         for model, curve in curves.items()
         for share, each in sorted(curve.items())
     )
-    ticks = sorted({round(100.0 * share, 3) for share in rows["share"]})
-    step = min([MAX_STEP, *(0.7 * np.diff(ticks) / len(models))])
+    gaps = 100.0 * np.diff(np.unique(rows["share"]))
+    step = min([MAX_STEP, *(0.7 * gaps / len(models))])
     beside = {model: offset(k, len(models), step) for k, model in enumerate(models)}
     rows["at"] = 100.0 * rows["share"] + rows["model"].map(beside)
-    domain = [ticks[0] - MARGIN, ticks[-1] + MARGIN]
-    axis = alt.Axis(values=ticks, labelOverlap="greedy", labelSeparation=6)
-    x = alt.X("at", title=titles[0], axis=axis, scale=alt.Scale(domain=domain))
-    domain = [min(rows["low"].min(), reach[0]), max(rows["high"].max(), reach[1])]
-    y: dict[str, Any] = {"title": titles[1], "scale": alt.Scale(domain=domain, nice=True)}
-    rows["width"] = np.where(rows["model"].isin(ARMS), 2.2, 1.1)
+    rows["width"] = rows["model"].map(lambda model: 2.2 if model in ARMS else 1.1)
     rows["size"] = 40.0 * rows["width"]
-    colour, dashes, shape = (
-        looks("model", {m: getattr(look, part) for m, look in models.items()}, symbolStrokeWidth=0)
-        for part in ("colour", "pattern", "shape")
-    )
-    width = alt.StrokeWidth("width", scale=None, legend=None)
-    base = alt.Chart().encode(x, alt.Y("value", **y), alt.Color(**colour))
-    layers = alt.layer(
-        base.mark_rule().encode(alt.Y("low", **y), width, y2="high"),
-        base.mark_line().encode(alt.StrokeDash(**dashes), width),
-        base.mark_point(filled=True, opacity=1).encode(
-            alt.Shape(**shape),
-            alt.Size("size", scale=None, legend=None),
-            tooltip=[
-                alt.Tooltip("model"),
-                alt.Tooltip("share", format=".0%"),
-                alt.Tooltip("words", title=f"{titles[1]} [95 % interval]"),
-            ],
-        ),
-        data=rows.round(5),
-    )
-    shown = " && ".join(f"datum.{menu} === {menu}" for menu in menus)
-    options = {menu: list(dict.fromkeys(rows[menu])) for menu in menus}
-    return layers.transform_filter(shown).add_params(*(dropdown(*each) for each in options.items()))
+    return rows.round(5)

@@ -59,7 +59,7 @@ def test_the_reader_chooses_the_backbone_and_the_models(
     given = curves()
     chart = dial_chart(given)
     said = drawn(chart, attention=attention, models=models)
-    points = [mark for mark in said if "[95 % interval]" in mark]
+    points = [mark for mark in said if "95 % interval" in mark]
     assert len(points) == len(shown) * len(SHARES)
     for model in shown:
         for share, found in given[attention][model].items():

@@ -30,7 +30,7 @@ def test_the_chart_shows_what_is_chosen() -> None:
     )
     for attention, loss in CHOICES:
         said = drawn(chart, attention=attention, loss=loss)
-        points = [mark for mark in said if "[95 % interval]" in mark]
+        points = [mark for mark in said if "95 % interval" in mark]
         assert len(points) == len(ARMS) * len(SHARES)
         for arm, curve in given[attention, loss].items():
             marks = [mark for mark in points if f"model: {arm};" in mark]
