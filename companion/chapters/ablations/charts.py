@@ -1,7 +1,6 @@
 """Notebook `04_ablations`: the claim's curve as a chart whose reader chooses what is shown."""
 
 import json
-from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -25,9 +24,7 @@ def dial_chart(curves: Curves) -> Layers:
         ValueError: if there are more controls than can be told apart.
     """
     models = looks_of(in_order(curves.values()))
-    found: dict[tuple[str, ...], Any] = {
-        (backbone,): several for backbone, several in curves.items()
-    }
+    found = {(backbone,): several for backbone, several in curves.items()}
     reach = (-1.5 * AT_ZERO, 1.5 * AT_ZERO)
     chart = interval_curves(found, ["attention"], models, (SHARE, DELTA), with_bounds, reach)
     if not ARMS.keys() >= models.keys():

@@ -9,8 +9,8 @@ import pandas as pd
 
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import Look, offset
-from iaca.runs.arms import ARMS
 
+Found = Mapping[Any, Mapping[str, Mapping[float, Interval]]]  # a choice in each menu, model, share
 Layers = alt.LayerChart | alt.FacetChart  # what Altair says that a layered chart's methods return
 
 MARGIN = 6.0  # per cent, beside the first and the last share
@@ -50,7 +50,7 @@ def looks(field: str, values: Mapping[str, Any], /, **legend: Any) -> dict[str, 
 
 
 def interval_curves(
-    found: Mapping[tuple[str, ...], Mapping[str, Mapping[float, Interval]]],
+    found: Found,
     menus: Sequence[str],
     models: Mapping[str, Look],
     titles: tuple[str, str],
@@ -97,7 +97,7 @@ def interval_curves(
 
 
 def _table(
-    found: Mapping[tuple[str, ...], Mapping[str, Mapping[float, Interval]]],
+    found: Found,
     menus: Sequence[str],
     models: Mapping[str, Look],
     words: Callable[[Interval], str],
@@ -115,6 +115,6 @@ def _table(
     step = min([MAX_STEP, *(0.7 * gaps / len(models))])
     beside = {model: offset(k, len(models), step) for k, model in enumerate(models)}
     rows["at"] = 100.0 * rows["share"] + rows["model"].map(beside)
-    rows["width"] = rows["model"].map(lambda model: 2.2 if model in ARMS else 1.1)
+    rows["width"] = rows["model"].map({model: look.width for model, look in models.items()})
     rows["size"] = 40.0 * rows["width"]
     return rows.round(5)

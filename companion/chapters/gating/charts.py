@@ -7,12 +7,11 @@ import pandas as pd
 from torch import Tensor
 
 from companion.chapters.drawing.charts import Layers, looks, slider
-from companion.chapters.drawing.style import AUDIO, JOINT, LABEL, VISUAL
+from companion.chapters.drawing.style import LABEL, MODALITIES
 from iaca.sources.synthetic import STATES
 
 T_MIN, T_MAX, T_STEP = 0.02, 2.0, 0.02  # the slider's range
 TRAINED = 0.1  # the temperature at which the slider starts
-MODALITIES = {"audio": AUDIO, "visual": VISUAL, "joint": JOINT}
 STRIP = 0.08  # height of the strip of weak clips below 0, in units of a weight
 CLIP = alt.X("clip", title="clip", scale=alt.Scale(nice=False))
 

@@ -18,16 +18,10 @@ from companion.chapters.drawing.charts import (
     looks,
     slider,
 )
-from companion.chapters.drawing.style import AUDIO, JOINT, LABEL, VISUAL
+from companion.chapters.drawing.style import LABEL, MODALITIES
 from companion.chapters.missing_modality.figures import CCC, SHARE_MISSING
 
-SERIES_COLOURS = {
-    "label": LABEL,
-    "prediction": "black",
-    "audio": AUDIO,
-    "visual": VISUAL,
-    "joint": JOINT,
-}
+SERIES_COLOURS = {"label": LABEL, "prediction": "black", **MODALITIES}
 
 
 def missing_chart(
