@@ -9,9 +9,9 @@ import altair as alt
 import pandas as pd
 from torch import Tensor
 
-from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import in_order, looks_of
 from companion.chapters.drawing.charts import (
+    Found,
     Layers,
     dropdown,
     interval_curves,
@@ -24,10 +24,7 @@ from companion.chapters.missing_modality.figures import CCC, SHARE_MISSING
 SERIES_COLOURS = {"label": LABEL, "prediction": "black", **MODALITIES}
 
 
-def missing_chart(
-    curves: Mapping[tuple[str, ...], Mapping[str, Mapping[float, Interval]]],
-    menus: Sequence[str],
-) -> Layers:
+def missing_chart(curves: Found, menus: Sequence[str]) -> Layers:
     """CCC against the share of missing clips; menus choose what is shown.
 
     Args:
