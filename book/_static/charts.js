@@ -6,8 +6,7 @@
     const view = chart.querySelector(".iaca-chart-view");
     try {
       const spec = JSON.parse(chart.querySelector("script").textContent);
-      const { $schema, ...compiled } = vegaLite.compile(spec).spec;  // it warns of its age
-      await vegaEmbed(view, compiled, { mode: "vega", actions: false, defaultStyle: false, loader, renderer: "svg" });
+      await vegaEmbed(view, spec, { actions: false, defaultStyle: false, loader, mode: "vega", renderer: "svg" });
       chart.dataset.state = "drawn";
     } catch (error) {
       chart.dataset.state = "error";

@@ -106,7 +106,7 @@ def still_image(spec: Mapping[str, Any]) -> bytes:
 
 
 def chart_html(spec: Mapping[str, Any]) -> str:
-    """Return the page's markup of one chart: the specification, and a picture without JavaScript.
+    """Return the page's markup of one chart: compiled to Vega, and a picture without JavaScript.
 
     A chart with a control is a ``group``, because the content of an ``img`` is hidden from
     assistive technology and a slider must not be.
@@ -114,9 +114,11 @@ def chart_html(spec: Mapping[str, Any]) -> str:
     label = html.escape(spec["description"])
     role = "group" if any("bind" in param for param in spec.get("params", ())) else "img"
     picture = base64.b64encode(still_image(spec)).decode("ascii")
+    compiled = vl_convert.vegalite_to_vega(spec, vl_version=VL_VERSION)
+    del compiled["$schema"]  # of it, the library would say that it is old
     return (
         f'<div class="iaca-chart" role="{role}" aria-label="{label}">'
-        f'<script type="application/json">{htmlsafe_json_dumps(spec)}</script>'
+        f'<script type="application/json">{htmlsafe_json_dumps(compiled)}</script>'
         '<div class="iaca-chart-view"></div>'
         f'<noscript><img alt="{label}" src="data:image/png;base64,{picture}"></noscript>'
         "</div>"
