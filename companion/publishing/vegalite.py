@@ -114,7 +114,7 @@ def chart_html(spec: Mapping[str, Any]) -> str:
     label = html.escape(spec["description"])
     role = "group" if any("bind" in param for param in spec.get("params", ())) else "img"
     picture = base64.b64encode(still_image(spec)).decode("ascii")
-    compiled = vl_convert.vegalite_to_vega(spec, vl_version=VL_VERSION)
+    compiled = vl_convert.vegalite_to_vega(dict(spec), vl_version=VL_VERSION)
     del compiled["$schema"]  # of it, the library would say that it is old
     return (
         f'<div class="iaca-chart" role="{role}" aria-label="{label}">'
