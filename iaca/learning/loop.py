@@ -17,9 +17,9 @@ from tqdm.auto import tqdm
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import feature_statistics, gather, training_windows
-from iaca.learning.corruption import drop_modality
 from iaca.learning.evaluation import predict, score
 from iaca.learning.metrics import ccc_loss, unbiased_ccc_loss
+from iaca.learning.modality_dropout import drop_modality
 from iaca.learning.protocol import STRICT, Protocol
 from iaca.models.regressor import GATED, AffectRegressor, ModelConfig
 

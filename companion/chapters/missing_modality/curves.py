@@ -7,11 +7,11 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from companion.analysis.corruption import CorruptedStore, Corruption, Hit
 from companion.analysis.inference import Moments, moments
 from companion.experiments.trained import LoadedModel
 from iaca.data.recordings import Recordings
 from iaca.data.splits import Split
-from iaca.learning.corruption import CorruptedStore, Corruption, Hit
 from iaca.learning.evaluation import Traces, predict
 
 PAPER_SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)  # of audio missing, the paper's Fig. 3

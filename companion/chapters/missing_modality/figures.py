@@ -12,12 +12,12 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from torch import Tensor
 
+from companion.analysis.corruption import Corruption, schedule
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import ARM_LOOKS, Look
 from companion.chapters.drawing.intervals import interval_curves, interval_rows
 from companion.chapters.drawing.style import LABEL, WIDTH, style
 from companion.chapters.drawing.traces import stage_1, stage_2
-from iaca.learning.corruption import Corruption, schedule
 from iaca.learning.evaluation import Traces
 
 Curve = Mapping[float, Interval]  # share of missing clips -> CCC

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from companion.analysis.corruption import Corruption, schedule
 from companion.analysis.inference import (
     Interval,
     Resamples,
@@ -20,7 +21,6 @@ from companion.analysis.inference import (
     target_intervals,
 )
 from iaca.data.recordings import Entry, Recording, RecordingStore, StoreInfo
-from iaca.learning.corruption import Corruption, schedule
 from iaca.learning.evaluation import pairs_to_score
 from iaca.learning.protocol import STRICT, Protocol
 from iaca.runs.runs import Run

@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from toys import tiny_manifest
 
+from companion.analysis.corruption import Corruption, Kind
 from companion.chapters import widgets
 from companion.chapters.drawing.numbers import decimals
 from companion.chapters.missing_modality.curves import SNR, corrupted
@@ -21,7 +22,6 @@ from companion.chapters.widgets import (
 from companion.experiments.trained import LoadedModel
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
-from iaca.learning.corruption import Corruption, Kind
 from iaca.learning.evaluation import predict, score
 from iaca.learning.loop import TrainingConfig
 from iaca.models.regressor import AffectRegressor, ModelConfig

@@ -7,6 +7,7 @@ import pytest
 import torch
 from toys import tiny_run
 
+from companion.analysis.corruption import CorruptedStore, Corruption
 from companion.analysis.inference import ccc_intervals, contrast
 from companion.chapters.missing_modality.curves import (
     area_terms,
@@ -17,7 +18,6 @@ from companion.chapters.missing_modality.curves import (
 )
 from companion.experiments.trained import LoadedModel, load_models
 from iaca.data.windows import feature_statistics
-from iaca.learning.corruption import CorruptedStore, Corruption
 from iaca.learning.evaluation import predict
 from iaca.learning.metrics import ccc
 from iaca.runs.runs import execute_run

@@ -6,9 +6,9 @@ import torch
 from drawn import interval, seen
 from matplotlib.colors import to_hex
 
+from companion.analysis.corruption import Corruption, schedule
 from companion.analysis.inference import Interval
 from companion.chapters.missing_modality import figures as missing
-from iaca.learning.corruption import Corruption, schedule
 from iaca.learning.evaluation import Traces
 from iaca.runs.arms import ARMS
 
