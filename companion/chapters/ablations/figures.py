@@ -123,10 +123,14 @@ def init_temperature_map(cells: Mapping[tuple[str, float], Interval]) -> Figure:
     span = max(abs(found.value) for found in cells.values()) or 1.0
     with style():
         figure, axes = plt.subplots(figsize=(WIDTH, 1.1 + 0.62 * len(rows)))
-        number_map(axes, rows, names, span, lambda i: with_bounds(i).replace(" [", "\n["))
+        number_map(axes, rows, names, span, _in_two_lines, size=8.5)
         axes.set(xlabel="how the gates start", ylabel="temperature T")
         figure.colorbar(axes.collections[0], label="Δ CCC")
     return figure
+
+
+def _in_two_lines(found: Interval) -> str:
+    return with_bounds(found).replace(" [", "\n[")
 
 
 def sensitivity(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:

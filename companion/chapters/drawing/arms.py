@@ -111,13 +111,18 @@ def handle(look: Look, line: bool = False) -> Line2D:
     )
 
 
+def legend_columns(names: Iterable[str], width: float) -> int:
+    """Two names in a row of a figure of ``width`` inches, unless there is one or they are long."""
+    lengths = [len(name) for name in names]
+    return 2 if len(lengths) > 1 and max(lengths) <= 5.2 * width else 1
+
+
 def name_models(figure: Figure, handles: Mapping[str, Any]) -> None:
-    """A legend above the panels, two names in a row unless they are long."""
-    fits = 5.2 * figure.get_figwidth()  # letters of one column
+    """A legend above the panels."""
     figure.legend(
         list(handles.values()),
         list(handles),
         loc="outside upper center",
-        ncols=2 if max(map(len, handles)) <= fits and len(handles) > 1 else 1,
+        ncols=legend_columns(handles, figure.get_figwidth()),
         handlelength=3.2,
     )

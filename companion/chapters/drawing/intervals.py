@@ -18,7 +18,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.analysis.inference import Interval
-from companion.chapters.drawing.arms import ZERO_LINE, Look, handle, name_models, offset
+from companion.chapters.drawing.arms import (
+    ZERO_LINE,
+    Look,
+    handle,
+    legend_columns,
+    name_models,
+    offset,
+)
 from companion.chapters.drawing.style import DIVERGING, SMALL, WIDTH, style
 
 _GAP = " "  # the name of an empty row
@@ -174,7 +181,8 @@ def _panels(
     lines = -(-len(panels) // columns)
     handles: dict[str, Any] = {name: handle(look, line) for name, look in shown.items()}
     handles |= more or {}
-    figure = plt.figure(figsize=(size[0], 0.7 + size[1] * lines + 0.1 * len(handles)))
+    legend = -(-len(handles) // legend_columns(handles, size[0]))
+    figure = plt.figure(figsize=(size[0], 0.6 + size[1] * lines + 0.2 * legend))
     draw(plot.facet("panel", order=panels, wrap=columns), figure, shown, handles, labels)
     return figure
 
@@ -223,6 +231,7 @@ def number_map(
     span: float,
     words: Callable[[Interval], str],
     centre: float = 0.0,
+    size: float = SMALL,
 ) -> None:
     """Values as colours with words on them, bold where the 95 % interval leaves out the centre.
 
@@ -233,6 +242,7 @@ def number_map(
         span: how far from the centre the colours reach.
         words: what is written into a cell.
         centre: the value without colour.
+        size: of the words, in points.
     """
     values = [[each[c].value if c in each else np.nan for c in columns] for each in cells.values()]
     texts = [[words(each[c]) if c in each else "" for c in columns] for each in cells.values()]
@@ -241,7 +251,7 @@ def number_map(
         ax=axes,
         annot=np.array(texts),
         fmt="",
-        annot_kws={"fontsize": SMALL},
+        annot_kws={"fontsize": size},
         cmap=DIVERGING,
         vmin=centre - span,
         vmax=centre + span,

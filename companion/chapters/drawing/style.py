@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 AUDIO, VISUAL, JOINT = "#0072B2", "#D55E00", "#009E73"  # after Okabe and Ito
 MODALITIES = {"audio": AUDIO, "visual": VISUAL, "joint": JOINT}
@@ -37,6 +38,7 @@ STATE_COLOURS = {
 WIDTH = 5.8  # inches; on a telephone, 10 points are then 8 pixels
 SLIM = 5.0  # of a single panel
 SMALL = 10  # points, of what is written into a figure; everything else has 11
+HALO = [withStroke(linewidth=2.5, foreground="white")]  # of letters that stand on lines
 DIVERGING = "BrBG"  # neither of its ends is the colour of a modality or an arm
 
 _RC: Any = {

@@ -83,8 +83,8 @@ def auroc_map(found: Mapping[str, Rows], span: float = 0.2) -> Figure:
         for axes, (gate, panel) in zip(grid[:, 0], found.items(), strict=True):
             number_map(axes, panel, states, span, lambda i: f"{i.value:.2f}", CHANCE)
             axes.set(title=gate, xticks=[])
-        names = [state.replace(" ", "\n") for state in states]
-        axes.set_xticks([column + 0.5 for column in range(len(states))], names)
+        places = [column + 0.5 for column in range(len(states))]
+        axes.set_xticks(places, states, rotation=30, ha="right", rotation_mode="anchor")
         figure.colorbar(
             axes.collections[0],
             ax=grid[:, 0].tolist(),

@@ -17,7 +17,7 @@ from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import ZERO_LINE, Look, handle, name_models
 from companion.chapters.drawing.intervals import draw, interval_curves, interval_rows, place_scale
 from companion.chapters.drawing.numbers import MISSING, signed, with_bounds
-from companion.chapters.drawing.style import LABEL, OTHERS, SHADES, SLIM, SMALL, WIDTH, style
+from companion.chapters.drawing.style import HALO, LABEL, OTHERS, SHADES, SLIM, SMALL, WIDTH, style
 
 GAIN = "Δ CCC"
 BOUNDED = "95 % interval over people and seeds"
@@ -112,6 +112,7 @@ def _mark(axes: Axes, marks: Mapping[str, int]) -> None:
             color=LABEL,
             rotation=90,
             va="bottom",
+            path_effects=HALO,
         )
 
 

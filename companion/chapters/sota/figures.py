@@ -14,7 +14,6 @@ import seaborn.objects as so
 from adjustText import adjust_text
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from companion.analysis.inference import Interval
@@ -27,7 +26,7 @@ from companion.chapters.drawing.arms import (
 )
 from companion.chapters.drawing.intervals import draw, interval_rows
 from companion.chapters.drawing.numbers import MISSING, decimals, with_bounds, with_spread
-from companion.chapters.drawing.style import LABEL, OTHERS, SLIM, SMALL, WIDTH, style
+from companion.chapters.drawing.style import HALO, LABEL, OTHERS, SLIM, SMALL, WIDTH, style
 from companion.chapters.sota.paper import EDITIONS, Entry, Published
 from companion.experiments.side_by_side import FAMILY, label_of
 
@@ -76,9 +75,8 @@ def score_against_cost(models: Mapping[str, Mapping[str, Bought]], axis: str) ->
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # names are placed in a layout that is final
         firsts = table.drop_duplicates("name")
-        halo = [withStroke(linewidth=2.5, foreground="white")]  # legible over intervals
         texts = [
-            axes.text(x, y, name, fontsize=SMALL, path_effects=halo)
+            axes.text(x, y, name, fontsize=SMALL, path_effects=HALO)
             for name, x, y in zip(firsts["name"], firsts["at"], firsts["value"], strict=True)
         ]
         adjust_text(

@@ -45,7 +45,7 @@ def test_the_map_is_centred_at_chance_and_says_what_it_shows() -> None:
     said = {text.get_text(): text.get_fontweight() for text in first.texts}
     assert said == {"0.58": "bold", "0.51": "normal", "0.41": "bold"}
     columns = [label.get_text() for label in second.get_xticklabels()]
-    assert columns == ["corrupted\naudio", "conflicting\naudio"]
+    assert columns == ["corrupted audio", "conflicting audio"]
 
 
 def test_differences_by_state_have_a_panel_for_each_backbone() -> None:
