@@ -210,10 +210,9 @@ def _source(
     return Source(name, stem, found[0], faces[0], first.annotation, first.role, problem)
 
 
-def _count_videos(entries: Iterable[_Listed]) -> Counts:
-    videos: dict[str | None, set[str]] = {"train": set(), "report": set(), None: set()}
-    for entry in entries:
-        videos[entry.role].add(video_of(entry.name))
-    return Counts(
-        train=len(videos["train"]), validation=len(videos["report"]), test=len(videos[None])
+def _count_videos(entries: Sequence[_Listed]) -> Counts:
+    train, validation, test = (
+        len({video_of(entry.name) for entry in entries if entry.role == role})
+        for role in ("train", "report", None)
     )
+    return Counts(train=train, validation=validation, test=test)

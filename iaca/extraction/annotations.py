@@ -79,23 +79,13 @@ def read_lines(file: Path) -> list[str]:
 
 
 def _label(file: Path, number: int, line: str) -> tuple[float, float]:
-    cells = line.split(",")
-    if len(cells) != len(HEADER):
+    try:
+        valence, arousal = (float(cell) for cell in line.split(","))
+    except ValueError as error:
+        raise DataError(f"{file}, line {number}: {line!r}, expected two numbers") from error
+    if not all(LOW <= value <= HIGH or value == INVALID for value in (valence, arousal)):  # or NaN
         raise DataError(
-            f"{file}, line {number}: {len(cells)} columns in {line!r}, expected {len(HEADER)}"
+            f"{file}, line {number}: {line!r}, expected values from {LOW:g} to {HIGH:g}, or "
+            f"{INVALID:g} where invalid"
         )
-    values = []
-    for column, cell in zip(HEADER, cells, strict=True):
-        try:
-            value = float(cell)
-        except ValueError as error:
-            raise DataError(
-                f"{file}, line {number}, column {column!r}: {cell!r} is not a number"
-            ) from error
-        if not (LOW <= value <= HIGH or value == INVALID):  # NaN is neither
-            raise DataError(
-                f"{file}, line {number}, column {column!r}: {cell.strip()}, expected "
-                f"{LOW:g} to {HIGH:g}, or {INVALID:g} where invalid"
-            )
-        values.append(value)
-    return values[0], values[1]
+    return valence, arousal

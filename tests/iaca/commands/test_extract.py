@@ -54,18 +54,6 @@ def arguments(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> li
     return [*extract, "--out", str(tmp_path / "store")]
 
 
-def test_silence_can_be_allowed_after_the_fact(
-    copy: Path, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
-):
-    write_video(copy / "videos" / "3.mov", 20)
-    out = tmp_path / "store"
-    assert main(arguments) == 1
-    assert "3.mov: no audio stream" in capsys.readouterr().out
-    assert main([*arguments, "--allow-silent"]) == 0
-    assert "6 recordings in the store, 1 made now; 0 failed" in capsys.readouterr().out
-    assert RecordingStore(out).info.source["silent_recordings"] == 1
-
-
 def test_what_the_layout_forbids_is_reported_and_the_rest_is_made(
     copy: Path, tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ):

@@ -64,15 +64,6 @@ def test_random_weights_are_the_same_each_time_and_marked(networks: Backbones):
     assert not networks.visual.training and not networks.audio.trunk.bn1.training
 
 
-@torch.inference_mode()
-def test_null_features_are_those_of_silence_and_of_black(networks: Backbones):
-    audio, visual = networks.null_features()
-    torch.testing.assert_close(audio, networks.audio(torch.zeros(1, CLIP_SAMPLES))[0])
-    black = torch.zeros(1, 8, 112, 112, 3, dtype=torch.uint8)
-    torch.testing.assert_close(visual, networks.visual(black)[0])
-    assert visual.abs().max() > 0
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Weights as torchvision publishes them, classifier included, of another seed."""

@@ -167,24 +167,15 @@ def test_a_truncated_video_is_an_error(tmp_path: Path):
         failing(tmp_path / "cut.mp4", r"cut\.mp4: truncated")
 
 
-def test_a_truncated_program_stream_is_an_error(tmp_path: Path, mirror: Path):
+def test_a_truncated_program_stream_is_an_error(tmp_path: Path):
     """It declares no length. Cuts fall into packets of pictures, of sound, and into headers."""
-    clip = next((mirror / "clips").glob("*.mpg"), None)
-    if clip is None:
-        pytest.skip("no real clips")
-    whole = clip.read_bytes()
-    for size in range(50_001, len(whole), 37_003):
-        (tmp_path / "cut.mpg").write_bytes(whole[:size])
-        with pytest.raises(DataError, match=r"cut\.mpg: truncated"):
-            read_timeline(tmp_path / "cut.mpg", tmp_path / "sound")
-
-
-def test_a_whole_program_stream_of_our_own_is_none(tmp_path: Path):
     path = write_video(tmp_path / "v.mpg", 30, 25, tone(1.2), codecs=("mpeg1video", "mp2"))
     assert len(read_timeline(path, tmp_path / "sound").times) == 30
     whole = path.read_bytes()
-    (tmp_path / "cut.mpg").write_bytes(whole[:-500])
-    failing(tmp_path / "cut.mpg", r"cut\.mpg: truncated")
+    for size in range(len(whole) - 12_000, len(whole) - 10, 1_037):
+        (tmp_path / "cut.mpg").write_bytes(whole[:size])
+        with pytest.raises(DataError, match=r"cut\.mpg: truncated"):
+            read_timeline(tmp_path / "cut.mpg", tmp_path / "sound")
 
 
 def test_a_sound_without_pictures_is_no_video(tmp_path: Path):
