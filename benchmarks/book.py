@@ -20,8 +20,7 @@ from pathlib import Path
 
 from reporting import machine, spread, table
 
-from iaca.base.paths import ROOT
-from iaca.runs.profiles import PROFILES
+from iaca.base.paths import PROFILE_NAMES, ROOT
 
 INSTALL = ("make", ".venv/.installed")  # the stamp that `make book` waits for
 LOG_TAIL = 40  # lines shown of a command that failed
@@ -73,7 +72,7 @@ def plan(profiles: Sequence[str], repeats: int, clone: Path) -> None:
 def main() -> None:
     """Clone, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profiles", nargs="+", default=["smoke", "quick"], choices=[*PROFILES])
+    parser.add_argument("--profiles", nargs="+", default=["smoke", "quick"], choices=PROFILE_NAMES)
     parser.add_argument("--repeats", type=int, default=5, help="unchanged builds a profile")
     parser.add_argument("--dry-run", action="store_true", help="clone and check, build nothing")
     parser.add_argument("--repository", default=str(ROOT), help="what to clone: folder or URL")

@@ -1,12 +1,10 @@
 """Write environment.yml (for readers) and environment-dev.yml (with the tests' needs), for conda.
 
-``python tools/environment.py`` writes them from pyproject.toml and requirements.lock; ``--check``
-exits with 1 if one is not what it would be. Only Python and pip come from conda; the packages are
-the very ones that ``make`` installs.
+``python tools/environment.py`` makes them from pyproject.toml and requirements.lock. Only Python
+and pip come from conda; the packages are the very ones that ``make`` installs.
 """
 
 import re
-import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,19 +88,6 @@ def render(root: Path, name: str) -> str:
     return text + "      # this folder:\n      - --editable .\n"
 
 
-def main(check: bool = False, root: Path = ROOT) -> int:
-    """Write or check the files; return the exit status."""
-    stale = []
-    for file in (root / name for name in EXTRAS):
-        text = render(root, file.name)
-        if not check:
-            write_text(file, text)
-        elif not (file.is_file() and file.read_text(encoding="utf-8") == text):
-            stale.append(file.name)
-    if stale:
-        print(f"stale: {', '.join(stale)}; run python tools/environment.py", file=sys.stderr)
-    return 1 if stale else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] == ["--check"]))
+    for file in EXTRAS:
+        write_text(ROOT / file, render(ROOT, file))

@@ -31,6 +31,10 @@ class Verdict(NamedTuple):
     backbones: dict[str, Outcome]
     outcome: Outcome
 
+    def __str__(self) -> str:
+        each = ", ".join(f"{backbone} {outcome}" for backbone, outcome in self.backbones.items())
+        return f"**{self.outcome}** ({each})"
+
 
 def overall(backbones: Mapping[str, Outcome]) -> Verdict:
     """Weigh the backbones up: at least three of the four must stand.

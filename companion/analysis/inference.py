@@ -30,7 +30,8 @@ class Interval(NamedTuple):
     subjects: int
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        text = f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return text.replace("-", "−").replace("nan", "–")
 
 
 class Moments(NamedTuple):

@@ -23,7 +23,7 @@ from companion.analysis.inference import (
     paired_differences,
 )
 from companion.analysis.ridge import MODALITIES, ridge_predictions
-from companion.chapters.drawing.numbers import decimals, signed, with_bounds
+from companion.chapters.drawing.numbers import decimals, over_seeds, signed, with_bounds
 from companion.chapters.drawing.style import not_shown
 from companion.chapters.drawing.tables import markdown_table
 from companion.chapters.settings import Settings, read_settings
@@ -45,8 +45,8 @@ __all__ = [
     "ARMS", "GATED_ARMS", "MODALITIES", "STATES", "DataConfig", "DataError", "Page", "arm_runs",
     "by_seed", "ccc_intervals", "ccc_of_sums", "contrast", "count_regressor", "criteria",
     "decimals", "folds_of", "grids", "load_manifest", "load_models", "moments", "not_shown",
-    "open_page", "paired_differences", "predict", "ridge_predictions", "show", "signed",
-    "time_steps", "with_bounds",
+    "open_page", "over_seeds", "paired_differences", "predict", "ridge_predictions", "show",
+    "signed", "time_steps", "typical", "weak_share", "with_bounds",
 ]  # fmt: skip
 
 
@@ -104,6 +104,18 @@ class Page(Settings):
     def glue_table(self, name: str, table: pd.DataFrame, left: int = 1, index: bool = True) -> None:
         """Give the prose a table, its first ``left`` columns to the left."""
         self.glue_text(name, markdown_table(table, left, index))
+
+
+def weak_share(store: RecordingStore, name: str) -> float:
+    """The share of a recording's clips on which one modality is weak."""
+    return float((store[name].known_state() > 0).float().mean())
+
+
+def typical(store: RecordingStore, names: Sequence[str]) -> str:
+    """The recording whose share of weak clips is nearest to the mean of these."""
+    shares = {name: weak_share(store, name) for name in names}
+    mean = sum(shares.values()) / len(shares)
+    return min(shares, key=lambda name: abs(shares[name] - mean))
 
 
 def open_page(*parameters: Any, needs: str | None = None) -> Page:

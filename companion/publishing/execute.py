@@ -28,7 +28,7 @@ from iaca.base.files import (
 from iaca.base.paths import BUILD, COMPANION, MANIFESTS, PACKAGE, PROFILE_NAMES
 from iaca.base.processes import end_with_parent
 
-CELL_TIMEOUT = {"smoke": 300, "quick": 900, "full": 7 * 24 * 3600}  # seconds a cell may take
+CELL_TIMEOUT = dict(zip(PROFILE_NAMES, (300, 900, 7 * 24 * 3600), strict=True))  # seconds
 KERNEL_START = 180  # seconds; a loaded machine is slow to start two kernels at once
 # What a notebook's results and looks depend on, besides its own text and the package.
 PACKAGES = (
@@ -294,7 +294,7 @@ def execute_all(
 
 
 def timed_execute(task: Task) -> tuple[Failure | None, float]:
-    """Return :func:`execute`'s verdict and the seconds it took."""
+    """:func:`execute`'s verdict and the seconds it took."""
     started = time.monotonic()
     failure = execute(task)
     return failure, time.monotonic() - started

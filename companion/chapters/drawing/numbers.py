@@ -1,5 +1,7 @@
 """Numbers as text: signs, decimals, per cent."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from companion.analysis.inference import Interval
@@ -53,3 +55,14 @@ def with_bounds(difference: Interval) -> str:
     if np.isnan(difference.low):
         return signed(difference.value)
     return f"{signed(difference.value)} [{signed(difference.low)}, {signed(difference.high)}]"
+
+
+def over_seeds(values: Iterable[float], digits: int = 3) -> str:
+    """Mean ± standard deviation, the latter where there are several values.
+
+    >>> over_seeds([0.5, 0.7], 2), over_seeds([0.5])
+    ('0.60 ± 0.14', '0.500')
+    """
+    each = np.array([float(value) for value in values])
+    spread = f" ± {each.std(ddof=1):.{digits}f}" if len(each) > 1 else ""
+    return f"{each.mean():.{digits}f}{spread}"
