@@ -108,7 +108,7 @@ class Page(Settings):
 
 def weak_share(store: RecordingStore, name: str) -> float:
     """The share of a recording's clips on which one modality is weak."""
-    return float((store[name].known_state() > 0).float().mean())
+    return float((store[name].known_state > 0).float().mean())
 
 
 def typical(store: RecordingStore, names: Sequence[str]) -> str:
