@@ -15,7 +15,6 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 CONDA := $(and $(CONDA_PREFIX),$(wildcard $(CONDA_PREFIX)/bin/python),$(if $(wildcard .venv),,yes))
 ENVIRONMENT := $(if $(CONDA),$(CONDA_PREFIX),.venv)
 BIN := $(ENVIRONMENT)/bin
-PIP := $(BIN)/pip install --quiet -c requirements.lock
 BOOK := $(ENVIRONMENT)/.installed
 TEST := $(ENVIRONMENT)/.installed-test
 
@@ -53,19 +52,26 @@ clean:  ## Remove the built book and every cache; runs and downloaded data stay
 	rm -rf _build/{,private/}{html,html.json,stage,notebooks,book.log} _build/{test,cache,dist}
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 
-# What a book needs. The stamp is written last: an interrupted installation is begun again.
-$(BOOK): pyproject.toml requirements.lock
-ifndef CONDA
+# A stamp is written last: an interrupted installation is begun again. Byte code is left to be made
+# by whoever imports a module first.
+VENV := $(if $(CONDA),,.venv/bin/pip)
+PIP := $(BIN)/pip install --quiet --no-compile -c requirements.lock
+TORCH := $(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX))
+
+.venv/bin/pip:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; PYTHON=path names one." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-endif
-	$(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX))
+
+# What a book needs.
+$(BOOK): pyproject.toml requirements.lock | $(VENV)
+	$(TORCH)
 	$(PIP) -e '.[book]'
 	@touch $@
 
 # What the tests need on top: tools, Ray, a browser's driver, extraction. torchvision should be built
 # for the same CUDA as torch; where TORCH_INDEX lacks it, the last line gets another build.
-$(TEST): $(BOOK)
+$(TEST): pyproject.toml requirements.lock | $(VENV)
+	$(TORCH)
 	-$(if $(TORCH_INDEX),$(PIP) --no-deps torchvision --index-url $(TORCH_INDEX))
 	$(PIP) -e '.[book,cluster,media,test]'
-	@touch $@
+	@touch $(BOOK) $@
