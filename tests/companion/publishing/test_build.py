@@ -17,9 +17,9 @@ from iaca.base.paths import ROOT
 from iaca.sources.writing import write_store
 
 AGAIN = Page("again", "first", {"manifest": "synthetic"}, "Once more")
-CHART = """from companion.publishing.vegalite import show
-show({"description": "One bar.", "mark": "bar", "data": {"values": [{"a": 1}]},
-      "encoding": {"x": {"field": "a", "type": "quantitative"}}})"""
+CHART = """import altair as alt
+from companion.publishing.vegalite import show
+show(alt.Chart({"values": [{"a": 1}]}).mark_bar().encode(x="a:Q"), "One bar.")"""
 
 
 def write_notebook(root: Path, name: str, *cells: str) -> None:
