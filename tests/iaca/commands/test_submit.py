@@ -4,9 +4,9 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
@@ -314,6 +314,12 @@ def note(store: Path, **source: str) -> str:
     return RecordingStore(store).key
 
 
+def change(run: Path, **identity: Any) -> None:
+    """Say other things of what a run was made of."""
+    file = run / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | identity))
+
+
 @pytest.fixture
 def extracted(smoothing_run: Run, tmp_path: Path) -> Extracted:
     """A copy of the run in which all features seem to be made by `iaca data extract`."""
@@ -323,9 +329,7 @@ def extracted(smoothing_run: Run, tmp_path: Path) -> Extracted:
     run = output / "runs" / smoothing_run.folder.name
     (own,) = (output / "data").iterdir()
     note(store, **EXTRACTED)
-    identity = json.loads((run / "config.json").read_text())
-    identity["data"] = note(own, **EXTRACTED)
-    (run / "config.json").write_text(json.dumps(identity))
+    change(run, data=note(own, **EXTRACTED))
     return Extracted(run, store, own)
 
 
@@ -379,9 +383,7 @@ def test_features_of_unknown_making_are_predicted_with_a_warning(
 
 def test_a_run_whose_own_data_are_gone_is_refused(smoothing_run: Run, extracted: Extracted) -> None:
     """As of gated data, which cannot be made again here."""
-    file = extracted.run / "config.json"
-    identity = json.loads(file.read_text())
-    identity["config"]["data"] |= {"manifest": "affwild2"}
-    file.write_text(json.dumps(identity))
+    data = {"manifest": "affwild2"}
+    change(extracted.run, config=asdict(smoothing_run.config) | {"data": data})
     with pytest.raises(DataError, match=r"the data that it was trained on: affwild2: .* missing"):
         extracted.submit()

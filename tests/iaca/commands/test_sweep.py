@@ -86,27 +86,22 @@ def test_a_grid_over_protocols_and_their_switches(tmp_path: Path) -> None:
     ]
 
 
-def rates(request: Request, output_dir: Path) -> dict[str, set[float]]:
-    """Which rates are configured under a constant rate, and under one that jumps."""
-    found: dict[str, set[float]] = {"constant": set(), "jump": set()}
-    for config in grid_of(request, output_dir):
-        found[config.protocol.learning_rate].add(config.training.learning_rate)
-    return found
-
-
 def test_a_rate_that_jumps_starts_at_the_released_one(tmp_path: Path) -> None:
     """0.0001 rises tenfold at epoch 6; the book's 0.002 would fall to a half."""
-    both = Request("smoke", protocol=["strict", "released"])
-    assert rates(both, tmp_path) == {"constant": {0.002}, "jump": {0.0001}}
     (run,) = grid_of(Request("smoke", arm=["plain"], protocol=["released"]), tmp_path)
     used = [run.protocol.rate(epoch, run.training.learning_rate) for epoch in (5, 6)]
     assert used == pytest.approx([1e-4, 1e-3])
-    switched = Request("smoke", set=["protocol.learning_rate=constant,jump"])
-    assert rates(switched, tmp_path) == {"constant": {0.002}, "jump": {0.0001}}
-    undone = replace(both, protocol=["released"], set=["protocol.learning_rate=constant"])
-    assert rates(undone, tmp_path) == {"constant": {0.002}, "jump": set()}
-    given = replace(both, set=["training.learning_rate=0.002,0.003"])
-    assert rates(given, tmp_path) == {"constant": {0.002, 0.003}, "jump": {0.002, 0.003}}
+    for settings, expected in (
+        (["protocol.learning_rate=constant,jump"], {"constant": {0.002}, "jump": {0.0001}}),
+        (["protocol.learning_rate=constant"], {"constant": {0.002}}),
+        (["training.learning_rate=0.003"], {"constant": {0.003}, "jump": {0.003}}),
+    ):
+        found: dict[str, set[float]] = {}
+        request = Request("smoke", protocol=["strict", "released"], set=settings)
+        for config in grid_of(request, tmp_path):
+            kind = config.protocol.learning_rate
+            found.setdefault(kind, set()).add(config.training.learning_rate)
+        assert found == expected
 
 
 def test_the_released_rate_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,43 +129,35 @@ def test_a_fusion_of_one_s_own_takes_the_place_of_the_arms(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("fusion", ["plain", "residual_mlp", "raw_and_attended"])
 @pytest.mark.parametrize(
-    ("setting", "alike"),
+    ("key", "values", "alike"),
     [
-        ("model.temperature=0.3,1", ["plain", "residual_mlp", "raw_and_attended"]),
-        ("model.gate_init=zero,xavier", ["plain", "residual_mlp", "raw_and_attended"]),
-        ("model.gate_bias=true,false", ["plain", "raw_and_attended"]),
-        ("model.stages=both,second", ["plain", "raw_and_attended"]),
-        ("model.gate_input=own,raw", ["plain", "raw_and_attended"]),
-        ("model.joint_gate_input=joint,all", ["plain", "raw_and_attended"]),
-        ("model.fallback=raw,lstm", ["plain", "raw_and_attended"]),
-        ("model.gate_relu=true,false", []),
-        ("model.norm_axis=column,printed", []),
+        ("temperature", (0.3, 1.0), ["plain", "residual_mlp", "raw_and_attended"]),
+        ("gate_init", ("zero", "xavier"), ["plain", "residual_mlp", "raw_and_attended"]),
+        ("gate_bias", (True, False), ["plain", "raw_and_attended"]),
+        ("stages", ("both", "second"), ["plain", "raw_and_attended"]),
+        ("gate_input", ("own", "raw"), ["plain", "raw_and_attended"]),
+        ("joint_gate_input", ("joint", "all"), ["plain", "raw_and_attended"]),
+        ("fallback", ("raw", "lstm"), ["plain", "raw_and_attended"]),
+        ("gate_relu", (True, False), []),
+        ("norm_axis", ("column", "printed"), []),
     ],
 )
 def test_models_are_one_in_a_grid_only_if_they_are_equal(
-    fusion: str, setting: str, alike: list[str], tmp_path: Path
+    fusion: str, key: str, values: tuple[Any, Any], alike: list[str], tmp_path: Path
 ) -> None:
+    setting = f"model.{key}={values[0]},{values[1]}"
     configs = grid_of(Request("smoke", set=[f"model.fusion={fusion}", setting]), tmp_path)
     assert len(configs) == (1 if fusion in alike else 2)
-    key, values = setting.removeprefix("model.").split("=")
-    models = []
-    for value in values.split(","):
-        typed: Any = {"true": True, "false": False}.get(value, value)
-        options = {
-            "fusion": fusion,
-            "dim": 16,
-            key: float(value) if key == "temperature" else typed,
-        }
-        torch.manual_seed(0)
-        model = AffectRegressor(ModelConfig(**options), 3, 4, 2).eval()
-        models.append([*model.state_dict().values(), model(*inputs()).values])
     if fusion in alike:
-        assert len(models[0]) == len(models[1]) and all(map(torch.equal, *models))
-
-
-def inputs() -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(2, 16, 3, generator=generator), torch.randn(2, 16, 4, generator=generator)
+        generator = torch.Generator().manual_seed(1)
+        inputs = [torch.randn(2, 16, dim, generator=generator) for dim in (3, 4)]
+        told = []
+        for value in values:
+            torch.manual_seed(0)
+            options: dict[str, Any] = {"fusion": fusion, "dim": 16, key: value}
+            model = AffectRegressor(ModelConfig(**options), 3, 4, 2).eval()
+            told.append([*model.state_dict().values(), model(*inputs).values])
+        assert len(told[0]) == len(told[1]) and all(map(torch.equal, *told))
 
 
 @pytest.mark.parametrize(

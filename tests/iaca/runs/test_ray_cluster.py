@@ -184,17 +184,12 @@ def test_a_relative_path_means_nothing_to_a_node(config: RunConfig, field: str) 
 # ---- What is asked of a cluster ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("gpus", "device", "expected"),
-    [(0, "auto", "cpu"), (2, "auto", "cuda"), (2, "cpu", "cpu"), (2, "cuda", "cuda")],
-)
-def test_auto_is_a_gpu_where_the_cluster_has_one(gpus: float, device: Any, expected: str) -> None:
-    assert device_of(device, gpus, RayOptions("somewhere:1", 2)) == expected
-
-
-def test_gpus_that_are_not_there_are_an_error() -> None:
+def test_auto_is_a_gpu_where_the_cluster_has_one() -> None:
+    options = RayOptions("somewhere:1", 2)
+    assert [device_of("auto", gpus, options) for gpus in (0, 2)] == ["cpu", "cuda"]
+    assert [device_of(device, 2, options) for device in ("cpu", "cuda")] == ["cpu", "cuda"]  # type: ignore[arg-type]
     with pytest.raises(DataError, match="Ray has 1 GPUs, a run asks for 2"):
-        device_of("cuda", 1.0, RayOptions("somewhere:1", 2))
+        device_of("cuda", 1.0, options)
 
 
 @pytest.mark.parametrize("share", [0, -1, 1.5, float("nan"), float("inf")])
