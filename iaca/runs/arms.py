@@ -11,7 +11,7 @@ from torch import Tensor
 from iaca.learning.loop import Device
 from iaca.models.regressor import ModelConfig
 from iaca.runs.profiles import Profile, folds_of, training_on
-from iaca.runs.runs import Run, RunConfig, execute_run, find_run
+from iaca.runs.runs import Run, RunConfig, execute_run, finished_runs, identify_runs
 from iaca.sources.loading import DataConfig
 
 
@@ -93,14 +93,12 @@ def obtain(
     progress: bool = True,
 ) -> list[Run]:
     """Load runs; train those that are missing, with a notice: a notebook may be opened alone."""
-    runs = []
+    found = finished_runs(identify_runs(configs, output_dir, device), output_dir, reuse_stale)
     for config in configs:
-        run = find_run(config, output_dir, device, reuse_stale)
-        if run is None:
+        if config not in found:
             print(f"training a run that is not there yet (seed {config.seed})")
-            run = execute_run(config, output_dir, device, progress)
-        runs.append(run)
-    return runs
+            found[config] = execute_run(config, output_dir, device, progress)
+    return [found[config] for config in configs]
 
 
 def by_seed(runs: Iterable[Run]) -> list[dict[str, Tensor]]:

@@ -13,7 +13,6 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -35,9 +34,8 @@ QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 NODE_VARIABLE = "IACA_NODE_DIR"  # names a node's folder; by default the user's cache folder
 
 
-@dataclass(frozen=True)
-class RayOptions:
-    """Which Ray cluster makes the runs.
+class RayOptions(NamedTuple):
+    """Which Ray cluster makes the runs, see `ray_options`.
 
     Attributes:
         address: ``HOST:PORT`` or ``ray://HOST:PORT``.
@@ -47,19 +45,19 @@ class RayOptions:
     address: str
     gpus_per_run: float = 1.0
 
-    def __post_init__(self) -> None:
-        share = self.gpus_per_run
-        if not (0 < share < 1 or (share >= 1 and float(share).is_integer())):
-            raise DataError(f"gpus_per_run: {share}, expected a fraction of 1, or a whole number")
-
 
 def ray_options(address: str | None, gpus_per_run: float | None) -> RayOptions | None:
-    """What a command line asks for; ``None`` without an address."""
-    if address is not None:
-        return RayOptions(address, 1.0 if gpus_per_run is None else gpus_per_run)
-    if gpus_per_run is not None:
-        raise DataError(f"--gpus-per-run {gpus_per_run:g}: expected --address beside it")
-    return None
+    """What a command line asks for; ``None`` without an address.
+
+    Raises:
+        DataError: GPUs without an address, or neither a fraction of 1 nor a whole number of them.
+    """
+    share = 1.0 if gpus_per_run is None else gpus_per_run
+    if not (0 < share < 1 or (share >= 1 and float(share).is_integer())):
+        raise DataError(f"--gpus-per-run {share}: expected a fraction of 1, or a whole number")
+    if address is None and gpus_per_run is not None:
+        raise DataError(f"--gpus-per-run {share:g}: expected --address beside it")
+    return None if address is None else RayOptions(address, share)
 
 
 @contextmanager

@@ -15,7 +15,15 @@ from toys import tiny_run
 from iaca.base.files import DataError
 from iaca.base.paths import PACKAGE
 from iaca.runs import ray_cluster, runs
-from iaca.runs.ray_cluster import Cluster, RayOptions, copy_code, device_of, make_on_node, open_ray
+from iaca.runs.ray_cluster import (
+    Cluster,
+    RayOptions,
+    copy_code,
+    device_of,
+    make_on_node,
+    open_ray,
+    ray_options,
+)
 from iaca.runs.runs import RunConfig, RunError, execute_run, identify_runs
 from iaca.runs.scheduler import execute_runs
 
@@ -194,9 +202,9 @@ def test_auto_is_a_gpu_where_the_cluster_has_one() -> None:
 
 @pytest.mark.parametrize("share", [0, -1, 1.5, float("nan"), float("inf")])
 def test_gpus_per_run_are_a_fraction_or_whole(share: float) -> None:
-    with pytest.raises(DataError, match="gpus_per_run"):
-        RayOptions("somewhere:1", share)
-    assert RayOptions("somewhere:1", 0.25).gpus_per_run == 0.25
+    with pytest.raises(DataError, match="--gpus-per-run"):
+        ray_options("somewhere:1", share)
+    assert ray_options("somewhere:1", 0.25) == RayOptions("somewhere:1", 0.25)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "somewhere", "::1"])
