@@ -20,7 +20,6 @@ from iaca.learning.metrics import ccc_loss
 from iaca.models.regressor import (
     AffectRegressor,
     ModelConfig,
-    build_attention,
     build_fusion,
     count_parameters,
 )
@@ -50,11 +49,6 @@ def count(module: nn.Module, *inputs: Tensor) -> Cost:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shadow(*shapes)
     return Cost(count_parameters(module), counter.get_total_flops() // 2)
-
-
-def count_attention(config: ModelConfig, batch: int = 1) -> Cost:
-    """Count a configuration's attention alone, at ``(batch, L, d)``."""
-    return count(build_attention(config), *_features(config, batch))
 
 
 def count_fusion(config: ModelConfig, batch: int = 1, attention: nn.Module | None = None) -> Cost:
@@ -133,7 +127,7 @@ def time_predictions(
     """Time forward passes in evaluation mode, without gradients, on random data.
 
     Divided by ``batch`` and the window's length, they are times a clip where many are predicted at
-    once. Arguments, turns and what is returned are as in `time_steps`.
+    once. All else is as in `time_steps`.
     """
     passes = {
         label: _forward_pass(AffectRegressor(config, audio_dim, visual_dim, targets), batch, device)

@@ -19,14 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 from torch import Tensor
 
-from companion.analysis.inference import (
-    Interval,
-    ccc_intervals,
-    moments,
-    paired_differences,
-    resample,
-    seed_interval,
-)
+from companion.analysis.inference import Interval, Moments, moments, resample, seed_interval
 from companion.analysis.ridge import Modality
 from companion.chapters.cross_attention.maps import STRONG
 from companion.chapters.gate_diagnosis.detectors import ClipScores
@@ -208,45 +201,10 @@ def sign_on(select: pd.DataFrame, column: str, weak: str | Collection[str]) -> i
     return -1 if float(_whole(separation(select, column, weak)).mean()) < 0.5 else 1
 
 
-def ccc_in_states(
-    models: Mapping[str, Predictions], store: RecordingStore, resamples: int = 1000
-) -> dict[str, dict[str, Interval]]:
-    """CCC, mean over targets, of the clips in each state: state -> model -> interval.
-
-    States that do not occur are left out.
-    """
-    return {
-        state: {
-            label: ccc_intervals(moments(seeds, store, number), resamples)[-1]
-            for label, seeds in models.items()
-        }
-        for number, state in _occurring(models, store)
-    }
-
-
-def differences_in_states(
-    models: Mapping[str, Predictions],
-    baseline: Predictions,
-    store: RecordingStore,
-    resamples: int = 1000,
-) -> dict[str, dict[str, Interval]]:
-    """Δ of each model to a baseline in each state, paired by subject and seed, as above."""
-    plain = {state: moments(baseline, store, number) for number, state in _occurring(models, store)}
-    return {
-        state: {
-            label: paired_differences(moments(seeds, store, number), plain[state], resamples)[-1]
-            for label, seeds in models.items()
-        }
-        for number, state in _occurring(models, store)
-    }
-
-
-def _occurring(models: Mapping[str, Predictions], store: RecordingStore) -> list[tuple[int, str]]:
-    names = next(iter(models.values()))[0]
-    found: set[int] = set()
-    for name in names:
-        found |= set(store[name].known_state.tolist())
-    return [(number, state) for number, state in enumerate(STATES) if number in found]
+def moments_in_states(predictions: Predictions, store: RecordingStore) -> dict[str, Moments]:
+    """State -> the sums behind CCC of a model's clips in it; states that do not occur are out."""
+    occurring = torch.cat([store[name].known_state for name in predictions[0]]).unique().tolist()
+    return {STATES[number]: moments(predictions, store, number) for number in occurring}
 
 
 def rank_correlation(
