@@ -82,9 +82,11 @@ def tiny_run(folder: Path) -> RunConfig:
     )
 
 
-def toy_regressor(attention: str = "ca", fusion: str = "iaca", **options: Any) -> AffectRegressor:
+def toy_regressor(
+    attention: str = "ca", fusion: str = "iaca", seed: int = 1, **options: Any
+) -> AffectRegressor:
     """A small untrained model of toy stores with windows of 4 clips; its gates differ by clip."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     config = ModelConfig(attention, fusion, dim=8, window=4, encoder_norm="none", **options)  # type: ignore[arg-type]
     model = AffectRegressor(config, AUDIO_DIM, VISUAL_DIM, 2)
     for name, parameter in model.named_parameters():

@@ -26,6 +26,7 @@ from companion.chapters.gate_diagnosis.detectors import (
     simple_scores,
     smoothed,
 )
+from companion.experiments.trained import load_models
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import evaluation_windows, gather
@@ -100,6 +101,7 @@ def test_traces_of_runs_are_predicted_again(tmp_path: Path, one_thread: None) ->
     with pytest.raises(ValueError, match="'plain' has no gates"):
         reported_traces([plain], tmp_path / "out", temperature=1.0)
     other = plain._replace(config=replace(plain.config, seed=1))
+    assert len({id(each.store) for each in load_models([plain, other], tmp_path / "out")}) == 1
     found = reported_traces([other, plain, plain], tmp_path / "out")  # folds are put together
     assert len(found) == 2 and found[0].predictions.keys() == plain.predictions.keys()
     assert found[0].gates == {}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from toys import tiny_run
+from toys import toy_regressor, toy_split, toy_store
 
 from companion.analysis.corruption import CorruptedStore, Corruption
 from companion.analysis.inference import ccc_intervals, contrast
@@ -16,101 +16,86 @@ from companion.chapters.missing_modality.curves import (
     simplest,
     traces_under,
 )
-from companion.experiments.trained import LoadedModel, load_models
+from companion.experiments.trained import LoadedModel
 from iaca.data.windows import feature_statistics
 from iaca.learning.evaluation import predict
 from iaca.learning.metrics import ccc
-from iaca.runs.runs import execute_run
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 MISSING = Corruption("missing", "audio", 0.5)
+Models = dict[str, list[LoadedModel]]
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[LoadedModel]]:
-    folder = tmp_path_factory.mktemp("robustness")
-    config = tiny_run(folder)
-    found = {}
-    for fusion in ("plain", "iaca"):
-        configs = [
-            replace(config, model=replace(config.model, fusion=fusion), seed=seed)
-            for seed in (0, 1)
-        ]
-        runs = [execute_run(each, folder / "out", "cpu") for each in configs]
-        found[fusion] = load_models(runs, folder / "out")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """Two seeds of two models, as they are before they are trained."""
+    store = toy_store(
+        tmp_path_factory.mktemp("data") / "store", (20, 20, 20, 30), dtype=torch.float32
+    )
+    split = toy_split()
+    found: Models = {"plain": [], "iaca": []}
+    for fusion, seeds in found.items():
+        for seed in (0, 1):
+            model = toy_regressor("ca", fusion, seed)
+            audio, visual = feature_statistics(store, split.train)
+            model.standardise_audio.fit(audio)
+            model.standardise_visual.fit(visual)
+            seeds.append(LoadedModel(model, store, split, seed))
     return found
 
 
-def test_runs_on_the_same_data_share_one_store(models: dict[str, list[LoadedModel]]) -> None:
-    assert len({id(trained.store) for trained in models["plain"]}) == 1
-    assert [trained.seed for trained in models["plain"]] == [0, 1]
-
-
-def test_scores_under_a_corruption_are_those_of_the_corrupted_recordings(
-    models: dict[str, list[LoadedModel]],
-) -> None:
-    found = moments_under(MISSING, models)
+def test_scores_under_a_corruption_are_those_of_the_corrupted_recordings(models: Models) -> None:
+    found, whole = moments_under(MISSING, models), moments_under(None, models)
     for key, seeds in models.items():
-        store, split = seeds[0].store, seeds[0].split
-        seen = CorruptedStore(store, MISSING, split.report)
-        by_hand = [
-            torch.cat([predict(t.model, seen, [n]).predictions[n] for n in split.report])
-            for t in seeds
-        ]
-        labels = torch.cat([store[n].labels for n in split.report])
-        expected = torch.stack([ccc(x, labels) for x in by_hand]).mean(dim=0)
+        store, (name,) = seeds[0].store, seeds[0].split.report
+        seen = CorruptedStore(store, MISSING, [name])
+        said = [predict(each.model, seen, [name]).predictions[name] for each in seeds]
+        expected = np.mean([ccc(x, store[name].labels).numpy() for x in said], axis=0)
         values = [interval.value for interval in ccc_intervals(found[key], 10)]
         np.testing.assert_allclose(values[:2], expected, atol=1e-5)
-        whole = moments_under(None, models)[key]
-        assert not torch.allclose(whole.sums, found[key].sums)
+        assert not torch.allclose(whole[key].sums, found[key].sums)
 
 
-def test_one_recording_and_its_traces(models: dict[str, list[LoadedModel]]) -> None:
+def test_one_recording_and_its_traces(models: Models) -> None:
     trained = models["iaca"][0]
     name = trained.split.report[0]
     alone = moments_under(MISSING, {"iaca": [trained]}, name)["iaca"]
     assert alone.sums[0, :, 0, 0].sum() == trained.store.entries[name].rows
     traces = traces_under(trained, MISSING, name)
     assert set(traces.gates) == {"audio", "visual", "audio_visual"}
-    whole = traces_under(trained, None, name)
-    assert not torch.equal(traces.predictions[name], whole.predictions[name])
-    nothing = traces_under(trained, replace(MISSING, share=0.0), name)
-    assert torch.equal(nothing.predictions[name], whole.predictions[name])
+    whole, nothing = (
+        traces_under(trained, corruption, name).predictions[name]
+        for corruption in (None, replace(MISSING, share=0.0))
+    )
+    assert not torch.equal(traces.predictions[name], whole) and torch.equal(nothing, whole)
 
 
-def test_zeroed_features_are_the_training_splits_mean(models: dict[str, list[LoadedModel]]) -> None:
+def test_zeroed_features_are_the_training_splits_mean(models: Models) -> None:
     trained = models["plain"][0]
     seen = corrupted(trained, Corruption("zeroed", "visual"))
     name = trained.split.report[0]
     _, visual = feature_statistics(trained.store, trained.split.train)
-    assert torch.equal(seen[name].visual, visual.mean.expand(len(seen[name]), -1))
+    assert torch.equal(seen[name].visual, visual.mean.expand(len(seen[name]), -1).float())
     assert seen.names == sorted([*trained.split.select, *trained.split.report])
 
 
 @pytest.mark.parametrize("weight", [1.0, -1.0])
-def test_the_area_is_that_of_trapezoids_over_the_width(
-    models: dict[str, list[LoadedModel]], weight: float
-) -> None:
+def test_the_area_is_that_of_trapezoids_over_the_width(models: Models, weight: float) -> None:
     shares = (0.1, 0.2, 0.6, 1.0)
     curve = {s: moments_under(replace(MISSING, share=s), models)["plain"] for s in shares}
     values = np.array([[i.value for i in ccc_intervals(curve[s], 10)] for s in shares])
     expected = weight * np.trapezoid(values, shares, axis=0) / 0.9
     found = [interval.value for interval in contrast(area_terms(curve, weight), 10)]
     np.testing.assert_allclose(found, expected, atol=1e-12)
+    with pytest.raises(ValueError, match="at least two"):
+        area_terms({0.1: curve[0.1]})
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 @pytest.mark.parametrize("pattern", ["random", "block"])
 def test_the_simplest_way_to_say_a_damage_does_the_same(
-    models: dict[str, list[LoadedModel]], share: float, pattern: str
+    models: Models, share: float, pattern: str
 ) -> None:
     said = Corruption("missing", "visual", share, pattern)
-    one = moments_under(said, models)["iaca"]
-    other = moments_under(simplest(said), models)["iaca"]
-    assert torch.equal(one.sums, other.sums)
+    one, other = (moments_under(each, models)["iaca"].sums for each in (said, simplest(said)))
+    assert torch.equal(one, other)
     assert simplest(replace(said, share=0.4)) == replace(said, share=0.4)
-
-
-def test_an_area_needs_a_width() -> None:
-    with pytest.raises(ValueError, match="at least two"):
-        area_terms({})

@@ -69,9 +69,8 @@ def pairs_of(store: RecordingStore, traces: Traces, subject: str) -> list[tuple[
 
 def ccc(x: Array, y: Array) -> Array:
     found = []
-    for column in range(x.shape[1]):
-        valid = ~np.isnan(y[:, column])
-        a, b = x[valid, column], y[valid, column]
+    for a, b in zip(x.T, y.T, strict=True):
+        a, b = a[~np.isnan(b)], b[~np.isnan(b)]
         both = np.cov(a, b, bias=True)
         found.append(2 * both[0, 1] / (both[0, 0] + both[1, 1] + (a.mean() - b.mean()) ** 2))
     return np.array(found)
