@@ -67,36 +67,35 @@ class Recording:
     def check(self) -> None:
         """Raise `DataError`, naming the recording and the row, unless the contract above holds."""
         check_name(self.name, "recording")
-        check_name(self.subject, f"recording {self.name!r}: subject")
+        what = f"recording {self.name!r}"
+        check_name(self.subject, f"{what}: subject")
         rows = {key: len(value) for key, value in self.tensors().items()}
-        if len(set(rows.values())) != 1:
-            raise DataError(f"recording {self.name!r}: lengths differ, {rows}")
-        if len(self) == 0:
-            raise DataError(f"recording {self.name!r}: no rows")
+        if len(set(rows.values())) != 1 or len(self) == 0:
+            raise DataError(f"{what}: lengths differ or are 0, {rows}")
         for key in ("audio", "visual"):
             features = getattr(self, key)
             if features.ndim != 2 or not features.is_floating_point():
                 raise DataError(
-                    f"recording {self.name!r}: {key} has shape {tuple(features.shape)} and type "
+                    f"{what}: {key} has shape {tuple(features.shape)} and type "
                     f"{features.dtype}, expected (rows, features) of floating point"
                 )
             bad = (~torch.isfinite(features)).any(dim=1).nonzero()
             if len(bad):
                 raise DataError(
-                    f"recording {self.name!r}, row {int(bad[0])}: {key} holds NaN or an infinite "
-                    f"value ({len(bad)} such rows); features must be finite"
+                    f"{what}, row {int(bad[0])}: {key} holds NaN or an infinite value "
+                    f"({len(bad)} such rows); features must be finite"
                 )
         if self.labels.ndim != 2 or torch.isinf(self.labels).any():
             raise DataError(
-                f"recording {self.name!r}: labels must be (rows, targets), NaN where invalid, "
-                f"never infinite; found shape {tuple(self.labels.shape)}"
+                f"{what}: labels must be (rows, targets), NaN where invalid, never infinite; "
+                f"found shape {tuple(self.labels.shape)}"
             )
         frames = self.end_frame
         whole = frames.ndim == 1 and frames.dtype == torch.int64
         if not whole or (frames.diff() <= 0).any() or frames[0] < 0:
             raise DataError(
-                f"recording {self.name!r}: end_frame must be (rows,) of int64, >= 0 and "
-                f"increasing; found shape {tuple(frames.shape)} and type {frames.dtype}"
+                f"{what}: end_frame must be (rows,) of int64, >= 0 and increasing; found shape "
+                f"{tuple(frames.shape)} and type {frames.dtype}"
             )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -198,53 +197,42 @@ class RecordingStore(Mapping[str, Recording]):
     def __getitem__(self, name: str) -> Recording:
         """Open a recording; its tensors are backed by the memory-mapped file."""
         if name not in self._opened:
-            entry = self.entries[name]
-            arrays = _load(self.path / "recordings" / f"{name}.safetensors")
-            found = {key: tuple(value.shape) for key, value in arrays.items()}
-            expected: dict[str, tuple[int, ...]] = {
-                "audio": (entry.rows, self.info.audio_dim),
-                "visual": (entry.rows, self.info.visual_dim),
-                "labels": (entry.rows, len(self.info.labels)),
+            entry, info = self.entries[name], self.info
+            shapes = {
+                "audio": (entry.rows, info.audio_dim),
+                "visual": (entry.rows, info.visual_dim),
+                "labels": (entry.rows, len(info.labels)),
                 "end_frame": (entry.rows,),
+                "state": (entry.rows,),
             }
-            if "state" in found:
-                expected["state"] = (entry.rows,)
-            if found != expected:
-                raise DataError(
-                    f"{self.path}: recording {name!r} holds {found}, expected {expected}"
-                )
             self._opened[name] = Recording(
                 name=name,
                 subject=entry.subject,
                 frame_rate=entry.frame_rate,
                 split=entry.split,
-                **arrays,
+                **_load(self._file(name), shapes),
             )
         return self._opened[name]
+
+    def _file(self, name: str) -> Path:
+        return self.path / "recordings" / f"{name}.safetensors"
 
     @cached_property
     def null_features(self) -> tuple[Tensor, Tensor]:
         """``(null_audio (d_a,), null_visual (d_v,))``: the features of silence and of black."""
-        file = self.path / "null.safetensors"
-        arrays = _load(file)
-        found = {key: tuple(value.shape) for key, value in arrays.items()}
-        expected = {"audio": (self.info.audio_dim,), "visual": (self.info.visual_dim,)}
-        if found != expected:
-            raise DataError(f"{file}: holds {found}, expected {expected}")
+        shapes = {"audio": (self.info.audio_dim,), "visual": (self.info.visual_dim,)}
+        arrays = _load(self.path / "null.safetensors", shapes)
         return arrays["audio"], arrays["visual"]
 
     @property
     def key(self) -> str:
         """Hash of the index, and through its checksums of every byte of the store."""
-        return short_hash(
-            canonical_json(
-                {
-                    "info": asdict(self.info),
-                    "null": self.null_sha256,
-                    "recordings": {name: asdict(entry) for name, entry in self.entries.items()},
-                }
-            )
-        )
+        content = {
+            "info": asdict(self.info),
+            "null": self.null_sha256,
+            "recordings": {name: asdict(entry) for name, entry in self.entries.items()},
+        }
+        return short_hash(canonical_json(content))
 
     def subjects(self, names: Iterable[str] | None = None) -> list[str]:
         """The distinct subjects of some recordings (all by default), sorted."""
@@ -256,24 +244,26 @@ class RecordingStore(Mapping[str, Recording]):
         Raises:
             DataError: naming the first file that differs.
         """
-        expected = {
-            self.path / "recordings" / f"{name}.safetensors": entry.sha256
-            for name, entry in self.entries.items()
-        }
+        expected = {self._file(name): entry.sha256 for name, entry in self.entries.items()}
         expected[self.path / "null.safetensors"] = self.null_sha256
         for file, sha256 in expected.items():
             if not file.is_file():
                 raise DataError(f"{file}: missing, though the index names it")
-            found = sha256_of(file)
-            if found != sha256:
+            if (found := sha256_of(file)) != sha256:
                 raise DataError(f"{file}: sha256 {found}, expected {sha256}")
 
 
-def _load(path: Path) -> dict[str, Tensor]:
+def _load(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """Open a file's tensors, which must have these shapes; ``state`` need not be there."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file, though the store's index names it") from error
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path}: truncated or not a safetensors file ({error})") from error
+    found = {key: tuple(value.shape) for key, value in arrays.items()}
+    expected = {key: shape for key, shape in shapes.items() if key != "state" or key in found}
+    if found != expected:
+        raise DataError(f"{path}: holds {found}, expected {expected}")
+    return arrays

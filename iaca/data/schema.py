@@ -25,8 +25,7 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
 
 
 def _fold_count(folds: object) -> object:
-    whole = isinstance(folds, int) and not isinstance(folds, bool) and folds >= 2
-    if not whole and folds != "leave_one_out":
+    if folds != "leave_one_out" and (type(folds) is not int or folds < 2):
         raise ValueError("expected a whole number of at least 2, or 'leave_one_out'")
     return folds
 
@@ -218,7 +217,7 @@ class Manifest(_Strict):
             raise ValueError("access 'gated' expects the keys licence_form and how_to_ask")
         if (self.access == "open") != bool(self.files):
             raise ValueError(f"access {self.access!r}: files belong to 'open', and to it alone")
-        paths = [file.path for file in self.files]
-        if len(set(paths)) != len(paths):
-            raise ValueError(f"files: a path is given twice among {paths}")
+        paths = {file.path for file in self.files}
+        if len(paths) != len(self.files):
+            raise ValueError(f"files: a path is given twice among {sorted(paths)}")
         return self

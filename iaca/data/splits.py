@@ -3,12 +3,12 @@
 Nothing that is reported was selected on, and no subject stands on two sides.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from iaca.base.files import DataError
+from iaca.base.files import DataError, check_one_of
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import FixedSplit, ManifestSplit, OfficialSplit, SubjectFolds
 
@@ -54,12 +54,8 @@ def make_split(split: ManifestSplit, store: RecordingStore, fold: int | None = N
 
 
 def _fixed(store: RecordingStore) -> Split:
-    unassigned = [name for name, entry in store.entries.items() if entry.split is None]
-    if unassigned:
-        raise DataError(
-            f"{store.path}: recording {unassigned[0]!r} has no role, expected one of "
-            f"{', '.join(Split._fields)}"
-        )
+    for name, entry in store.entries.items():
+        check_one_of(f"{store.path}: recording {name!r}: role", entry.split, Split._fields)
     return Split(*(_with_role(store, role) for role in Split._fields))
 
 
@@ -67,13 +63,10 @@ def _official(split: OfficialSplit, store: RecordingStore) -> Split:
     if any(entry.split == "select" for entry in store.entries.values()):
         raise DataError(f"{store.path}: has recordings for 'select', which is cut from 'train'")
     training = _with_role(store, "train")
-    subjects = store.subjects(training)
-    selecting = _draw(subjects, split.select_share, [split.seed], store)
-    return Split(
-        tuple(name for name in training if store.entries[name].subject not in selecting),
-        tuple(name for name in training if store.entries[name].subject in selecting),
-        _with_role(store, "report"),
-    )
+    selecting = _draw(store.subjects(training), split.select_share, [split.seed], store)
+    select = tuple(name for name in training if store.entries[name].subject in selecting)
+    train = tuple(name for name in training if name not in select)
+    return Split(train, select, _with_role(store, "report"))
 
 
 def _subject_fold(split: SubjectFolds, store: RecordingStore, fold: int | None) -> Split:
@@ -90,11 +83,12 @@ def _subject_fold(split: SubjectFolds, store: RecordingStore, fold: int | None) 
         reporting = set(_balanced_folds(store, folds, split.seed)[fold])
     others = [subject for subject in subjects if subject not in reporting]
     selecting = _draw(others, split.select_share, [split.seed, fold], store)
-    training = set(others) - selecting
+    sides = (set(others) - selecting, selecting, reporting)
     return Split(
-        _of_subjects(store, training),
-        _of_subjects(store, selecting),
-        _of_subjects(store, reporting),
+        *(
+            tuple(name for name, entry in store.entries.items() if entry.subject in side)
+            for side in sides
+        )
     )
 
 
@@ -135,11 +129,6 @@ def _with_role(store: RecordingStore, role: str) -> tuple[str, ...]:
     if not names:
         raise DataError(f"{store.path}: no recording has the role {role!r}")
     return names
-
-
-def _of_subjects(store: RecordingStore, subjects: Iterable[str]) -> tuple[str, ...]:
-    wanted = set(subjects)
-    return tuple(name for name, entry in store.entries.items() if entry.subject in wanted)
 
 
 def _check_disjoint(store: RecordingStore, split: Split) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from iaca.base.files import DataError
 from iaca.data.recordings import Recordings, RecordingStore
@@ -65,15 +66,8 @@ def evaluation_windows(
             clips = len(range(phase, rows, spacing))
             for first in range(0, clips, length):
                 shifted = max(0, min(first, clips - length))
-                windows.append(
-                    Window(
-                        name,
-                        phase + shifted * spacing,
-                        min(length, clips),
-                        spacing,
-                        fresh=first - shifted,
-                    )
-                )
+                start, size = phase + shifted * spacing, min(length, clips)
+                windows.append(Window(name, start, size, spacing, fresh=first - shifted))
     return windows
 
 
@@ -111,26 +105,23 @@ def training_windows(
 def gather(store: Recordings, windows: Sequence[Window], length: int = WINDOW_LENGTH) -> Batch:
     """Copy windows out of the memory-mapped store into one float32 batch."""
     recordings = [store[window.recording] for window in windows]
-    rows = [window.rows for window in windows]
-    pairs = list(zip(recordings, rows, strict=True))
     lengths = torch.tensor([window.length for window in windows])
+
+    def stacked(key: str, fill: float) -> Tensor:
+        pairs = zip(recordings, windows, strict=True)
+        parts = [getattr(recording, key)[window.rows] for recording, window in pairs]
+        padded = [
+            part if len(part) == length else pad(part, (0, 0, 0, length - len(part)), value=fill)
+            for part in parts
+        ]
+        return torch.stack(padded).float()  # (B, L, d), converted once
+
     return Batch(
-        audio=_stack([recording.audio[r] for recording, r in pairs], length, 0.0),
-        visual=_stack([recording.visual[r] for recording, r in pairs], length, 0.0),
-        labels=_stack([recording.labels[r] for recording, r in pairs], length, torch.nan),
+        audio=stacked("audio", 0.0),
+        visual=stacked("visual", 0.0),
+        labels=stacked("labels", torch.nan),
         mask=torch.arange(length) < lengths.unsqueeze(1),  # (B, L)
     )
-
-
-def _stack(parts: Sequence[Tensor], length: int, fill: float) -> Tensor:
-    """Pad ``(l, d)`` parts to ``(L, d)``, stack them, and convert once: ``(B, L, d)`` float32."""
-    padded = [
-        part
-        if len(part) == length
-        else torch.nn.functional.pad(part, (0, 0, 0, length - len(part)), value=fill)
-        for part in parts
-    ]
-    return torch.stack(padded).float()
 
 
 class Statistics(NamedTuple):
@@ -155,7 +146,6 @@ def feature_statistics(
 
 def _statistics(store: RecordingStore, names: Sequence[str], modality: str) -> Statistics:
     rows = sum(store.entries[name].rows for name in names)
-
     width: int = getattr(store.info, f"{modality}_dim")
     # One place for all parts. Made anew for each, they would lie apart, with what opening a
     # recording keeps in memory between them, and their room could not be used again.

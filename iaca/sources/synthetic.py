@@ -10,8 +10,8 @@ Nothing here is fitted to anything: every constant stands in ``data_manifests/sy
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,26 +20,19 @@ from torch import Tensor
 
 from iaca.base.files import DataError
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
-from iaca.data.schema import Benchmark, Embedding, Latent, States
+from iaca.data.schema import Benchmark, Embedding, Latent
 from iaca.sources.streams import random_stream
 from iaca.sources.writing import write_store
 
 Array = NDArray[np.float64]
-Modality = Literal["audio", "visual"]
 
+MODALITIES = ("audio", "visual")
 KINDS = ("corrupted", "conflicting", "dominating")
-STATES = ("strong", *(f"{kind} {modality}" for kind in KINDS for modality in ("audio", "visual")))
+STATES = ("strong", *(f"{kind} {modality}" for kind in KINDS for modality in MODALITIES))
 ROLES = ("train", "select", "report")
 # The manifest was frozen on ungated models, before any gated model existed. A test compares.
 FROZEN_BENCHMARK_SHA256 = "1bd2a003ae611ccd8a03d353dc5f68fd8539893c33da282af6521653c1477c6f"
 MAX_DRAWS = 10_000  # state chains tried for one split before its share is called impossible
-
-
-class Chain(NamedTuple):
-    """States of the recordings of one split, and how often they had to be drawn."""
-
-    states: NDArray[np.int64]  # (recordings, clips), index into STATES
-    draws: int
 
 
 def weak_in(state: Tensor, modality: str) -> Tensor:
@@ -102,35 +95,32 @@ def write_oracle(path: Path, store: RecordingStore) -> RecordingStore:
     A weak modality's features are replaced by zeros, so that only what is trustworthy is left,
     and the state is appended to both modalities as a one-hot vector.
     """
-    info = store.info
-    width = len(STATES)
+    info, width = store.info, len(STATES)
 
-    def told(recording: Recording) -> Recording:
+    def told(recording: Recording, modality: str) -> Tensor:
         state = recording.known_state
-        one_hot = torch.nn.functional.one_hot(state, width).float()
-        features: dict[str, Any] = {}
-        for modality in ("audio", "visual"):
-            trusted = ~weak_in(state, modality).unsqueeze(1)
-            shown = getattr(recording, modality).float() * trusted
-            features[modality] = torch.cat([shown, one_hot], dim=1)
-        return replace(recording, **features)
+        shown = getattr(recording, modality).float() * ~weak_in(state, modality).unsqueeze(1)
+        return torch.cat([shown, torch.nn.functional.one_hot(state, width).float()], dim=1)
 
     return write_store(
         path,
-        (told(recording) for recording in store.values()),
-        StoreInfo(
-            info.audio_dim + width,
-            info.visual_dim + width,
-            info.labels,
-            info.label_range,
+        (
+            replace(one, audio=told(one, "audio"), visual=told(one, "visual"))
+            for one in store.values()
+        ),
+        replace(
+            info,
+            audio_dim=info.audio_dim + width,
+            visual_dim=info.visual_dim + width,
             source={**info.source, "oracle": True},
         ),
     )
 
 
-def draw_states(benchmark: Benchmark, role: str, share: float, data_seed: int) -> Chain:
-    """Draw the state chains of one split until its realised share is within the tolerance.
+def draw_states(benchmark: Benchmark, role: str, share: float, data_seed: int) -> NDArray[np.int64]:
+    """Draw one split's states until the realised share is within the tolerance.
 
+    Returns indices into `STATES`, ``(recordings, clips)``, a subject's recordings side by side.
     Strong and weak episodes alternate with geometric lengths; a weak episode keeps one state.
     Weak episodes last `dwell` clips on average, strong ones ``dwell (1 - share) / share``.
 
@@ -141,7 +131,7 @@ def draw_states(benchmark: Benchmark, role: str, share: float, data_seed: int) -
     count = getattr(benchmark.sizes, role) * benchmark.sizes.recordings
     shape = (count, benchmark.sizes.clips)
     if share == 0.0:
-        return Chain(np.zeros(shape, dtype=np.int64), 1)
+        return np.zeros(shape, dtype=np.int64)
     strong_dwell = benchmark.states.dwell * (1.0 - share) / share
     if strong_dwell < 1.0:
         raise DataError(
@@ -152,7 +142,7 @@ def draw_states(benchmark: Benchmark, role: str, share: float, data_seed: int) -
         rng = random_stream(data_seed, "states", role, share, draw)
         states = np.stack([_chain(rng, benchmark, share, strong_dwell) for _ in range(count)])
         if abs(float((states > 0).mean()) - share) <= benchmark.tolerance:
-            return Chain(states, draw + 1)
+            return states
     raise DataError(f"split {role}: no chain within {benchmark.tolerance:g} of share {share:g}")
 
 
@@ -185,18 +175,20 @@ def _latents(rng: np.random.Generator, latent: Latent, clips: int) -> Array:
 
 
 class _Shown:
-    """One modality's embedding: latents ``(clips, 2)`` to features ``(clips, dim)``.
+    """What one modality shows of the latents, by a fixed random embedding.
 
-    Features have mean 0 and variance 1 under the latents' stationary distribution.
+    The embedding's features have mean 0 and variance 1 under the latents' stationary distribution.
     """
 
-    def __init__(self, benchmark: Benchmark, modality: Modality, data_seed: int) -> None:
-        constants: Embedding = getattr(benchmark, modality)
+    def __init__(self, benchmark: Benchmark, modality: str, data_seed: int) -> None:
+        self._modality, self._seed, self._weak = modality, data_seed, benchmark.states
+        self._constants: Embedding = getattr(benchmark, modality)
+        hidden, dim = self._constants.hidden, self._constants.dim
         rng = random_stream(data_seed, "embedding", modality)
-        weights = np.array([constants.valence_weight, constants.arousal_weight])
-        self._first = 2.0 * weights[:, None] * rng.standard_normal((2, constants.hidden))
-        self._bias = rng.standard_normal(constants.hidden)
-        self._second = rng.standard_normal((constants.hidden, constants.dim))
+        weights = np.array([self._constants.valence_weight, self._constants.arousal_weight])
+        self._first = 2.0 * weights[:, None] * rng.standard_normal((2, hidden))
+        self._bias = rng.standard_normal(hidden)
+        self._second = rng.standard_normal((hidden, dim))
         stationary = np.tanh(benchmark.latent.gain * rng.standard_normal((20_000, 2)))
         features = self._embed(stationary)
         self._mean, self._deviation = features.mean(axis=0), features.std(axis=0)
@@ -204,89 +196,72 @@ class _Shown:
     def _embed(self, latents: Array) -> Array:
         return np.tanh(latents @ self._first + self._bias) @ self._second
 
-    def __call__(self, latents: Array) -> Array:
+    def _signal(self, latents: Array) -> Array:
         return (self._embed(latents) - self._mean) / self._deviation
 
+    def features(
+        self,
+        states: NDArray[np.int64],
+        latents: Array,
+        other: Array,
+        key: tuple[str, int, int],
+        norm_matched: bool,
+    ) -> Tensor:
+        """Features of one recording, ``(clips, dim)`` float32.
 
-def _features(
-    shown: _Shown,
-    constants: Embedding,
-    states: States,
-    state_names: list[str],
-    modality: Modality,
-    latents: Array,
-    other_latents: Array,
-    noise: Array,
-    offset: Array,
-    norm_matched: bool,
-) -> Array:
-    """Features of one modality over one recording, ``(clips, dim)``."""
-
-    def clips_in(kind: str) -> Array:
-        name = f"{kind} {modality}"
-        return np.array([state == name for state in state_names], dtype=float)[:, None]
-
-    corrupted, conflicting, restrained = (clips_in(kind) for kind in KINDS)
-    signal = shown(latents)
-    signal = np.where(conflicting > 0, shown(other_latents), signal)
-    signal = np.where(restrained > 0, shown(np.zeros_like(latents)), signal)
-    damaged = states.attenuation * signal + states.extra_noise * constants.noise * noise
-    if norm_matched:
-        # Both parts are centred and independent, so one factor restores the strong variance.
-        strong_variance = 1.0 + constants.noise**2
-        variance = states.attenuation**2 + (states.extra_noise * constants.noise) ** 2
-        damaged *= np.sqrt(strong_variance / variance)
-    return offset + np.where(corrupted > 0, damaged, signal + constants.noise * noise)
+        Args:
+            states: ``(clips,)``.
+            latents: ``(clips, 2)``.
+            other: another person's latents, shown in conflicting clips.
+            key: role, subject and recording; names the random streams of noise and offset.
+            norm_matched: as for `write_benchmark`.
+        """
+        role, subject, _ = key
+        dim, level = self._constants.dim, self._constants.noise
+        rng = random_stream(self._seed, "noise", self._modality, *key)
+        noise = rng.standard_normal((len(states), dim))
+        rng = random_stream(self._seed, "offset", self._modality, role, subject)
+        offset = self._constants.subject_offset * rng.standard_normal(dim)
+        corrupted, conflicting, restrained = (
+            (states == STATES.index(f"{kind} {self._modality}"))[:, None] for kind in KINDS
+        )
+        signal = np.where(conflicting, self._signal(other), self._signal(latents))
+        signal = np.where(restrained, self._signal(np.zeros_like(latents)), signal)
+        extra = self._weak.extra_noise * level
+        damaged = self._weak.attenuation * signal + extra * noise
+        if norm_matched:
+            # Both parts are centred and independent, so one factor restores the strong variance.
+            damaged *= np.sqrt((1.0 + level**2) / (self._weak.attenuation**2 + extra**2))
+        shown = offset + np.where(corrupted, damaged, signal + level * noise)
+        return torch.from_numpy(shown).float()
 
 
 def _recordings(
     benchmark: Benchmark, share: float, data_seed: int, norm_matched: bool
 ) -> Iterator[Recording]:
-    sizes = benchmark.sizes
-    lag = benchmark.visual_lag
-    shown = {m: _Shown(benchmark, m, data_seed) for m in ("audio", "visual")}
+    sizes, lag = benchmark.sizes, benchmark.visual_lag
+    kept = {"audio": slice(lag, None), "visual": slice(0, sizes.clips)}
+    shown = {modality: _Shown(benchmark, modality, data_seed) for modality in MODALITIES}
     for role in ROLES:
-        chain = draw_states(benchmark, role, share, data_seed)
-        for subject in range(getattr(sizes, role)):
-            for take in range(sizes.recordings):
-                states = chain.states[subject * sizes.recordings + take]
-                key = (role, subject, take)
-                # Lag clips more than are kept: the face shows what the voice showed before.
-                latents = _latents(
-                    random_stream(data_seed, "latents", *key), benchmark.latent, sizes.clips + lag
-                )
-                other = _latents(
-                    random_stream(data_seed, "other", *key), benchmark.latent, sizes.clips + lag
-                )
-                features: dict[str, Any] = {}
-                for modality in ("audio", "visual"):
-                    constants: Embedding = getattr(benchmark, modality)
-                    rng = random_stream(data_seed, "noise", modality, *key)
-                    noise = rng.standard_normal((sizes.clips, constants.dim))
-                    offset = constants.subject_offset * random_stream(
-                        data_seed, "offset", modality, role, subject
-                    ).standard_normal(constants.dim)
-                    late = slice(0, sizes.clips) if modality == "visual" else slice(lag, None)
-                    values = _features(
-                        shown[modality],
-                        constants,
-                        benchmark.states,
-                        [STATES[state] for state in states],
-                        modality,
-                        latents[late],
-                        other[late],
-                        noise,
-                        offset,
-                        norm_matched,
-                    )
-                    features[modality] = torch.from_numpy(values).float()
-                yield Recording(
-                    name=f"{role}_{subject:03d}_{take}",
-                    subject=f"{role}_{subject:03d}",
-                    labels=torch.from_numpy(latents[lag:]).float(),
-                    end_frame=torch.arange(sizes.clips),
-                    frame_rate=benchmark.frame_rate,
-                    split=role,
-                    state=torch.from_numpy(states),
-                    **features,
-                )
+        chains = draw_states(benchmark, role, share, data_seed)
+        takes = product(range(getattr(sizes, role)), range(sizes.recordings))
+        for states, (subject, take) in zip(chains, takes, strict=True):
+            key = (role, subject, take)
+            # Lag clips more than are kept: the face shows what the voice showed before.
+            latents, other = (
+                _latents(random_stream(data_seed, name, *key), benchmark.latent, sizes.clips + lag)
+                for name in ("latents", "other")
+            )
+            yield Recording(
+                name=f"{role}_{subject:03d}_{take}",
+                subject=f"{role}_{subject:03d}",
+                labels=torch.from_numpy(latents[lag:]).float(),
+                end_frame=torch.arange(sizes.clips),
+                frame_rate=benchmark.frame_rate,
+                split=role,
+                state=torch.from_numpy(states),
+                **{
+                    m: one.features(states, latents[kept[m]], other[kept[m]], key, norm_matched)
+                    for m, one in shown.items()
+                },
+            )

@@ -54,12 +54,7 @@ def write_store(
 def write_recording(
     file: Path, recording: Recording, info: StoreInfo, dtype: torch.dtype = torch.float16
 ) -> Entry:
-    """Write the arrays of one recording, and return what a store's index says of it.
-
-    Args:
-        file: is overwritten.
-        recording: what is written.
-        info: as for :func:`write_store`, and so is ``dtype``.
+    """Write the arrays of one recording over ``file``, and return its entry in a store's index.
 
     Raises:
         DataError: the recording breaks its contract, or does not fit the store.
@@ -86,10 +81,7 @@ def write_index(
 ) -> None:
     """Complete a folder whose ``recordings/`` are written: null features, then the index.
 
-    Args:
-        folder: the store's.
-        entries: the fields of each recording's `Entry`, by name.
-        info: as for :func:`write_store`, and so are the others.
+    ``entries`` holds the fields of each recording's `Entry`; see `write_store` for the others.
     """
     nulls = {
         "audio": torch.zeros(info.audio_dim) if null_audio is None else null_audio,
@@ -115,24 +107,23 @@ def _check_against(info: StoreInfo, recording: Recording) -> None:
             f"expected {expected}"
         )
     low, high = info.label_range
-    valid = recording.labels[~recording.labels.isnan()]
-    if len(valid) and (valid.min() < low or valid.max() > high):
+    outside = recording.labels[(recording.labels < low) | (recording.labels > high)]  # never NaN
+    if len(outside):
         raise DataError(
-            f"recording {recording.name!r}: labels from {valid.min():g} to {valid.max():g}, "
-            f"expected {low:g} to {high:g} (NaN where invalid)"
+            f"recording {recording.name!r}: label {outside[0]:g}, expected {low:g} to {high:g} "
+            "(NaN where invalid)"
         )
 
 
 def _storable(recording: Recording, dtype: torch.dtype) -> dict[str, Tensor]:
     arrays = recording.tensors()
+    arrays["labels"] = arrays["labels"].float()
     for key in ("audio", "visual"):
-        stored = arrays[key].to(dtype)
-        if not torch.isfinite(stored).all():
-            row = int((~torch.isfinite(stored)).any(dim=1).nonzero()[0])
+        arrays[key] = arrays[key].to(dtype)
+        overflows = arrays[key].isinf().any(dim=1).nonzero()
+        if len(overflows):
             raise DataError(
-                f"recording {recording.name!r}, row {row}: {key} overflows {dtype}; "
+                f"recording {recording.name!r}, row {int(overflows[0])}: {key} overflows {dtype}; "
                 "store it as float32"
             )
-        arrays[key] = stored
-    arrays["labels"] = arrays["labels"].float()
     return {key: value.contiguous() for key, value in arrays.items()}

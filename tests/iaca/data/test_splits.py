@@ -136,7 +136,10 @@ def test_fixed_roles_are_taken_as_they_stand(tmp_path: Path):
 @pytest.mark.parametrize(
     ("roles", "complaint"),
     [
-        ({"a": ("s1", "train"), "b": ("s2", None)}, "recording 'b' has no role"),
+        (
+            {"a": ("s1", "train"), "b": ("s2", None)},
+            "recording 'b': role None: expected one of train",
+        ),
         ({"a": ("s1", "train"), "b": ("s2", "report")}, "no recording has the role 'select'"),
         (
             {"a": ("s1", "train"), "b": ("s2", "select"), "c": ("s1", "report")},
