@@ -43,7 +43,9 @@ def share_chart(rows: Sequence[dict[str, Any]]) -> Layers:
     """
     data = pd.DataFrame(rows)
     lines = data[data["line"] != "missing"]
-    series = {of: list(lines["line"][lines["of"] == of].unique()) for of in lines["of"].unique()}
+    series: dict[str, list[str]] = {}
+    for panel, line in lines[["panel", "line"]].drop_duplicates().values.tolist():
+        series.setdefault(panel, []).append(line)
     colours = {name: SERIES_COLOURS[name] for name in lines["line"].unique()}
     named = alt.ExprRef(f"({json.dumps(series)})[panel]")  # only what the panel shows
     percents = sorted(data["percent"].unique().tolist())
@@ -66,7 +68,7 @@ def share_chart(rows: Sequence[dict[str, Any]]) -> Layers:
             data=data,
         )
         .transform_filter("datum.percent === percent && datum.modality === modality")
-        .transform_filter("datum.of === panel || datum.line === 'missing'")
+        .transform_filter("datum.panel === panel || datum.line === 'missing'")
         .transform_flatten(["value"])
         .transform_window(row="row_number()", groupby=["line"])
         .transform_calculate(clip="datum.row - 1")
@@ -90,9 +92,9 @@ def share_rows(
         lines: panel -> line -> ``(T,)``, NaN where there is none; names as in `SERIES_COLOURS`.
     """
     common = {"percent": round(100 * share), "modality": modality}
-    missing = {**common, "of": "", "line": "missing", "value": hit.int().tolist()}
+    missing = {**common, "panel": "", "line": "missing", "value": hit.int().tolist()}
     return [missing] + [
-        {**common, "of": panel, "line": line}
+        {**common, "panel": panel, "line": line}
         | {"value": [None if math.isnan(x) else round(x, 3) for x in values.tolist()]}
         for panel, several in lines.items()
         for line, values in several.items()
