@@ -11,13 +11,15 @@ Weights are random: they do not change the speed.
 
 import argparse
 import multiprocessing
+import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 import av
@@ -91,9 +93,14 @@ def make_crops(folder: Path, frames: int) -> dict[int, Path]:
     return files
 
 
+def unimported() -> AbstractContextManager[Any]:
+    """Keep decoders from importing this script, and torch with it: the command's do not."""
+    return mock.patch.object(sys.modules["__main__"], "__file__", None)
+
+
 def time_extraction(video: Path, folder: Path, work: Work, networks: Backbones) -> float:
     """Seconds of a whole extraction, the building of the networks left out."""
-    with mock.patch.object(pipeline, "build_backbones", lambda *_: networks):
+    with mock.patch.object(pipeline, "build_backbones", lambda *_: networks), unimported():
         start = time.perf_counter()
         result = extract(
             [Source("v", "v", video)],
@@ -126,7 +133,7 @@ def time_bare(clips: int, work: Work, networks: Backbones) -> float:
 def time_decoding(video: Path, folder: Path, crops: dict[int, Path] | None) -> float:
     """Seconds of decoding alone, start of the child included."""
     start = time.perf_counter()
-    with decode(video, folder / "sound", crops) as decoded:
+    with unimported(), decode(video, folder / "sound", crops) as decoded:
         for _ in decoded.chunks:
             pass
     return time.perf_counter() - start

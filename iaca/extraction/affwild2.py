@@ -53,16 +53,6 @@ class Folder(NamedTuple):
     left_out: Mapping[str, str] = {}
 
 
-class _Listed(NamedTuple):
-    """A recording as the official parts (with a role), or the test list (without), name it."""
-
-    name: str
-    annotation: Path | None
-    role: str | None
-    where: str
-    problem: str | None = None
-
-
 def scan_folder(root: Path | str, test_list: Path | str | None = None) -> Folder:
     """Find the recordings of Aff-Wild2 and count the videos of its official parts.
 
@@ -86,28 +76,30 @@ def scan_folder(root: Path | str, test_list: Path | str | None = None) -> Folder
             or a folder of crops in two places.
     """
     root = Path(root)
-    entries = [*_annotated(root / "annotations"), *_tested(test_list)]
-    listed: dict[str, list[_Listed]] = {}
-    for entry in entries:
-        listed.setdefault(entry.name, []).append(entry)
+    listed: dict[str, list[Source]] = {}
+    entries = [*_annotated(root), *_tested(root, test_list)]
+    for source in entries:
+        listed.setdefault(source.name, []).append(source)
     if not (root / "videos").is_dir():
         raise DataError(f"{root / 'videos'}: no such folder, expected the videos there")
     found = (path for path in below(root / "videos") if path.suffix.lower() in VIDEO_SUFFIXES)
     videos = _grouped((path.stem, path) for path in found if not path.is_dir())
     folders = (path for path in below(root / "cropped_aligned", listed) if path.name in listed)
     crops = _grouped((path.name, path) for path in folders if path.is_dir())
-    held_out = {video_of(entry.name): entry for entry in entries if entry.role != _TRAIN_ROLE}
+    held_out = {source.subject: source for source in entries if source.split != _TRAIN_ROLE}
     left_out, sources = {}, []
-    for name, (first, *others) in sorted(listed.items()):
-        source = _source(root, first, others, videos, crops)
-        reason = held_out.get(source.subject)
-        if first.role == _TRAIN_ROLE and reason and not (others or first.problem):
+    for name, (source, *others) in sorted(listed.items()):
+        if others:
+            where = others[0].annotation or test_list
+            source = source._replace(problem=f"{where}: also {source.annotation}")
+        other = held_out.get(source.subject)
+        if source.split == _TRAIN_ROLE and other is not None and source.problem is None:
             left_out[name] = (
-                f"{first.annotation}: not extracted, since it must not be trained on: "
-                f"{reason.name!r} in {reason.where} is of the same video"
+                f"{source.annotation}: not extracted, since it must not be trained on: "
+                f"{other.name!r} in {other.annotation or test_list} is of the same video"
             )
         else:
-            sources.append(source)
+            sources.append(_placed(source, videos, crops))
     return Folder(tuple(sources), _count_videos(entries), left_out)
 
 
@@ -140,8 +132,18 @@ def list_crops(folder: Path | str) -> dict[int, Path]:
     return crops
 
 
-def _annotated(annotations: Path) -> list[_Listed]:
+def _listed(
+    root: Path, name: str, annotation: Path | None, role: str | None, problem: str | None = None
+) -> Source:
+    """A recording with the places where its files stand if nothing else is found."""
+    video = video_of(name)
+    file, crops = root / "videos" / f"{video}.mp4", root / "cropped_aligned" / name
+    return Source(name, video, file, crops, annotation, role, problem)
+
+
+def _annotated(root: Path) -> list[Source]:
     """What has an annotation file in an official part."""
+    annotations = root / "annotations"
     candidates = [annotations, *sorted(annotations.glob("VA*"))]
     found = [folder for folder in candidates if (folder / _TRAIN).is_dir()]
     if len(found) != 1:
@@ -149,38 +151,32 @@ def _annotated(annotations: Path) -> list[_Listed]:
         raise DataError(
             f"{annotations}: the folder {_TRAIN} is {what}, expected it here or in one folder VA*"
         )
-    entries = []
+    sources = []
     for part, role in _ROLES.items():
         folder = found[0] / part
         files = [file for file in sorted(folder.glob("*.txt")) if not is_stray(file.name)]
         if not files:
             raise DataError(f"{folder}: no annotation files, expected <video>.txt")
-        entries += [_annotation(file, role) for file in files]
-    return entries
+        for file in files:
+            try:
+                name, problem = check_name(file.stem, f"{folder}: annotation file"), None
+            except DataError as error:  # quoted it can be printed, and cut it can name a file
+                name, problem = ascii(file.stem)[:100], str(error)
+            sources.append(_listed(root, name, file, role, problem))
+    return sources
 
 
-def _annotation(file: Path, role: str) -> _Listed:
-    where = str(file.parent)
-    try:
-        name = check_name(file.stem, f"{where}: annotation file")
-    except DataError as error:
-        quoted = ascii(file.stem)[:100]  # can be printed, and is short enough for a file's name
-        return _Listed(quoted, file, role, where, str(error))
-    return _Listed(name, file, role, where)
-
-
-def _tested(test_list: Path | str | None) -> list[_Listed]:
+def _tested(root: Path, test_list: Path | str | None) -> list[Source]:
     """What the list of test recordings names."""
     lines = [] if test_list is None else read_lines(Path(test_list))
-    entries: dict[str, _Listed] = {}
+    sources: dict[str, Source] = {}
     for number, name in enumerate(map(str.strip, lines), start=1):
-        if not name:
-            continue
-        check_name(name, f"{test_list}, line {number}: name")
-        if name in entries:
+        if name in sources:
             raise DataError(f"{test_list}, line {number}: {name!r} is given twice")
-        entries[name] = _Listed(name, None, None, f"{test_list}, line {number}")
-    return [*entries.values()]
+        if name:
+            check_name(name, f"{test_list}, line {number}: name")
+            sources[name] = _listed(root, name, None, None)
+    return [*sources.values()]
 
 
 def _grouped(named: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
@@ -191,28 +187,22 @@ def _grouped(named: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
     return {name: list(paths.values()) for name, paths in groups.items()}
 
 
-def _source(
-    root: Path,
-    first: _Listed,
-    others: Sequence[_Listed],
-    videos: Mapping[str, Sequence[Path]],
-    crops: Mapping[str, Sequence[Path]],
+def _placed(
+    source: Source, videos: Mapping[str, Sequence[Path]], crops: Mapping[str, Sequence[Path]]
 ) -> Source:
-    name, problem, stem = first.name, first.problem, video_of(first.name)
-    # What is missing is reported when it is opened.
-    found = videos.get(stem, [root / "videos" / f"{stem}.mp4"])
-    faces = crops.get(name, [root / "cropped_aligned" / name])
-    if others:
-        problem = f"{others[0].annotation or others[0].where}: also in {first.where}"
+    """A recording with the places where its files were found, each expected in one."""
+    found, faces = videos.get(source.subject, ()), crops.get(source.name, ())
+    problem = source.problem
     for what, places in (("video", found), ("folder of crops", faces)):
         if len(places) > 1 and problem is None:
             problem = f"{places[1]}: also at {places[0]}, expected one {what} of that name"
-    return Source(name, stem, found[0], faces[0], first.annotation, first.role, problem)
+    video, crop = next(iter(found), source.video), next(iter(faces), source.crops)
+    return source._replace(video=video, crops=crop, problem=problem)
 
 
-def _count_videos(entries: Sequence[_Listed]) -> Counts:
+def _count_videos(sources: Sequence[Source]) -> Counts:
     train, validation, test = (
-        len({video_of(entry.name) for entry in entries if entry.role == role})
+        len({source.subject for source in sources if source.split == role})
         for role in ("train", "report", None)
     )
     return Counts(train=train, validation=validation, test=test)

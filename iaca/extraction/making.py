@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -76,10 +76,6 @@ class Effort:
             )
 
 
-class Stopped(Exception):  # noqa: N818 (no error: another thread has failed, or Ctrl-C)
-    """This recording is given up because the extraction stops."""
-
-
 @dataclass(frozen=True)
 class Job:
     """What the threads share."""
@@ -109,7 +105,7 @@ class Job:
                 self.stopping.set()
                 self.progress.close()
         for future in done:
-            if not isinstance(future.exception(), Stopped):
+            if not isinstance(future.exception(), CancelledError):
                 future.result()
 
     def make(self, source: Source) -> None:
@@ -164,7 +160,7 @@ class Job:
         ends, audio, visual = [], [], []
         for clips in iterate_clips(decoded.chunks, stride, self.effort.batch_size, device):
             if self.stopping.is_set():
-                raise Stopped
+                raise CancelledError
             found = features(self.backbones, track, clips)
             ends.append(clips.ends)
             audio.append(found[0].half())  # stay on a GPU: to fetch them would be to wait for it

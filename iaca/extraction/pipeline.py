@@ -27,9 +27,6 @@ from iaca.extraction.making import Effort, ExtractionConfig, Job
 from iaca.extraction.progress import Progress
 from iaca.extraction.video import SAMPLE_RATE
 
-FACE_CROPS, MIDDLE_SQUARE = "face crops", "middle square of each picture"
-TEST = "test"  # part of the recordings without a role, beside some that have one
-NO_PART = "no part"  # where none has a role
 MAX_NAMED = 3  # recordings in a line that announces work
 
 Notify = Callable[[str], None]
@@ -148,7 +145,7 @@ def _store_info(
     cropped = all(source.crops is not None for source in sources)
     notes = {
         **backbones.source,
-        "pictures": FACE_CROPS if cropped else MIDDLE_SQUARE,
+        "pictures": "face crops" if cropped else "middle square of each picture",
         "clip": f"{CLIP_FRAMES} of {SLOT} frames, a row every {config.stride}",
         "sound": f"{CLIP_SAMPLES} samples at {SAMPLE_RATE} Hz up to the clip's last frame",
         "visual_features": "average over the 7 x 7 map",
@@ -164,7 +161,7 @@ def _outcome(folder: StoreFolder, sources: Sequence[Source]) -> dict[str, Any]:
     ``wanted`` is the number of sources by part, ``not_extracted`` the names of those that failed
     by part, ``silent_recordings`` how many have no sound.
     """
-    rest = TEST if any(source.split for source in sources) else NO_PART
+    rest = "test" if any(source.split for source in sources) else "no part"
     parts = {source.name: source.split or rest for source in sources}
     absent = sorted(folder.failed)
     silent = sum(folder.recordings[name]["silent"] for name in parts if name not in absent)

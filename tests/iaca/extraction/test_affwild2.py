@@ -167,11 +167,11 @@ def test_a_name_in_both_parts_fails_that_recording_alone(tmp_path: Path):
     folder = scan_folder(lay_out(tmp_path, validation="c a"))
     assert names(folder) == ["b_left", "b_right", "c"]
     assert list(problems(folder)) == ["a"]
-    assert re.search(r"Validation_Set/a\.txt: also in .*/Train_Set", problems(folder)["a"])
+    assert re.search(r"Validation_Set/a\.txt: also .*/Train_Set/a\.txt", problems(folder)["a"])
     assert folder.left_out == {}
     (tmp_path / "test.txt").write_text("t\nc\n")
     found = problems(scan_folder(tmp_path, tmp_path / "test.txt"))
-    assert "test.txt, line 2: also in" in found["c"]
+    assert re.search(r"test.txt: also .*/Validation_Set/c.txt", found["c"])
     folder = scan_folder(lay_out(tmp_path / "side", validation="c b_left"))
     assert names(folder) == ["a", "c"]
     assert list(problems(folder)) == ["b_left"]
@@ -274,8 +274,9 @@ def test_a_video_on_two_sides_is_left_out_of_training(tmp_path: Path):
     assert problems(folder) == {}
     assert list(folder.left_out) == ["b_left", "d_right"]
     assert "Train_Set/b_left.txt: not extracted" in folder.left_out["b_left"]
-    assert re.search(r"'b_right' in .*/Validation_Set is of", folder.left_out["b_left"])
-    assert re.search(r"'d_left' in .*/test\.txt, line 1 is of", folder.left_out["d_right"])
+    reason = r"'b_right' in .*/Validation_Set/b_right\.txt is of"
+    assert re.search(reason, folder.left_out["b_left"])
+    assert re.search(r"'d_left' in .*/test\.txt is of", folder.left_out["d_right"])
     assert folder.videos == Counts(train=3, validation=2, test=2)
 
 
