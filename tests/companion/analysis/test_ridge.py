@@ -25,16 +25,8 @@ def recordings() -> list[Recording]:
         audio = torch.randn(30, 3, generator=generator) * torch.tensor([1.0, 5.0, 0.2]) + 2.0
         noise = 0.05 * torch.randn(30, 2, generator=generator)
         labels = (audio - 2.0) @ torch.tensor([[0.1, -0.1], [0.02, 0.0], [0.0, 0.3]]) + noise
-        made.append(
-            Recording(
-                name=name,
-                subject=f"subject_{name}",
-                audio=audio,
-                visual=torch.full((30, 1), 7.0),
-                labels=labels,
-                end_frame=torch.arange(30),
-            )
-        )
+        visual = torch.full((30, 1), 7.0)
+        made.append(Recording(name, f"of_{name}", audio, visual, labels, torch.arange(30)))
     return made
 
 
@@ -43,9 +35,9 @@ def store_of(path: Path, made: list[Recording]) -> RecordingStore:
     return write_store(path, made, info, dtype=torch.float32)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> RecordingStore:
-    return store_of(tmp_path / "store", recordings())
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> RecordingStore:
+    return store_of(tmp_path_factory.mktemp("data") / "store", recordings())
 
 
 def test_the_reading_is_ridge_regression_on_standardised_training_rows(
@@ -64,13 +56,13 @@ def test_the_reading_is_ridge_regression_on_standardised_training_rows(
 
 def test_the_penalty_is_the_one_that_selects_best(store: RecordingStore) -> None:
     alphas = [1e5, 1e3, 1e-2]
-    scores = {
-        alpha: float(ccc(fit_reading(store, SPLIT, ["audio"], [alpha]).predict(store["c"]),
-                         store["c"].labels).mean())
-        for alpha in alphas
-    }  # fmt: skip
+
+    def selected(alpha: float) -> float:
+        read = fit_reading(store, SPLIT, ["audio"], [alpha]).predict(store["c"])
+        return float(ccc(read, store["c"].labels).mean())
+
     chosen = fit_reading(store, SPLIT, ["audio"], alphas).alpha
-    assert chosen == max(scores, key=scores.__getitem__) == 1e-2
+    assert chosen == max(alphas, key=selected) == 1e-2
 
 
 def test_a_constant_column_says_nothing_and_breaks_nothing(store: RecordingStore) -> None:
@@ -103,10 +95,12 @@ def test_rows_without_a_label_are_left_out(store: RecordingStore, tmp_path: Path
         ridge_predictions(store_of(tmp_path / "none", made), SPLIT)
 
 
-def test_bad_arguments_are_named(store: RecordingStore) -> None:
-    with pytest.raises(DataError, match="smell"):
-        fit_reading(store, SPLIT, ["smell"])  # type: ignore[list-item]
-    with pytest.raises(DataError, match="modalities"):
-        fit_reading(store, SPLIT, [])
-    with pytest.raises(DataError, match="alphas"):
-        fit_reading(store, SPLIT, ["audio"], [])
+@pytest.mark.parametrize(
+    ("modalities", "alphas", "named"),
+    [(["smell"], [1.0], "smell"), ([], [1.0], "modalities"), (["audio"], [], "alphas")],
+)
+def test_bad_arguments_are_named(
+    store: RecordingStore, modalities: list, alphas: list[float], named: str
+) -> None:
+    with pytest.raises(DataError, match=named):
+        fit_reading(store, SPLIT, modalities, alphas)

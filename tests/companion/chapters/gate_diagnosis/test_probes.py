@@ -63,15 +63,12 @@ def test_the_gates_say_the_same_of_what_they_are_said_to_read(
     found = gate_inputs(model, store, ["r0", "r1"])
     assert tuple(found) == READABLE
     gates = predict(model, store, ["r0", "r1"]).gates
-    for modality, own in OWN.items():
-        read = found[{"own": own, "both": BOTH, "raw": UNATTENDED}[gate_input]]
-        gate = getattr(model.fusion, f"gate_{modality}")
+    read = {m: {"own": own, "both": BOTH, "raw": UNATTENDED}[gate_input] for m, own in OWN.items()}
+    for gate, what in {**read, "audio_visual": JOINT}.items():
         for name in ("r0", "r1"):
             with torch.no_grad():
-                torch.testing.assert_close(gate(read[name])[1], gates[modality][name])
-    with torch.no_grad():
-        joint = model.fusion.gate_audio_visual(found[JOINT]["r1"])[1]
-    torch.testing.assert_close(joint, gates["audio_visual"]["r1"])
+                weights = getattr(model.fusion, f"gate_{gate}")(found[what][name])[1]
+            torch.testing.assert_close(weights, gates[gate][name])
     audio, visual = (found[own]["r0"] for own in OWN.values())
     torch.testing.assert_close(found[PRODUCTS]["r0"][:, -8:], audio * visual)
     torch.testing.assert_close(found[PRODUCTS]["r0"][:, :-8], found[BOTH]["r0"])
