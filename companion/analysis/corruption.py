@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from iaca.base.files import DataError
+from iaca.base.files import DataError, check_one_of
 from iaca.data.recordings import Entry, Recording, RecordingStore, StoreInfo
 from iaca.sources.streams import random_stream
 
@@ -54,20 +54,16 @@ class Corruption:
 
     def __post_init__(self) -> None:
         for field, names in (("kind", Kind), ("modality", Hit), ("pattern", Pattern)):
-            if getattr(self, field) not in get_args(names):
-                found, expected = getattr(self, field), ", ".join(get_args(names))
-                raise DataError(f"corruption: {field} {found!r}, expected one of {expected}")
+            check_one_of(f"corruption: {field}", getattr(self, field), get_args(names))
         if not 0.0 <= self.share <= 1.0:
             raise DataError(f"corruption: share {self.share!r}, expected 0 to 1")
-        self._check_only_for("snr", "noisy", self.snr is not None and math.isfinite(self.snr))
-        self._check_only_for("lag", "misaligned", bool(self.lag))
-
-    def _check_only_for(self, field: str, kind: Kind, given: bool) -> None:
-        value = getattr(self, field)
-        if self.kind == kind and not given:
-            raise DataError(f"corruption: {field} {value!r}, expected a number for kind {kind!r}")
-        if self.kind != kind and value is not None:
-            raise DataError(f"corruption: {field} {value!r}, which kind {self.kind!r} has not")
+        has_snr = self.snr is not None and math.isfinite(self.snr)
+        for field, kind, given in (("snr", "noisy", has_snr), ("lag", "misaligned", self.lag)):
+            value = getattr(self, field)
+            if self.kind == kind and not given:
+                raise DataError(f"corruption: {field} {value!r}, expected a number for {kind!r}")
+            if self.kind != kind and value is not None:
+                raise DataError(f"corruption: {field} {value!r}, which {self.kind!r} has not")
 
     @property
     def hits(self) -> tuple[str, ...]:
@@ -165,19 +161,16 @@ class CorruptedStore:
                 assert self.means is not None
                 return self.means[which].float()
             case "noisy":
-                return features + self._noise(recording.name, modality, features)
+                assert self.corruption.snr is not None
+                rng = random_stream(self.corruption.seed, "noise", recording.name, modality)
+                white = torch.from_numpy(rng.standard_normal(tuple(features.shape))).float()
+                signal = features.std(dim=0, correction=0)  # an offset carries no signal
+                return features + white * signal * 10.0 ** (-self.corruption.snr / 20.0)
             case "misaligned":
                 assert self.corruption.lag is not None
                 return features.roll(self.corruption.lag * self.info.clip_spacing, dims=0)
         other: Tensor = getattr(self.store[self.swapped_with(recording.name)], modality)
         return other.float()[torch.arange(len(recording)) % len(other)]
-
-    def _noise(self, name: str, modality: str, features: Tensor) -> Tensor:
-        assert self.corruption.snr is not None
-        rng = random_stream(self.corruption.seed, "noise", name, modality)
-        white = torch.from_numpy(rng.standard_normal(tuple(features.shape))).float()
-        signal = features.std(dim=0, correction=0)  # about its mean: an offset carries no signal
-        return white * signal * 10.0 ** (-self.corruption.snr / 20.0)
 
     def swapped_with(self, name: str) -> str:
         """The other person's recording that a recording is swapped with, where it is hit."""

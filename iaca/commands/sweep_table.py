@@ -39,7 +39,7 @@ class Cell(NamedTuple):
 def means_nothing(fusion: FusionName) -> tuple[list[str], list[str]]:
     """Options of the model, and of its training, that a fusion never reads.
 
-    They are the gates', for a fusion that has none; `ResidualFusion` is as large as the gates of
+    They are the gates', for a fusion that has none; ``residual_mlp`` is as large as the gates of
     its configuration would be, and reads what their size depends on.
     """
     if fusion in GATED:

@@ -44,18 +44,23 @@ def ccc(prediction: Tensor, label: Tensor) -> Tensor:
     if not torch.isfinite(prediction[valid]).all():
         raise ValueError("a prediction with a valid label is NaN or infinite")
     count = valid.sum(dim=0).double()  # (...)
-    x = torch.where(valid, prediction.double(), 0.0)
-    y = torch.where(valid, label.double(), 0.0)
-    mean_x, mean_y = x.sum(dim=0) / count, y.sum(dim=0) / count
-    dx = torch.where(valid, x - mean_x, 0.0)
-    dy = torch.where(valid, y - mean_y, 0.0)
+    dx, dy, gap = _centred(prediction.double(), label.double(), valid, count)
     covariance = (dx * dy).sum(dim=0) / count
     var_x, var_y = dx.square().sum(dim=0) / count, dy.square().sum(dim=0) / count
     # A constant column's mean is rounded, so its variance is tiny instead of 0.
-    constant_x, constant_y = _constant(x, valid), _constant(y, valid)
-    value = concordance(covariance, var_x + var_y, mean_x - mean_y)
+    constant_x, constant_y = _constant(prediction, valid), _constant(label, valid)
+    value = concordance(covariance, var_x + var_y, gap)
     value = torch.where(constant_x | constant_y, 0.0, value)
     return torch.where((constant_x & constant_y) | (count == 0), torch.nan, value)
+
+
+def _centred(x: Tensor, y: Tensor, valid: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Deviations from the means of the valid pairs, 0 at others, and the means' difference."""
+    # Masked entries are replaced before any arithmetic: NaN * 0 would poison the gradient.
+    x, y = torch.where(valid, x, 0.0), torch.where(valid, y, 0.0)
+    mean_x, mean_y = x.sum(dim=0) / count, y.sum(dim=0) / count
+    dx, dy = (torch.where(valid, z - mean, 0.0) for z, mean in ((x, mean_x), (y, mean_y)))
+    return dx, dy, mean_x - mean_y
 
 
 def _constant(x: Tensor, valid: Tensor) -> Tensor:
@@ -86,15 +91,11 @@ def ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor
     count = valid.sum(dim=0)  # (n,)
     if not count.any():
         return None
-    # Masked entries are replaced before any arithmetic: NaN * 0 would poison the gradient.
-    x, y = torch.where(valid, x, 0.0), torch.where(valid, y, 0.0)
     safe = count.clamp(min=1)
-    mean_x, mean_y = x.sum(dim=0) / safe, y.sum(dim=0) / safe
-    dx = torch.where(valid, x - mean_x, 0.0)
-    dy = torch.where(valid, y - mean_y, 0.0)
+    dx, dy, gap = _centred(x, y, valid, safe)
     covariance = (dx * dy).sum(dim=0) / safe
     spread = (dx.square().sum(dim=0) + dy.square().sum(dim=0)) / safe
-    agreement = concordance(covariance, spread, mean_x - mean_y, epsilon)
+    agreement = concordance(covariance, spread, gap, epsilon)
     return torch.where(count > 0, 1.0 - agreement, 0.0).sum()
 
 

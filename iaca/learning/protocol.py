@@ -30,7 +30,7 @@ from typing import Literal, get_args, get_origin
 import torch
 from torch import Tensor
 
-from iaca.base.files import DataError
+from iaca.base.files import DataError, check_one_of
 
 Padding = Literal["nearest", "zero"]
 
@@ -90,9 +90,9 @@ class Protocol:
 
     def __post_init__(self) -> None:
         for switch in fields(self):
-            value, choices = getattr(self, switch.name), get_args(switch.type)
-            if get_origin(switch.type) is Literal and value not in choices:
-                raise DataError(f"protocol, {switch.name} {value!r}: expected one of {choices}")
+            value = getattr(self, switch.name)
+            if get_origin(switch.type) is Literal:
+                check_one_of(f"protocol, {switch.name}", value, get_args(switch.type))
             if switch.type is int and value < 1:
                 raise DataError(f"protocol, {switch.name} {value}: expected at least 1 frame")
 

@@ -35,61 +35,46 @@ def rectifier(wanted: bool) -> nn.Module:
 
 
 class PlainFusion(nn.Module):
-    """An attention and its joint representation: ``ReLU(FC [ReLU x_att,a ; ReLU x_att,v])``.
+    r"""An attention and its joint representation: ``ReLU(FC [ReLU x_att,a ; ReLU x_att,v])``.
 
     What is left of IACA when its gates always choose the attended, then the joint feature. The
     ReLUs are those of Eqs. 7-9: a gated model without them is compared with a plain one without.
 
-    Args:
-        attention: any module with ``forward(audio, visual) -> Attended``.
-        dim: d.
-        relu: whether there are ReLUs; without them the fusion is linear, the head is not.
-    """
-
-    def __init__(self, attention: nn.Module, dim: int, relu: bool = True) -> None:
-        super().__init__()
-        self.attention = attention
-        self.joint = JointRepresentation(dim)
-        self.rectify = rectifier(relu)
-
-    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
-        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, without gates."""
-        attended = attend(self.attention, audio, visual)
-        fused = self.joint(self.rectify(attended.audio), self.rectify(attended.visual))
-        return self.rectify(fused), None
-
-
-class ResidualFusion(nn.Module):
-    r"""The plain fusion with a small residual MLP on its joint feature: as large as IACA, no gates.
+    With ``extra`` parameters, a small residual MLP reads the joint feature, as stage 2's gate does:
 
     .. math::
         J &= \mathrm{FC}\,[\mathrm{ReLU}\,X_{att,a} ; \mathrm{ReLU}\,X_{att,v}] \\
         X &= \mathrm{ReLU}(J + W_2\,\mathrm{ReLU}(W_1 J + b_1) + b_2)
 
-    It controls for size: a gain that more parameters at the same place also bring is not the
-    gates'. The MLP reads what stage 2's gate reads, and adds to what stage 2 weighs.
+    That controls for size: a gain that as many parameters also bring at the same place is not the
+    gates'.
 
     Args:
         attention: any module with ``forward(audio, visual) -> Attended``.
         dim: d.
+        relu: whether there are ReLUs, the MLP's excepted; without them the fusion is linear, the
+            head is not.
         extra: parameters that the MLP should add; its hidden size h is the one whose
-            h (2d + 1) + d is nearest to it, and at least 1.
-        relu: whether the plain fusion has its ReLUs; the MLP keeps its own.
+            h (2d + 1) + d is nearest to it, and at least 1. None for no MLP.
     """
 
-    def __init__(self, attention: nn.Module, dim: int, extra: int, relu: bool = True) -> None:
+    def __init__(
+        self, attention: nn.Module, dim: int, relu: bool = True, extra: int | None = None
+    ) -> None:
         super().__init__()
         self.attention = attention
         self.joint = JointRepresentation(dim)
-        hidden = max(1, round((extra - dim) / (2 * dim + 1)))
-        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim))
+        self.mlp = None
+        if extra is not None:
+            hidden = max(1, round((extra - dim) / (2 * dim + 1)))
+            self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim))
         self.rectify = rectifier(relu)
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
         """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, without gates."""
         attended = attend(self.attention, audio, visual)
         joint = self.joint(self.rectify(attended.audio), self.rectify(attended.visual))
-        return self.rectify(joint + self.mlp(joint)), None
+        return self.rectify(joint if self.mlp is None else joint + self.mlp(joint)), None
 
 
 class RawAndAttendedFusion(nn.Module):
@@ -115,12 +100,7 @@ class RawAndAttendedFusion(nn.Module):
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
         """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, without gates."""
         attended = attend(self.attention, audio, visual)
-        everything = (
-            attended.self_audio,
-            attended.audio,
-            attended.self_visual,
-            attended.visual,
-        )
+        everything = attended.self_audio, attended.audio, attended.self_visual, attended.visual
         return self.rectify(self.joint(*(self.rectify(x) for x in everything))), None
 
 

@@ -21,7 +21,6 @@ from iaca.models.fusions import (
     Concatenation,
     PlainFusion,
     RawAndAttendedFusion,
-    ResidualFusion,
     Unimodal,
 )
 from iaca.models.gating import (
@@ -63,7 +62,7 @@ class ModelConfig:
     Attributes:
         attention: ``none`` is concatenation without attention.
         fusion: ``plain``, or ``iaca`` with the paper's two stages of gates, or one of four
-            controls: ``residual_mlp`` (`ResidualFusion`), ``raw_and_attended``
+            controls: ``residual_mlp`` (`PlainFusion` with an MLP), ``raw_and_attended``
             (`RawAndAttendedFusion`), ``gates_only`` (stage 2 over `WithoutCrossAttention`),
             ``without_attention`` (`PlainFusion` over the same); or the floor, ``audio_only`` or
             ``visual_only`` (`Unimodal`); or one of `FAMILIES`, which fuse by themselves, with
@@ -276,7 +275,7 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
             return build_gates(replace(config, stages="second"), attention)
         case "residual_mlp":
             extra = gate_parameters(config)
-            return ResidualFusion(attention, config.dim, extra, config.gate_relu)
+            return PlainFusion(attention, config.dim, config.gate_relu, extra)
         case "raw_and_attended":
             return RawAndAttendedFusion(attention, config.dim, config.gate_relu)
     return build_gates(config, attention)

@@ -181,17 +181,17 @@ def test_a_model_can_be_evaluated_on_it(store: RecordingStore) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"kind": "lost"}, "kind 'lost', expected one of missing, zeroed, noisy"),
-        ({"modality": "text"}, "modality 'text', expected one of audio, visual, both"),
-        ({"pattern": "burst"}, "pattern 'burst', expected one of random, block"),
+        ({"kind": "lost"}, "kind 'lost': expected one of missing, zeroed, noisy"),
+        ({"modality": "text"}, "modality 'text': expected one of audio, visual, both"),
+        ({"pattern": "burst"}, "pattern 'burst': expected one of random, block"),
         ({"share": 1.2}, "share 1.2, expected 0 to 1"),
         ({"share": float("nan")}, "share nan, expected 0 to 1"),
-        ({"kind": "noisy"}, "snr None, expected a number for kind 'noisy'"),
+        ({"kind": "noisy"}, "snr None, expected a number for 'noisy'"),
         ({"kind": "noisy", "snr": float("inf")}, "snr inf, expected a number"),
         ({"kind": "misaligned"}, "lag None, expected a number"),
         ({"kind": "misaligned", "lag": 0}, "lag 0, expected a number"),
-        ({"snr": 3.0}, "snr 3.0, which kind 'missing' has not"),
-        ({"lag": 3}, "lag 3, which kind 'missing' has not"),
+        ({"snr": 3.0}, "snr 3.0, which 'missing' has not"),
+        ({"lag": 3}, "lag 3, which 'missing' has not"),
     ],
 )
 def test_a_wrong_field_is_named(given: dict[str, object], message: str) -> None:

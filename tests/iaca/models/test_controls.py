@@ -14,7 +14,7 @@ from iaca.models.attention import (
     TransformerCrossAttention,
     WithoutCrossAttention,
 )
-from iaca.models.fusions import RawAndAttendedFusion, ResidualFusion, Unimodal
+from iaca.models.fusions import PlainFusion, RawAndAttendedFusion, Unimodal
 from iaca.models.gating import FixedGate, InconsistencyAware
 from iaca.models.layers import BiLSTM, SelfAttention
 from iaca.models.regressor import (
@@ -61,7 +61,7 @@ class Shifted(nn.Module):
 
 @pytest.mark.parametrize("relu", [True, False])
 def test_the_residual_fusion_against_numpy(relu: bool) -> None:
-    model = spread(ResidualFusion(Shifted(), D, extra=60, relu=relu))
+    model = spread(PlainFusion(Shifted(), D, relu, extra=60))
     audio, visual = features()
     attended = Shifted()(audio, visual)
 
