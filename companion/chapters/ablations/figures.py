@@ -73,7 +73,7 @@ def differences_beside_paper(
 
 
 def dial_curve(curves: Curves) -> Figure:
-    """Δ with 95 % intervals, the two arms of IACA strongly and controls thinly: a panel a backbone.
+    """Δ with 95 % intervals, the arms of IACA strongly, controls thinly: a panel for each backbone.
 
     Args:
         curves: backbone -> model -> share of weak clips -> Δ, in CCC points.
@@ -151,7 +151,7 @@ def table_2(
     differences: Differences,
     paper: Mapping[str, Mapping[str, tuple[float, float]]],
 ) -> pd.DataFrame:
-    """A row a backbone and arm; for each target the score with Δ, and what the paper has.
+    """A row for each backbone and arm; for each target the score with Δ, and what the paper has.
 
     Cells read ``CCC ± sd; Δ [95 % interval], Δ %``. The paper's numbers stand in the rows of the
     models that it has: plain, and IACA as published. A dash stands where there can be no number;
@@ -198,7 +198,7 @@ def _printed(arm: str, printed: tuple[float, float] | None) -> str:
 
 
 def options_table(rows: Mapping[str, Mapping[str, tuple[Interval, Interval]]]) -> pd.DataFrame:
-    """A row an option (option -> arm -> CCC, Δ), a column an arm.
+    """A row for each option (option -> arm -> CCC, Δ), a column for each arm.
 
     Cells read ``CCC ± standard deviation over seeds, Δ [95 % interval]``; what was not computed is
     empty.
@@ -237,7 +237,7 @@ class CostRow(NamedTuple):
 
 
 def costs_table(rows: Mapping[str, Mapping[str, CostRow]]) -> pd.DataFrame:
-    """A row a backbone and model: backbone -> model -> what it costs."""
+    """A row for each backbone and model: backbone -> model -> what it costs."""
     return pd.DataFrame(
         [
             {

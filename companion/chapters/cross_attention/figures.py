@@ -116,7 +116,7 @@ def _state_strips(axes: Axes, state: Tensor) -> None:
 def draw_by_state(
     panels: Mapping[str, Mapping[str, Mapping[str, Interval]]], neutral: float = 1.0
 ) -> Figure:
-    """Means with 95 % intervals: ``panel -> model -> state -> Interval``, a row a state."""
+    """Means with 95 % intervals: ``panel -> model -> state -> Interval``."""
     models = in_order(panels.values())
     looks = dict(zip(models, (Look(SHADES[1]), Look(SHADES[3], "s")), strict=False))
     levels = ("panel", "series", "row")

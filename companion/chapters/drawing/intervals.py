@@ -129,7 +129,7 @@ def interval_curves(
         percent: whether x is a share, to be shown in per cent.
         log: whether x is logarithmic.
         band: draw bands in place of upright intervals; curves then stand on each other.
-        ticks: of x; by default one at each place.
+        ticks: of x; by default one at each place that is not too near to another.
         more: name -> handle, what else the legend tells.
     """
     table = interval_table(found, levels)
@@ -142,13 +142,22 @@ def interval_curves(
         plot = plot.add(interval, ymin="low", ymax="high", legend=False)
         line = so.Line(pointsize=5.5, edgewidth=0)
         plot = plot.add(line, marker="series", linestyle="series", legend=False)
-        plot = plot.scale(x=place_scale(ticks or sorted(table["x"].unique()), log))
+        plot = plot.scale(x=place_scale(ticks or _apart(table["x"]), log))
         figure = _panels(plot, table, looks, labels, (WIDTH, height), columns, more, line=True)
         for axes in figure.axes:
             axes.minorticks_off()
             if reference is not None:
                 axes.axhline(reference, **ZERO_LINE)
     return figure
+
+
+def _apart(values: pd.Series) -> list[float]:
+    """The places, without those that are too near to the last one for a name of their own."""
+    kept: list[float] = []
+    for place in np.unique(values).tolist():
+        if not kept or place - kept[-1] >= 0.08 * np.ptp(values):
+            kept.append(place)
+    return kept
 
 
 def _beside_each_other(table: pd.DataFrame, share: float, log: bool) -> pd.Series:

@@ -119,7 +119,7 @@ def area_gains(gains: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> Fig
 def draw_traces(
     labels: Tensor, targets: Sequence[str], whole: Traces, damaged: Traces, hit: Tensor, name: str
 ) -> Figure:
-    """One recording, whole and corrupted: a panel a target, and one a stage if there are gates.
+    """One recording, whole and corrupted: a panel for each target, and each stage of gates.
 
     Args:
         labels: ``(T, n)``.

@@ -73,7 +73,7 @@ def smoothing(
     panels: Mapping[str, Mapping[str, Mapping[int, Interval]]],
     released: Mapping[str, Mapping[str, int]],
 ) -> Figure:
-    """Δ CCC of a moving average to none, against its window, with 95 % bands: a panel a target.
+    """Δ CCC of a moving average to none, with 95 % bands: a panel for each target.
 
     Args:
         panels: target -> padding -> rows of the window -> Δ.
@@ -227,11 +227,10 @@ def _bounded(found: Interval) -> dict[str, Interval]:
 
 
 def worth_table(gains: Mapping[str, Sequence[Interval]], targets: Sequence[str]) -> pd.DataFrame:
-    """A row a choice: Δ of each target, and of their mean with its interval and spread over seeds.
+    """A row for each choice: Δ of each target, and of their mean with interval and spread.
 
     Args:
-        gains: choice -> an interval a target, and last that of the mean; bounds of NaN are left
-            out.
+        gains: choice -> an interval for each target, last that of the mean; NaN is left out.
         targets: their names.
     """
     return pd.DataFrame(

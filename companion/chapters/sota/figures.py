@@ -32,6 +32,7 @@ from companion.experiments.side_by_side import FAMILY, label_of
 
 Grid = Mapping[str, Mapping[str, Interval]]  # name -> arm -> interval
 
+TARGETS = ("valence", "arousal")  # of Aff-Wild2
 FAMILY_TEXT = "family of the related work"
 LOOKS = {FAMILY: Look(OTHERS[2], "^", (2, 3)), **ARM_LOOKS}
 BESIDE = 1.04  # between the arms of one attention, on a logarithmic axis
@@ -153,19 +154,14 @@ def differences(grid: Grid, baseline: str) -> Figure:
 
 
 def table_1(entries: Sequence[Entry]) -> pd.DataFrame:
-    """The paper's Table 1, a cell a cell."""
+    """The paper's Table 1, cell by cell."""
+    scores = [f"{split}, {target}" for split in ("Validation", "Test") for target in TARGETS]
     return pd.DataFrame(
         [
-            {
-                "Method": _method(entry),
-                "Type of fusion": entry.fusion,
-                "Validation, valence": decimals(entry.validation[0]),
-                "Validation, arousal": decimals(entry.validation[1]),
-                "Test, valence": decimals(entry.test[0]),
-                "Test, arousal": decimals(entry.test[1]),
-            }
+            [_method(entry), entry.fusion, *map(decimals, (*entry.validation, *entry.test))]
             for entry in entries
-        ]
+        ],
+        columns=["Method", "Type of fusion", *scores],
     )
 
 
@@ -180,23 +176,17 @@ def corrected_table(entries: Sequence[Entry], published: Mapping[int, Published]
     """
     table = []
     for entry in entries:
-        found = published.get(entry.reference) if entry.reference is not None else None
-        test, told = (entry.test, 3) if found is None else (found.test, 4)
-        mean = sum(test) / 2 if found is None else found.mean
-        cells = [f"{test[0]:.{told}f}", f"{test[1]:.{told}f}", f"{mean:.4f}"]
-        if found is not None:
-            cells = [f"**{cell}**" for cell in cells]
-        table.append(
-            {
-                "Method": _method(entry),
-                "Test set of": EDITIONS.get(entry.reference or 0, "not stated"),
-                "As printed (valence, arousal)": ", ".join(map(decimals, entry.test)),
-                "Valence": cells[0],
-                "Arousal": cells[1],
-                "Mean": cells[2],
-            }
-        )
-    return pd.DataFrame(table)
+        found = published.get(entry.reference or 0)
+        if found is None:
+            valence, arousal = map(decimals, entry.test)
+            cells = [valence, arousal, f"{sum(entry.test) / 2:.4f}"]
+        else:
+            cells = [f"**{score:.4f}**" for score in (*found.test, found.mean)]
+        edition = EDITIONS.get(entry.reference or 0, "not stated")
+        table.append([_method(entry), edition, ", ".join(map(decimals, entry.test)), *cells])
+    printed = "As printed (valence, arousal)"
+    columns = ["Method", "Test set of", printed, "Valence", "Arousal", "Mean"]
+    return pd.DataFrame(table, columns=columns)
 
 
 def _method(entry: Entry) -> str:
@@ -208,7 +198,7 @@ def scores_table(
     to_baseline: Grid,
     references: Mapping[str, Sequence[int]],
 ) -> pd.DataFrame:
-    """A row a model: CCC of each target and their mean, and Δ of the mean to a baseline.
+    """A row for each model: CCC of each target and their mean, and Δ of the mean to a baseline.
 
     Scores read ``CCC [95 % interval] ± standard deviation over seeds`` for the mean, and ``CCC ±
     standard deviation`` for each target.
@@ -259,7 +249,7 @@ class Costs(NamedTuple):
 
 
 def costs_table(models: Mapping[str, Mapping[str, Costs]]) -> pd.DataFrame:
-    """A row a model: name -> arm -> what it costs."""
+    """A row for each model: name -> arm -> what it costs."""
     return pd.DataFrame(
         [
             {

@@ -144,7 +144,8 @@ def median_recording(each: Mapping[str, pd.DataFrame]) -> str:
     """The recording whose CCC, averaged over arms and targets, is the (lower) median.
 
     Args:
-        each: arm -> a row a recording, a column a target. Recordings without any CCC are left out.
+        each: arm -> a row for each recording, a column for each target; those without a CCC do not
+            count.
 
     Raises:
         ValueError: if no recording has a CCC.
@@ -157,7 +158,7 @@ def median_recording(each: Mapping[str, pd.DataFrame]) -> str:
 
 
 def split_table(store: RecordingStore, splits: Sequence[Split]) -> pd.DataFrame:
-    """Subjects, recordings and clips of each role: a row a fold, or one row without folds."""
+    """Subjects, recordings and clips of each role: a row for each fold, or one without folds."""
     rows = {
         f"fold {number}" if len(splits) > 1 else "all": {
             role: _counted(store, names) for role, names in split._asdict().items()
@@ -175,7 +176,7 @@ def _counted(store: RecordingStore, names: Sequence[str]) -> str:
 def scores_table(
     scores: Mapping[str, Mapping[str, Interval]], parameters: Mapping[str, int]
 ) -> pd.DataFrame:
-    """A row a model (model -> target -> interval), a column a target.
+    """A row for each model (model -> target -> interval), a column for each target.
 
     Cells read ``CCC [95 % interval] ± standard deviation over seeds``, the last where there are
     seeds.
@@ -200,7 +201,7 @@ def _score(found: Interval) -> str:
 def differences_table(
     differences: Mapping[str, Mapping[str, Interval]], baseline: Mapping[str, Interval]
 ) -> pd.DataFrame:
-    """A row an arm (arm -> target -> interval), a column a target.
+    """A row for each arm (arm -> target -> interval), a column for each target.
 
     Cells read ``Δ [95 % interval], Δ per cent of the baseline's CCC``.
     """
