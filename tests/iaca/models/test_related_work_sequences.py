@@ -1,4 +1,4 @@
-"""The families of Table 1 against transcriptions and limits; `test_families` has the rest."""
+"""The related work's Transformers and convolutions against transcriptions in NumPy."""
 
 import math
 from typing import Any
