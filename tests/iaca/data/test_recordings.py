@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +43,8 @@ def test_round_trip(tmp_path: Path, dtype: torch.dtype) -> None:
     info = replace(toy_info(spacing=3), source={"made by": "hand", "parts": [1, 2]})
     written = write_store(tmp_path / "store", given, info, *nulls, dtype=dtype)
     store = RecordingStore(str(tmp_path / "store"))
+    without = write_store(tmp_path / "without", given, info).null_features
+    assert [null.tolist() for null in without] == [[0.0] * AUDIO_DIM, [0.0] * VISUAL_DIM]
     assert written.key == store.key
     assert list(store) == ["a-2", "b.1"]
     assert len(store) == 2
@@ -64,14 +66,6 @@ def test_round_trip(tmp_path: Path, dtype: torch.dtype) -> None:
     for found, null in zip(store.null_features, nulls, strict=True):
         assert torch.equal(found.float(), null)
     store.verify()
-
-
-def test_null_features_are_zero_unless_given(store: RecordingStore) -> None:
-    audio, visual = store.null_features
-    assert audio.shape == (AUDIO_DIM,)
-    assert visual.shape == (VISUAL_DIM,)
-    assert not audio.any()
-    assert not visual.any()
 
 
 def mappings() -> Iterator[tuple[int, int, str]]:
@@ -135,14 +129,9 @@ BAD_RECORDINGS = {
     ),
     "float16 overflow": (changed(audio=with_value(6, 1e5)), r"'one', row 6: audio overflows"),
     "lengths differ": (changed(visual=torch.zeros(19, VISUAL_DIM)), r"'one': lengths differ.*19"),
-    "short labels": (changed(labels=torch.zeros(3, 2)), r"'one': lengths differ"),
-    "short end frames": (changed(end_frame=torch.arange(4)), r"'one': lengths differ"),
     "short state": (changed(state=torch.zeros(2, dtype=torch.int64)), r"'one': lengths differ"),
     "no rows": (toy_recording(rows=0), "'one': lengths differ or are 0"),
     "climbing name": (changed(name="../x"), r"'\.\./x'"),
-    "hidden name": (changed(name=".hidden"), r"'\.hidden'"),
-    "absolute name": (changed(name="/tmp/x"), "'/tmp/x'"),
-    "name with separator": (changed(name="a/b"), "'a/b'"),
     "climbing subject": (changed(subject="../x"), r"'one': subject '\.\./x'"),
     "another audio width": (changed(audio=torch.zeros(20, 2)), r"'one'.*\(2, 4, 2\).*\(5, 4, 2\)"),
     "another label width": (changed(labels=torch.zeros(20, 1)), r"\(5, 4, 1\).*\(5, 4, 2\)"),
@@ -150,13 +139,23 @@ BAD_RECORDINGS = {
     "whole numbers": (changed(audio=torch.zeros(20, AUDIO_DIM).int()), "'one': audio has .*int32"),
     "infinite label": (changed(labels=torch.full((20, 2), torch.inf)), "'one': labels"),
     "label out of range": (changed(labels=torch.full((20, 2), 1.5)), "'one': label 1.5"),
-    "label of -5": (changed(labels=torch.full((20, 2), -5.0)), "'one': label -5"),
     "frames fall": (changed(end_frame=torch.arange(20).flip(0)), "'one': end_frame"),
     "frames repeat": (changed(end_frame=torch.zeros(20, dtype=torch.int64)), "'one': end_frame"),
     "negative frame": (changed(end_frame=torch.arange(20) - 1), "'one': end_frame"),
-    "fractional frames": (changed(end_frame=torch.arange(20) + 0.5), "'one': end_frame"),
     "frames in a column": (changed(end_frame=torch.arange(20)[:, None]), "'one': end_frame"),
 }
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [([], "no recordings"), ([toy_recording(), toy_recording(seed=1)], "'one': given twice")],
+)
+def test_a_store_holds_recordings_of_different_names(
+    tmp_path: Path, given: list[Recording], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        write_store(tmp_path / "store", given, toy_info())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", BAD_RECORDINGS)
@@ -167,36 +166,14 @@ def test_bad_recordings_are_named_and_nothing_is_left(tmp_path: Path, name: str)
     assert not list(tmp_path.iterdir())
 
 
-def test_wide_values_fit_float32(tmp_path: Path) -> None:
-    recording = BAD_RECORDINGS["float16 overflow"][0]
-    store = write_store(tmp_path / "store", [recording], toy_info(), dtype=torch.float32)
-    assert float(store["one"].audio.max()) == 1e5
-
-
-def test_a_name_given_twice(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'one': given twice"):
-        write_store(tmp_path / "store", [toy_recording(), toy_recording(seed=1)], toy_info())
-    assert not list(tmp_path.iterdir())
-
-
-def test_no_recordings(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no recordings"):
-        write_store(tmp_path / "store", [], toy_info())
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("kind", ["store", "folder", "file"])
-def test_a_path_that_exists_is_never_overwritten(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "store"
-    if kind == "store":
-        toy_store(path)
-    elif kind == "folder":
-        path.mkdir()
-    else:
-        path.write_text("mine")
+@pytest.mark.parametrize("make", [toy_store, Path.mkdir, Path.touch])
+def test_a_path_that_exists_is_never_overwritten(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    make(tmp_path / "store")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(DataError, match=r"store: exists already"):
-        write_store(path, [toy_recording()], toy_info())
+        write_store(tmp_path / "store", [toy_recording()], toy_info())
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -261,15 +238,11 @@ def damage(file: Path, how: str) -> None:
         file.write_bytes(b"")
     elif how == "truncated":
         file.write_bytes(content[:-1])
-    elif how == "halved":
-        file.write_bytes(content[: len(content) // 2])
-    elif how == "text":
-        file.write_text("audio,visual\n1,2\n" * 40)
     elif how == "pickle":
         torch.save({"audio": torch.zeros(3)}, file)
 
 
-@pytest.mark.parametrize("how", ["missing", "empty", "truncated", "halved", "text", "pickle"])
+@pytest.mark.parametrize("how", ["missing", "empty", "truncated", "pickle"])
 def test_damaged_files_are_named(store: RecordingStore, how: str) -> None:
     damage(store.path / "recordings" / "r0.safetensors", how)
     damage(store.path / "null.safetensors", how)
@@ -282,20 +255,16 @@ def test_damaged_files_are_named(store: RecordingStore, how: str) -> None:
         store.verify()
 
 
-@pytest.mark.parametrize("change", ["rows", "lengths", "missing", "unknown", "scalar"])
+@pytest.mark.parametrize("change", ["rows", "missing", "unknown"])
 def test_files_that_do_not_hold_what_the_index_says(store: RecordingStore, change: str) -> None:
     file = store.path / "recordings" / "r0.safetensors"
     arrays = {key: value.clone() for key, value in load_file(file).items()}
     if change == "rows":
         arrays = {key: value[:-1].clone() for key, value in arrays.items()}
-    elif change == "lengths":
-        arrays["visual"] = arrays["visual"][1:].clone()
     elif change == "missing":
         del arrays["visual"]
-    elif change == "unknown":
-        arrays["video"] = arrays["visual"].clone()
     else:
-        arrays["audio"] = torch.tensor(1.0)
+        arrays["video"] = arrays["visual"].clone()
     save_file(arrays, file)
     with pytest.raises(DataError, match=r"r0\.safetensors: holds .*expected"):
         store["r0"]

@@ -12,7 +12,6 @@ from iaca.base.files import DataError
 from iaca.data import windows
 from iaca.data.recordings import Recording, RecordingStore
 from iaca.data.windows import (
-    WINDOW_LENGTH,
     Window,
     evaluation_windows,
     feature_statistics,
@@ -47,24 +46,19 @@ def test_every_row_is_predicted_exactly_once(tmp_path: Path, spacing: int, lengt
         assert sorted(predicted[name]) == list(range(entry.rows))
 
 
-def test_the_last_window_is_shifted_back(tmp_path: Path) -> None:
-    store = toy_store(tmp_path / "store", (10,))
-    windows = evaluation_windows(store, ["r0"], 4)
-    assert [(rows_of(window), window.fresh) for window in windows] == [
-        ([0, 1, 2, 3], 0),
-        ([4, 5, 6, 7], 0),
-        ([6, 7, 8, 9], 2),
-    ]
-
-
-def test_clips_of_a_window_are_spaced(tmp_path: Path) -> None:
-    store = toy_store(tmp_path / "store", (7,), spacing=2)
-    windows = evaluation_windows(store, ["r0"], 3)
-    assert [(rows_of(window), window.fresh) for window in windows] == [
-        ([0, 2, 4], 0),
-        ([2, 4, 6], 2),
-        ([1, 3, 5], 0),
-    ]
+@pytest.mark.parametrize(
+    ("rows", "spacing", "length", "expected"),
+    [
+        (10, 1, 4, [([0, 1, 2, 3], 0), ([4, 5, 6, 7], 0), ([6, 7, 8, 9], 2)]),
+        (7, 2, 3, [([0, 2, 4], 0), ([2, 4, 6], 2), ([1, 3, 5], 0)]),
+    ],
+)
+def test_the_last_window_is_shifted_back(
+    tmp_path: Path, rows: int, spacing: int, length: int, expected: list
+) -> None:
+    store = toy_store(tmp_path / "store", (rows,), spacing)
+    windows = evaluation_windows(store, ["r0"], length)
+    assert [(rows_of(window), window.fresh) for window in windows] == expected
 
 
 @pytest.mark.parametrize("hop", [1, 3, 8, 100])
@@ -134,13 +128,6 @@ def test_a_batch_is_a_copy(tmp_path: Path) -> None:
     batch = gather(store, evaluation_windows(store, store))
     batch.audio.zero_()
     assert torch.equal(store["r0"].audio, before)
-
-
-def test_windows_are_sixteen_clips(tmp_path: Path) -> None:
-    store = toy_store(tmp_path / "store", (40,))
-    assert WINDOW_LENGTH == 16
-    assert {window.length for window in evaluation_windows(store, store)} == {16}
-    assert gather(store, evaluation_windows(store, store)).mask.shape == (3, 16)
 
 
 def shifted_store(path: Path) -> RecordingStore:

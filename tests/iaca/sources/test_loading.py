@@ -1,6 +1,5 @@
 """From a data set's name to an open store: prepared once, and only what fits the data set."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from toys import TINY_SIZES, tiny_manifest, toy_store
 from iaca.base.files import DataError
 from iaca.sources import loading
 from iaca.sources.loading import DataConfig, open_data
-from iaca.sources.synthetic import STATES
 
 
 @pytest.fixture
@@ -84,14 +82,6 @@ def test_what_changes_the_data_changes_the_folder(tiny: str, tmp_path: Path) -> 
     assert len(stores_in(cache)) == len(configs) + 1
 
 
-def test_the_oracle_is_derived_from_the_same_store(tiny: str, tmp_path: Path) -> None:
-    plain, _ = open_data(DataConfig(tiny), tmp_path / "cache")
-    told, split = open_data(DataConfig(tiny, oracle=True), tmp_path / "cache")
-    assert told.info.audio_dim == plain.info.audio_dim + len(STATES)
-    assert list(told) == list(plain)
-    assert len(split.report) == 1
-
-
 def test_code_that_makes_the_data_is_part_of_the_name(
     tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,25 +89,6 @@ def test_code_that_makes_the_data_is_part_of_the_name(
     monkeypatch.setattr(loading, "syntax_hash", lambda *sources: "other code")
     open_data(DataConfig(tiny), tmp_path / "cache")
     assert len(stores_in(tmp_path / "cache")) == 2
-
-
-def test_an_interrupted_preparation_is_made_again(
-    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from iaca.sources import synthetic
-
-    whole = synthetic._recordings
-
-    def interrupted(*arguments: Any) -> Iterator[Any]:
-        yield next(whole(*arguments))
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(synthetic, "_recordings", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            open_data(DataConfig(tiny), tmp_path / "cache")
-    assert not stores_in(tmp_path / "cache")
-    assert len(open_data(DataConfig(tiny), tmp_path / "cache")[0]) == 4
 
 
 def test_two_that_prepare_at_once_share_the_first_ones_store(
@@ -138,8 +109,6 @@ def test_two_that_prepare_at_once_share_the_first_ones_store(
     ("changes", "message"),
     [
         ({"share": 1.0}, "share"),
-        ({"share": -0.2}, "share"),
-        ({"share": float("nan")}, "share"),
         ({"fold": 0}, "fold 0"),
         ({"folds": 5}, "folds 5"),
         ({"manifest": "sythetic"}, "'sythetic': unknown"),
@@ -147,13 +116,8 @@ def test_two_that_prepare_at_once_share_the_first_ones_store(
         ({"manifest": "cremad_votes"}, "cremad_votes: the package does not prepare it"),
         ({"manifest": "affwild2"}, "affwild2: .*affwild2 is missing or unfinished; make it"),
         ({"manifest": "affwild2", "share": 0.2}, "affwild2: .* only the bundled benchmark"),
-        ({"manifest": "affwild2", "oracle": True}, "affwild2: .* only the bundled benchmark"),
         (
             {"manifest": "hri_enjoyment", "data_seed": 1},
-            "hri_enjoyment: .* only the bundled benchmark",
-        ),
-        (
-            {"manifest": "hri_enjoyment", "norm_matched": False},
             "hri_enjoyment: .* only the bundled benchmark",
         ),
     ],

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from iaca.base.files import DataError
-from iaca.data.schema import Manifest, OfficialSplit, RemoteFile
+from iaca.data.schema import Manifest, OfficialSplit
 from iaca.sources import manifest as manifest_module
 from iaca.sources.manifest import describe, fetch, list_manifests, load_manifest, verify
 
@@ -67,7 +67,7 @@ def server(tmp_path: Path):
             return
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield folder, f"http://127.0.0.1:{running.server_address[1]}"
         running.shutdown()
 
@@ -143,19 +143,16 @@ FILE = content()["files"][0]  # type: ignore[index]
             {"files": [{**FILE, "url": "http://example.org/x"}]},
             r"key 'files\.0\.url': found 'http://example\.org/x'; .*https://",
         ),
-        ({"files": [{**FILE, "url": "file:///etc/passwd"}]}, r"key 'files\.0\.url'"),
         ({"files": [{**FILE, "path": "../x.csv"}]}, r"key 'files\.0\.path': found '\.\./x\.csv'"),
         ({"files": [{**FILE, "path": "a/../../x"}]}, r"key 'files\.0\.path'"),
         ({"files": [{**FILE, "path": "/etc/passwd"}]}, r"key 'files\.0\.path'"),
         ({"files": [{**FILE, "path": "a\\..\\x"}]}, r"key 'files\.0\.path'"),
         ({"files": [{**FILE, "sha256": "774d9d75"}]}, r"key 'files\.0\.sha256': found '774d9d75'"),
-        ({"files": [{**FILE, "bytes": "many"}]}, r"key 'files\.0\.bytes': found 'many'"),
         ({"files": [FILE, FILE]}, r"files: a path is given twice"),
         ({"files": []}, r"access 'open': files belong to 'open'"),
         ({"access": "gated", "files": []}, r"expects the keys licence_form and how_to_ask"),
         ({"labels": {"names": ["v"], "range": [1, -1]}}, r"key 'labels\.range': found .*lower"),
         ({"labels": {"names": ["v"], "range": [0, float("inf")]}}, r"key 'labels\.range\.1'"),
-        ({"features": {"audio": {"dim": 0, "extractor": "x"}}}, r"key 'features\.audio\.dim'"),
         ({"split": {"kind": "random"}}, r"key 'split': found .*'subject_folds'"),
         (
             {"split": {"kind": "subject_folds", "folds": 1, "select_share": 0.2, "seed": 0}},
@@ -177,7 +174,6 @@ def test_a_malformed_manifest_names_file_and_key(tmp_path: Path, changes: dict, 
     [
         ("name: toy\ntitle: [a, b\nlicence: x\n", r"line 3: "),
         ("name: toy\ntitle: one\ntitle: two\n", r"line 3: key 'title' is given twice"),
-        ("licence:\n  name: a\n  name: b\n", r"line 3: key 'name' is given twice"),
         ("name: !!python/object/apply:os.getcwd []\n", r"line 1: .*python"),
         ("- a\n- b\n", r"the whole file: found \['a', 'b'\]"),
         ("", r"the whole file: found None"),
@@ -233,14 +229,9 @@ def test_a_file_the_mirror_lacks_is_downloaded_once(
     assert target.read_bytes() == CONTENT
     (folder / "file.csv").unlink()
     assert fetch(toy) == {"sub/table one.csv": target}  # from the earlier download
-
-
-def test_a_damaged_download_is_fetched_again(downloads: Path, server):
-    folder, address = server
     (folder / "file.csv").write_bytes(CONTENT)
-    downloads.mkdir(parents=True)
-    (downloads / "table one.csv").write_bytes(CONTENT[:100])
-    assert fetch(served_from(address))["sub/table one.csv"].read_bytes() == CONTENT
+    target.write_bytes(CONTENT[:100])
+    assert fetch(toy)["sub/table one.csv"].read_bytes() == CONTENT  # damaged, so fetched again
 
 
 @pytest.mark.parametrize("wrong", [CONTENT[:1000], CONTENT.replace(b"1", b"7", 1)])
@@ -285,12 +276,6 @@ def test_bundled_data_are_not_fetched():
     bundled = Manifest.model_validate(content(access="bundled", files=[]))
     with pytest.raises(DataError, match="generates this data set"):
         fetch(bundled)
-
-
-def test_manifests_are_frozen():
-    file = RemoteFile.model_validate(FILE)
-    with pytest.raises(ValueError, match="frozen"):
-        file.url = "https://example.org/other"
 
 
 def test_the_open_sets_files_match_their_manifests(mirror: Path):

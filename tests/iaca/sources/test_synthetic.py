@@ -1,8 +1,5 @@
 """The bundled benchmark does what its manifest says."""
 
-import signal
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -142,15 +139,6 @@ def test_the_store_holds_the_states_that_were_drawn(stores: dict[float, Recordin
     assert np.array_equal(stacked(stores[0.6], "state"), np.concatenate(drawn).ravel())
 
 
-def episodes(states: np.ndarray) -> list[tuple[int, int]]:
-    """State and length of each run of equal states that neither starts nor ends a recording."""
-    found = []
-    for row in states:
-        edges = np.flatnonzero(np.diff(row)) + 1
-        found += [(int(row[a]), int(b - a)) for a, b in pairwise(edges)]
-    return found
-
-
 @pytest.mark.parametrize("share", [0.2, 0.6])
 def test_states_are_a_stationary_chain_with_the_manifests_dwell(share: float) -> None:
     sizes = {"train": 300, "select": 1, "report": 1, "recordings": 1, "clips": 400}
@@ -165,7 +153,10 @@ def test_states_are_a_stationary_chain_with_the_manifests_dwell(share: float) ->
     counts = np.bincount(states[weak], minlength=7)[1:]
     weights = np.repeat([getattr(constants.states, kind) for kind in KINDS], 2)
     np.testing.assert_allclose(counts / counts.sum(), weights / weights.sum(), atol=0.03)
-    runs = episodes(states)
+    runs = []  # state and length of each, the recordings' first and last ones left out
+    for row in states:
+        edges = np.flatnonzero(np.diff(row)) + 1
+        runs += [(int(row[a]), int(b - a)) for a, b in pairwise(edges)]
     # Episodes that a recording's ends cut are left out, which favours short ones a little.
     dwell = {kind: [n for state, n in runs if (state > 0) == kind] for kind in (True, False)}
     assert np.mean(dwell[True]) == pytest.approx(constants.states.dwell, rel=0.06)
@@ -228,11 +219,8 @@ def ridge(store: RecordingStore, modality: str, rows: np.ndarray | None = None) 
     """Correlation of labels with a ridge regression's predictions on the reported subjects."""
     model = Ridge(alpha=100.0)
     model.fit(stacked(store, modality, "train"), stacked(store, "labels", "train"))
-    found, due = (
-        model.predict(stacked(store, modality, "report")),
-        stacked(store, "labels", "report"),
-    )
-    keep = slice(None) if rows is None else rows
+    found = model.predict(stacked(store, modality, "report"))
+    due, keep = stacked(store, "labels", "report"), slice(None) if rows is None else rows
     return np.array([np.corrcoef(found[keep, t], due[keep, t])[0, 1] for t in (0, 1)])
 
 
@@ -304,25 +292,6 @@ def test_oracle(stores: dict[float, RecordingStore], tmp_path: Path) -> None:
         assert weak.any()
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.0, 1.5, float("nan")])
-def test_impossible_shares(tmp_path: Path, share: float) -> None:
-    with pytest.raises(DataError, match="expected 0 <= share < 1"):
-        write_benchmark(tmp_path / "store", small(), share)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_share_too_large_for_the_dwell_time(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"share 0\.95 with weak episodes of 6"):
-        write_benchmark(tmp_path / "store", small(), 0.95)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_share_that_never_comes_about_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("iaca.sources.synthetic.MAX_DRAWS", 3)
-    with pytest.raises(DataError, match="split train: no chain within 1e-06"):
-        draw_states(small(tolerance=1e-6), "train", 0.46, 0)
-
-
 def test_the_face_trails_the_voice_by_the_lag(tmp_path: Path) -> None:
     lag = 3
     now = write_benchmark(tmp_path / "now", small(), 0.0)
@@ -336,11 +305,8 @@ def test_the_face_trails_the_voice_by_the_lag(tmp_path: Path) -> None:
                 end = len(recording) - shift
                 x.append(getattr(recording, modality)[shift:].double().numpy())
                 y.append(recording.labels[:end].double().numpy())
-        return (
-            Ridge(alpha=10.0)
-            .fit(np.concatenate(x), np.concatenate(y))
-            .score(np.concatenate(x), np.concatenate(y))
-        )
+        rows = np.concatenate(x), np.concatenate(y)
+        return Ridge(alpha=10.0).fit(*rows).score(*rows)
 
     assert correlation(now, "visual", 0) > correlation(now, "visual", lag)
     assert correlation(late, "visual", lag) > correlation(late, "visual", 0)
@@ -348,31 +314,18 @@ def test_the_face_trails_the_voice_by_the_lag(tmp_path: Path) -> None:
     assert {entry.rows for entry in late.entries.values()} == {60}
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from iaca.sources import synthetic
-from iaca.sources.manifest import load_manifest
-
-whole = synthetic._recordings
-
-def dying(*arguments):
-    for number, recording in enumerate(whole(*arguments)):
-        if number == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield recording
-
-synthetic._recordings = dying
-synthetic.write_benchmark(Path(sys.argv[1]), load_manifest("synthetic").benchmark, 0.2)
-"""
-
-
-def test_an_interrupted_generation_leaves_no_store(tmp_path: Path) -> None:
-    path = tmp_path / "store"
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
-    assert ended.returncode == -signal.SIGKILL
-    assert not path.exists()
-    for folder in tmp_path.iterdir():
-        with pytest.raises(DataError):
-            RecordingStore(folder)
-    assert len(write_benchmark(path, small(), 0.2)) == 14
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        *((share, "expected 0 <= share < 1") for share in (-0.1, 1.0, float("nan"))),
+        (0.95, r"share 0\.95 with weak episodes of 6"),
+        (0.46, "split train: no chain within 1e-06"),
+    ],
+)
+def test_impossible_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, message: str
+) -> None:
+    monkeypatch.setattr("iaca.sources.synthetic.MAX_DRAWS", 3)
+    with pytest.raises(DataError, match=message):
+        write_benchmark(tmp_path / "store", small(tolerance=1e-6), share)
+    assert not list(tmp_path.iterdir())
