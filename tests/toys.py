@@ -13,7 +13,7 @@ from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.splits import Split
 from iaca.learning.loop import TrainingConfig
 from iaca.models.regressor import AffectRegressor, ModelConfig
-from iaca.runs.runs import RunConfig
+from iaca.runs.runs import Run, RunConfig, finished_runs, identify_runs
 from iaca.sources.loading import DataConfig
 from iaca.sources.writing import write_store
 
@@ -80,6 +80,12 @@ def tiny_run(folder: Path) -> RunConfig:
         ModelConfig(dim=8, window=8),
         TrainingConfig(epochs=3, batch_size=4),
     )
+
+
+def find_run(config: RunConfig, output_dir: Path, reuse_stale: bool = False) -> Run | None:
+    """A run that was made on a CPU, if it is finished."""
+    identities = identify_runs([config], output_dir, "cpu")
+    return finished_runs(identities, output_dir, reuse_stale).get(config)
 
 
 def toy_regressor(

@@ -28,13 +28,14 @@ from companion.chapters.drawing.style import not_shown
 from companion.chapters.drawing.tables import markdown_table
 from companion.chapters.settings import Settings, read_settings
 from companion.experiments import grids
-from companion.experiments.trained import load_models
+from companion.experiments.arms import arm_runs
+from companion.experiments.trained import initial_model, load_models, obtain
 from companion.publishing.vegalite import show
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.learning.evaluation import predict
-from iaca.runs.arms import ARMS, GATED_ARMS, arm_runs, by_seed, obtain
+from iaca.runs.arms import ARMS, GATED_ARMS, by_seed
 from iaca.runs.profiles import folds_of
 from iaca.runs.runs import Run, RunConfig
 from iaca.sources.loading import DataConfig, open_data
@@ -44,9 +45,9 @@ from iaca.sources.synthetic import STATES
 __all__ = [
     "ARMS", "GATED_ARMS", "MODALITIES", "STATES", "DataConfig", "DataError", "Page", "arm_runs",
     "by_seed", "ccc_intervals", "ccc_of_sums", "contrast", "count_regressor", "criteria",
-    "decimals", "folds_of", "grids", "load_manifest", "load_models", "moments", "not_shown",
-    "open_page", "over_seeds", "paired_differences", "predict", "ridge_predictions", "show",
-    "signed", "time_steps", "typical", "weak_share", "with_bounds",
+    "decimals", "folds_of", "grids", "initial_model", "load_manifest", "load_models", "moments",
+    "not_shown", "open_page", "over_seeds", "paired_differences", "predict", "ridge_predictions",
+    "show", "signed", "time_steps", "typical", "weak_share", "with_bounds",
 ]  # fmt: skip
 
 

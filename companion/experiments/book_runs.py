@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from companion.experiments.arms import arm_runs
 from companion.experiments.grids import (
     BENCHMARK,
     Runs,
@@ -32,7 +33,6 @@ from iaca.base.files import DataError
 from iaca.cli import add_execution
 from iaca.commands.sweep import chosen_profile, resolve_manifests
 from iaca.learning.loop import Device
-from iaca.runs.arms import arm_runs
 from iaca.runs.profiles import Profile
 from iaca.runs.ray_cluster import RayOptions, ray_options
 from iaca.runs.runs import RunConfig, RunError

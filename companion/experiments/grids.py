@@ -11,11 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from companion.experiments.arms import CROSS_ATTENTION, arm_runs, model_runs
 from companion.experiments.breadth import ATTENTIONS, breadth_of
 from iaca.learning.protocol import STRICT, Protocol
 from iaca.models.gating import TEMPERATURE, GateInit
 from iaca.models.regressor import LEAVING_OUT, AttentionName, EncoderNorm, FusionName, ModelConfig
-from iaca.runs.arms import ARMS, CROSS_ATTENTION, Arm, arm_runs, model_runs
+from iaca.runs.arms import ARMS, Arm
 from iaca.runs.profiles import Profile, at_share
 from iaca.runs.runs import RunConfig
 from iaca.sources.loading import DataConfig

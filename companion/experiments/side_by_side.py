@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+from companion.experiments.arms import model_runs
 from companion.experiments.breadth import breadth_of
 from companion.experiments.grids import BACKBONES, Runs, leaves
+from companion.experiments.trained import obtain
 from iaca.learning.loop import Device
 from iaca.models.regressor import ModelConfig
 from iaca.models.related_work import FamilyName
-from iaca.runs.arms import ARMS, model_runs, obtain
+from iaca.runs.arms import ARMS
 from iaca.runs.profiles import SMALL, Profile
 from iaca.runs.runs import Run, RunConfig
 from iaca.sources.loading import DataConfig

@@ -1,14 +1,23 @@
-"""Trained models of runs, loaded for evaluation."""
+"""Runs and their models: loaded for evaluation, or trained where they are missing."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.learning.loop import Device
 from iaca.models.regressor import AffectRegressor
-from iaca.runs.runs import Run
+from iaca.runs.runs import (
+    Run,
+    RunConfig,
+    device_type,
+    execute_run,
+    finished_runs,
+    identify_runs,
+)
 from iaca.sources.loading import DataConfig, open_data
 
 
@@ -32,3 +41,32 @@ def load_models(runs: Sequence[Run], output_dir: Path, device: Device = "cpu") -
         store, split = opened[data]
         loaded.append(LoadedModel(run.model(store, device), store, split, run.config.seed))
     return loaded
+
+
+def initial_model(run: Run, store: RecordingStore, device: Device = "cpu") -> AffectRegressor:
+    """Rebuild a run's model as its training began, in evaluation mode; no generator is moved."""
+    info = store.info
+    dims = (info.audio_dim, info.visual_dim, len(info.labels))
+    with torch.random.fork_rng():
+        torch.manual_seed(run.config.seed)
+        model = AffectRegressor(run.config.model, *dims)
+        trained = run.model(store)  # its statistics are those that training began with
+    model.standardise_audio.load_state_dict(trained.standardise_audio.state_dict())
+    model.standardise_visual.load_state_dict(trained.standardise_visual.state_dict())
+    return model.to(device_type(device)).eval()
+
+
+def obtain(
+    configs: Sequence[RunConfig],
+    output_dir: Path,
+    device: Device = "auto",
+    reuse_stale: bool = False,
+    progress: bool = True,
+) -> list[Run]:
+    """Load runs; train those that are missing, with a notice: a notebook may be opened alone."""
+    found = finished_runs(identify_runs(configs, output_dir, device), output_dir, reuse_stale)
+    for config in configs:
+        if config not in found:
+            print(f"training a run that is not there yet (seed {config.seed})")
+            found[config] = execute_run(config, output_dir, device, progress)
+    return [found[config] for config in configs]

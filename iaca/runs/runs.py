@@ -86,23 +86,11 @@ class Run(NamedTuple):
 
     def model(self, store: RecordingStore, device: Device = "cpu") -> AffectRegressor:
         """Rebuild the trained model for a store of the same dimensions, in evaluation mode."""
-        model = self._untrained(store)
+        info = store.info
+        dims = (info.audio_dim, info.visual_dim, len(info.labels))
+        model = AffectRegressor(self.config.model, *dims)
         model.load_state_dict(load_file(self.folder / "model.safetensors"))
         return model.to(device_type(device)).eval()
-
-    def initial_model(self, store: RecordingStore, device: Device = "cpu") -> AffectRegressor:
-        """Rebuild the model as its training began, in evaluation mode; no generator is moved."""
-        with torch.random.fork_rng():
-            torch.manual_seed(self.config.seed)
-            model = self._untrained(store)
-            trained = self.model(store)  # its statistics are those that training began with
-        model.standardise_audio.load_state_dict(trained.standardise_audio.state_dict())
-        model.standardise_visual.load_state_dict(trained.standardise_visual.state_dict())
-        return model.to(device_type(device)).eval()
-
-    def _untrained(self, store: RecordingStore) -> AffectRegressor:
-        info, model = store.info, self.config.model
-        return AffectRegressor(model, info.audio_dim, info.visual_dim, len(info.labels))
 
 
 class RunError(RuntimeError):
@@ -192,14 +180,6 @@ def _without_code(identity: Identity) -> str:
 def _load(config: RunConfig, folder: Path, stale: bool = False) -> Run | None:
     metrics = folder / "metrics.json"
     return Run(config, folder, read_json(metrics), stale) if metrics.is_file() else None
-
-
-def find_run(
-    config: RunConfig, output_dir: Path, device: Device = "auto", reuse_stale: bool = False
-) -> Run | None:
-    """Return a finished run, or ``None`` if there is none, see `finished_runs`."""
-    identities = identify_runs([config], output_dir, device)
-    return finished_runs(identities, output_dir, reuse_stale).get(config)
 
 
 def open_run(folder: Path) -> Run:

@@ -75,7 +75,7 @@ def reported_traces(
     """Predict each run's reported split again, with its gates: one a seed, folds put together.
 
     Args:
-        runs: trained models; `iaca.runs.arms.obtain` has them.
+        runs: trained models; `companion.experiments.trained.obtain` has them.
         output_dir: where their data are prepared.
         temperature: of all gates, in place of the trained one.
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from toys import tiny_manifest
 
+from companion.experiments.arms import arm_runs
 from companion.experiments.book_runs import (
     CHAPTERS,
     book_runs,
@@ -22,7 +23,7 @@ from iaca.base.files import DataError
 from iaca.base.paths import COMPANION
 from iaca.commands.sweep import Request, grid_of
 from iaca.learning.protocol import Protocol
-from iaca.runs.arms import ARMS, arm_runs
+from iaca.runs.arms import ARMS
 from iaca.runs.profiles import PROFILES, get_profile
 from iaca.runs.ray_cluster import RayOptions
 from iaca.runs.runs import RunConfig, RunError

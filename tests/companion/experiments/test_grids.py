@@ -10,6 +10,7 @@ import torch
 
 from companion.analysis.criteria import WEAK_FROM
 from companion.chapters.ablations.paper import PAPER_TABLE_2
+from companion.experiments.arms import arm_runs
 from companion.experiments.breadth import BREADTHS, Breadth, breadth_of
 from companion.experiments.grids import (
     AS_IT_IS,
@@ -39,7 +40,7 @@ from companion.experiments.grids import (
 from iaca.base.paths import PROFILE_NAMES
 from iaca.learning.protocol import STRICT, Protocol
 from iaca.models.regressor import LEAVING_OUT, AffectRegressor, ModelConfig, count_parameters
-from iaca.runs.arms import ARMS, Arm, arm_runs
+from iaca.runs.arms import ARMS, Arm
 from iaca.runs.profiles import PROFILES, Profile, at_share, get_profile
 from iaca.runs.runs import RunConfig
 from iaca.sources.loading import DataConfig

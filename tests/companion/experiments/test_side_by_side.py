@@ -16,6 +16,7 @@ from toys import tiny_manifest
 
 from companion.chapters.sota.paper import PAPER_TABLE_1
 from companion.experiments import side_by_side as module
+from companion.experiments.arms import arm_runs
 from companion.experiments.breadth import BREADTHS, SHARED_RATE, breadth_of
 from companion.experiments.grids import BENCHMARK, leaves, table_2_runs
 from companion.experiments.side_by_side import (
@@ -31,7 +32,6 @@ from companion.experiments.side_by_side import (
 )
 from iaca.base.paths import NOTEBOOKS, ROOT
 from iaca.models.related_work import FAMILIES
-from iaca.runs.arms import arm_runs
 from iaca.runs.profiles import PROFILES, Profile, get_profile
 from iaca.runs.runs import Run, RunConfig, execute_run
 from iaca.sources.loading import DataConfig
