@@ -77,10 +77,8 @@ def _subject_fold(split: SubjectFolds, store: RecordingStore, fold: int | None) 
     subjects = store.subjects()
     if folds > len(subjects):
         raise DataError(f"{store.path}: {len(subjects)} subjects, expected at least {folds}")
-    if split.folds == "leave_one_out":
-        reporting = {subjects[fold]}
-    else:
-        reporting = set(_balanced_folds(store, folds, split.seed)[fold])
+    alone = split.folds == "leave_one_out"
+    reporting = {subjects[fold]} if alone else set(_balanced_folds(store, folds, split.seed)[fold])
     others = [subject for subject in subjects if subject not in reporting]
     selecting = _draw(others, split.select_share, [split.seed, fold], store)
     sides = (set(others) - selecting, selecting, reporting)

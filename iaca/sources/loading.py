@@ -90,12 +90,10 @@ def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> Recording
     """Open the store of :func:`open_data`, without dividing it."""
     if manifest.benchmark is not None:
         return _benchmark_store(config, manifest, cache)
-    default = DataConfig()
-    if changed := [
-        name for name in OF_THE_BENCHMARK if getattr(config, name) != getattr(default, name)
-    ]:
+    names = [name for name in OF_THE_BENCHMARK if vars(config)[name] != vars(DataConfig())[name]]
+    if names:
         raise DataError(
-            f"{manifest.name}: {', '.join(changed)} given, which only the bundled benchmark has"
+            f"{manifest.name}: {', '.join(names)} given, which only the bundled benchmark has"
         )
     if config.store is not None:
         return RecordingStore(config.store)
@@ -124,9 +122,8 @@ def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> Recording
 
 
 def _benchmark_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
-    benchmark = manifest.benchmark
-    assert benchmark is not None
-    benchmark = _scaled(benchmark, config.noise_factor, config.time_factor)
+    assert manifest.benchmark is not None
+    benchmark = _scaled(manifest.benchmark, config.noise_factor, config.time_factor)
     share = check_share(benchmark.central_share if config.share is None else config.share)
     key = {
         "benchmark": benchmark.model_dump(mode="json"),
@@ -159,11 +156,10 @@ def _scaled(benchmark: Benchmark, noise: float, time: float) -> Benchmark:
 
 
 def _cached(path: Path, write: Callable[[Path], RecordingStore]) -> RecordingStore:
-    if path.is_dir():
-        return RecordingStore(path)
-    try:
-        return write(path)
-    except DataError:
-        if not path.is_dir():
-            raise
-        return RecordingStore(path)  # another process wrote it meanwhile, from the same inputs
+    if not path.is_dir():
+        try:
+            return write(path)
+        except DataError:  # another process may have written it meanwhile, from the same inputs
+            if not path.is_dir():
+                raise
+    return RecordingStore(path)
