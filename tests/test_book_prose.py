@@ -82,13 +82,6 @@ def test_the_papers_references_are_all_there_under_its_own_numbers(bibliography:
         assert words.lower() in plain(entry.fields["title"]), number
 
 
-def test_the_paper_itself_is_there(bibliography: dict) -> None:
-    paper = bibliography["praveen2024iaca"]
-    assert [person.last_names for person in paper.persons["author"]] == [["Praveen"], ["Alam"]]
-    assert paper.fields["title"].startswith("Inconsistency-Aware Cross-Attention for Audio-Visual")
-    assert "2405.12853" in paper.fields["url"]
-
-
 def test_every_entry_has_authors_title_year_and_venue(bibliography: dict) -> None:
     for key, entry in bibliography.items():
         assert entry.persons["author"], key
@@ -98,20 +91,14 @@ def test_every_entry_has_authors_title_year_and_venue(bibliography: dict) -> Non
         assert {"title", "year"} <= set(entry.fields), key
         venue = {"article": "journal", "inproceedings": "booktitle"}[entry.type]
         assert entry.fields[venue].strip(), key
+        assert re.fullmatch(r"10\.\d{4,9}/\S+", entry.fields.get("doi", "10.1234/x")), key
+        assert entry.fields.get("url", "https://").startswith("https://"), key
         assert key.startswith(plain_family(entry) + entry.fields["year"]), key
 
 
 def plain_family(entry: object) -> str:
     family = " ".join(entry.persons["author"][0].last_names)  # type: ignore[attr-defined]
     return re.sub(r"[^a-z]", "", plain(family))
-
-
-def test_doi_and_address_look_like_what_they_are(bibliography: dict) -> None:
-    for key, entry in bibliography.items():
-        if "doi" in entry.fields:
-            assert re.fullmatch(r"10\.\d{4,9}/\S+", entry.fields["doi"]), key
-        if "url" in entry.fields:
-            assert entry.fields["url"].startswith("https://"), key
 
 
 def test_every_citation_in_the_book_has_an_entry_and_every_entry_a_citation(
