@@ -33,7 +33,7 @@ KERNEL_START = 180  # seconds; a loaded machine is slow to start two kernels at 
 # What a notebook's results and looks depend on, besides its own text and the package.
 PACKAGES = (
     "torch", "numpy", "pandas", "scikit-learn", "lightning-fabric", "safetensors",
-    "matplotlib", "ipywidgets", "ipykernel", "papermill",
+    "scipy", "matplotlib", "seaborn", "altair", "ipywidgets", "ipykernel", "papermill",
 )  # fmt: skip
 # Rooms that no notebook uses: a change in them makes no result old. Neither does one in Ray's.
 PUBLISHING = COMPANION / "publishing"
