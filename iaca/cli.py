@@ -122,11 +122,17 @@ def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     what = sweep.add_argument_group("the grid")
     what.add_argument("--profile", default="quick", help="smoke, quick (the default) or full")
-    what.add_argument("--attention", nargs="+", help="ca (the default), jca, rjca, tca or none")
+    what.add_argument(
+        "--attention", nargs="+", default=["ca"], help="ca (the default), jca, rjca, tca or none"
+    )
     what.add_argument("--arm", nargs="+", help="plain, published, zero; all by default")
-    what.add_argument("--manifest", nargs="+", help="names, or paths of .yaml files")
+    what.add_argument(
+        "--manifest", nargs="+", default=["synthetic"], help="names, or paths of .yaml files"
+    )
     what.add_argument("--share", nargs="+", type=float, help="the benchmark's dial")
-    what.add_argument("--protocol", nargs="+", help="strict (the default), released")
+    what.add_argument(
+        "--protocol", nargs="+", default=["strict"], help="strict (the default), released"
+    )
     what.add_argument("--seeds", nargs="+", type=int, help="by default the profile's")
     what.add_argument(
         "--set",

@@ -1,6 +1,6 @@
 """``iaca sweep``: a grid of model x data x seed, made by `iaca.runs.scheduler`, and its table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -9,12 +9,11 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from iaca.base.files import DataError, write_text
-from iaca.commands.sweep_table import ARM_NAMES, as_read, render, table
+from iaca.base.files import DataError, check_one_of, write_text
+from iaca.commands.sweep_table import ARM_OPTIONS, as_read, render, table
 from iaca.learning.loop import Device, TrainingConfig
 from iaca.learning.protocol import PROTOCOLS, RELEASED_RATE, Protocol
-from iaca.models.regressor import ModelConfig
-from iaca.runs.arms import ARMS
+from iaca.models.regressor import AttentionName, ModelConfig
 from iaca.runs.profiles import Profile, at_share, folds_of, get_profile, training_on
 from iaca.runs.ray_cluster import RayOptions
 from iaca.runs.runs import RunConfig, RunError
@@ -40,15 +39,15 @@ _RATE = "training.learning_rate"
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for; ``None`` leaves a choice to the profile or the defaults."""
+    """What the command line asks for; ``None`` leaves a choice to the profile or the arms."""
 
     profile: str = "quick"
-    attention: Sequence[str] | None = None
+    attention: Sequence[str] = ("ca",)
     arm: Sequence[str] | None = None
     share: Sequence[float] | None = None
-    manifest: Sequence[str] | None = None
+    manifest: Sequence[str] = ("synthetic",)
     seeds: Sequence[int] | None = None
-    protocol: Sequence[str] | None = None
+    protocol: Sequence[str] = ("strict",)
     set: Sequence[str] = ()
 
 
@@ -68,10 +67,10 @@ def sweep(
     Raises:
         DataError: naming the option or key, what was found and what was expected.
     """
-    manifests, output_dir = resolve_manifests(request.manifest or ["synthetic"], output_dir)
-    request = replace(request, manifest=manifests)
-    configs = list(dict.fromkeys(grid_of(request, output_dir)))
-    if not _rate_is_given(request) and any(_jumps(config.protocol) for config in configs):
+    manifests, output_dir = resolve_manifests(request.manifest, output_dir)
+    configs = grid_of(replace(request, manifest=manifests), output_dir)
+    rate_is_given = any(text.startswith(f"{_RATE}=") for text in request.set)
+    if not rate_is_given and any(config.protocol.learning_rate == "jump" for config in configs):
         report(
             f"learning rate: {RELEASED_RATE:g}, as released, in runs whose protocol lets it jump; "
             f"another with --set {_RATE}=NUMBER"
@@ -92,14 +91,6 @@ def sweep(
     if csv is not None:
         write_text(csv, rows.to_csv(index=False))
     return 1 if failed else 0
-
-
-def _jumps(protocol: Protocol) -> bool:
-    return protocol.learning_rate == "jump"
-
-
-def _rate_is_given(request: Request) -> bool:
-    return any(text.partition("=")[0] == _RATE for text in request.set)
 
 
 def resolve_manifests(names: Sequence[str], output_dir: Path) -> tuple[list[str], Path]:
@@ -161,25 +152,29 @@ def _runs_at(
     if "folds" in chosen["data"]:
         profile = replace(profile, folds=chosen["data"].pop("folds"))
     base = ModelConfig(**{"dim": profile.dim, **chosen["model"]})
-    attentions = get_type_hints(ModelConfig)["attention"]
+    attentions = _named("--attention", request.attention, get_args(AttentionName))
     models = [
-        replace(base, attention=_value("--attention", attentions, name), **arm)
-        for name in request.attention or ["ca"]
+        replace(base, attention=attention, **arm)
+        for attention in attentions
         for arm in _arms(request.arm, setting)
     ]
-    sets = [DataConfig(name, **chosen["data"]) for name in request.manifest or ["synthetic"]]
+    sets = [DataConfig(name, **chosen["data"]) for name in request.manifest]
     if request.share is not None:
         sets = [at_share(data, share) for data in sets for share in request.share]
-    options = chosen["training"]
-    jumping = {"learning_rate": RELEASED_RATE, **options}
-    return [
-        RunConfig(fold, *as_read(model, training), seed, protocol)
-        for data in sets
-        for protocol in _protocols(request.protocol, chosen["protocol"])
-        for asked in [jumping if _jumps(protocol) else options]
-        for training in [replace(training_on(profile, data), **asked)]
-        for fold, model, seed in product(folds_of(profile, data, output_dir), models, profile.seeds)
+    protocols = [
+        replace(PROTOCOLS[name], **chosen["protocol"])
+        for name in _named("--protocol", request.protocol, PROTOCOLS)
     ]
+    configs = []
+    for data, protocol in product(sets, protocols):
+        rate = {"learning_rate": RELEASED_RATE} if protocol.learning_rate == "jump" else {}
+        training = replace(training_on(profile, data), **{**rate, **chosen["training"]})
+        folds = folds_of(profile, data, output_dir)
+        configs += [
+            as_read(RunConfig(fold, model, training, seed, protocol))
+            for fold, model, seed in product(folds, models, profile.seeds)
+        ]
+    return configs
 
 
 def _arms(names: Sequence[str] | None, setting: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -188,18 +183,14 @@ def _arms(names: Sequence[str] | None, setting: Mapping[str, Any]) -> list[dict[
         return [{}]
     if taken:
         raise DataError(f"--set {taken[0]}: --arm sets it, expected one of the two")
-    for name in names or ():
-        if name not in ARM_NAMES:
-            raise DataError(f"--arm {name!r}: expected one of {', '.join(ARM_NAMES)}")
-    return [ARMS[ARM_NAMES[name]] for name in names or ARM_NAMES]
+    return [ARM_OPTIONS[name] for name in _named("--arm", names or [*ARM_OPTIONS], ARM_OPTIONS)]
 
 
-def _protocols(names: Sequence[str] | None, switches: Mapping[str, Any]) -> list[Protocol]:
-    """The named protocols, each with the switches that ``--set`` names."""
-    for name in names or ():
-        if name not in PROTOCOLS:
-            raise DataError(f"--protocol {name!r}: expected one of {', '.join(PROTOCOLS)}")
-    return [replace(PROTOCOLS[name], **switches) for name in names or ["strict"]]
+def _named(option: str, names: Sequence[str], known: Iterable[str]) -> Sequence[Any]:
+    """The names that an option was given, each one of those that are known."""
+    for name in names:
+        check_one_of(option, name, known)
+    return names
 
 
 def _parse_setting(text: str) -> tuple[str, list[Any]]:
@@ -214,11 +205,11 @@ def _parse_setting(text: str) -> tuple[str, list[Any]]:
     hints = get_type_hints(_SECTIONS[section])
     if name not in hints:
         raise DataError(f"--set {key}: unknown, {section} has {', '.join(hints)}")
-    parsed = [_value(f"--set {key}", hints[name], value) for value in values.split(",")]
+    parsed = [_value(key, hints[name], value) for value in values.split(",")]
     return key, list(dict.fromkeys(parsed))
 
 
-def _value(what: str, annotation: Any, text: str) -> Any:
+def _value(key: str, annotation: Any, text: str) -> Any:
     """A text as a value of an annotated type; ``none`` where that may be None."""
     if text == "none" and NoneType in get_args(annotation):
         return None
@@ -227,4 +218,4 @@ def _value(what: str, annotation: Any, text: str) -> Any:
         return kind.validate_strings(text)
     except ValidationError as error:
         expected = error.errors()[0]["msg"]
-        raise DataError(f"{what}: found {text!r}; {expected}") from error
+        raise DataError(f"--set {key}: found {text!r}; {expected}") from error

@@ -1,62 +1,52 @@
 """The table of a grid: one row per cell (data x model x training), means and sd over its seeds."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from iaca.learning.evaluation import score
 from iaca.learning.loop import TrainingConfig
-from iaca.learning.protocol import Protocol, protocol_name
+from iaca.learning.protocol import protocol_name
 from iaca.models.regressor import GATED, FusionName, ModelConfig
 from iaca.runs.arms import ARMS, by_seed
 from iaca.runs.runs import Run, RunConfig
-from iaca.sources.loading import DataConfig, open_data
+from iaca.sources.loading import open_data
 from iaca.sources.manifest import load_manifest
 
-ARM_NAMES = dict(zip(("plain", "published", "zero"), ARMS, strict=True))
+# The command line's names of the arms -> the fields of `ModelConfig` that make them.
+ARM_OPTIONS = dict(zip(("plain", "published", "zero"), ARMS.values(), strict=True))
 # What only gates read, see `ModelConfig`, and a training that anneals their temperature.
 _OF_GATES_VALUES = ("temperature", "gate_init")
 _OF_GATES_SIZE = ("gate_bias", "stages", "gate_input", "joint_gate_input", "fallback")
 _OF_ANNEALING = ("temperature_start", "anneal_epochs")
 _IN_LABELS = ("data.manifest", "data.share", "model.attention", "model.fusion", "model.gate_init")
-SeedCcc = dict[int, dict[str, float]]  # seed -> target -> CCC
 
 
-class Cell(NamedTuple):
-    """What the seeds, and the folds of a data set, have in common."""
+def unread_options(fusion: FusionName) -> dict[str, tuple[str, ...]]:
+    """Options that a fusion never reads, of ``model`` and of ``training``.
 
-    data: DataConfig
-    model: ModelConfig
-    training: TrainingConfig
-    protocol: Protocol
-
-
-def means_nothing(fusion: FusionName) -> tuple[list[str], list[str]]:
-    """Options of the model, and of its training, that a fusion never reads.
-
-    They are the gates', for a fusion that has none; ``residual_mlp`` is as large as the gates of
+    They are the gates', for a fusion that has none; `ResidualFusion` is as large as the gates of
     its configuration would be, and reads what their size depends on.
     """
     if fusion in GATED:
-        return [], []
+        return {}
     of_size = () if fusion == "residual_mlp" else _OF_GATES_SIZE
-    return [*_OF_GATES_VALUES, *of_size], [*_OF_ANNEALING]
+    return {"model": _OF_GATES_VALUES + of_size, "training": _OF_ANNEALING}
 
 
-def as_read(model: ModelConfig, training: TrainingConfig) -> tuple[ModelConfig, TrainingConfig]:
-    """A model and its training with the options that mean nothing to it at their defaults.
+def as_read(config: RunConfig) -> RunConfig:
+    """A run with the options that mean nothing to its model at their defaults.
 
     So that a grid over options of the gates trains its plain model once.
     """
-    of_model, of_training = means_nothing(model.fusion)
-    return (
-        replace(model, **{name: getattr(ModelConfig, name) for name in of_model}),
-        replace(training, **{name: getattr(TrainingConfig, name) for name in of_training}),
+    unread = unread_options(config.model.fusion)
+    model = {name: getattr(ModelConfig, name) for name in unread.get("model", ())}
+    training = {name: getattr(TrainingConfig, name) for name in unread.get("training", ())}
+    return replace(
+        config, model=replace(config.model, **model), training=replace(config.training, **training)
     )
 
 
@@ -71,25 +61,29 @@ def table(
     it means nothing), ``seeds`` (n), ``failed`` (runs), ``stale``, and for each target ``x``,
     ``x sd``, ``x delta``, ``x delta sd``.
     """
-    cells: dict[Cell, list[RunConfig]] = {}
+    cells: dict[RunConfig, list[RunConfig]] = {}  # what seeds and folds have in common -> its runs
     for config in dict.fromkeys(configs):
-        data = replace(config.data, fold=None)
-        cell = Cell(data, config.model, config.training, config.protocol)
+        cell = replace(config, data=replace(config.data, fold=None), seed=0)
         cells.setdefault(cell, []).append(config)
-    scores = {cell: _ccc(wanted, runs, output_dir) for cell, wanted in cells.items()}
-    plain = {_ungated(cell): cell for cell in reversed(cells) if cell.model.fusion == "plain"}
-    options = _differing(list(cells))
+    scores = {cell: _scores(wanted, runs, output_dir) for cell, wanted in cells.items()}
+    flat = {cell: _flat(cell) for cell in cells}
+    options = [
+        key
+        for key in flat[next(iter(cells))]
+        if key not in _IN_LABELS and len({options[key] for options in flat.values()}) > 1
+    ]
     rows = []
     for cell, wanted in cells.items():
-        of_model, of_training = means_nothing(cell.model.fusion)
-        unread = {f"model.{name}" for name in of_model} | {f"training.{x}" for x in of_training}
-        flat = {key: None if key in unread else value for key, value in _flat(cell).items()}
-        row = {**_labels(cell), **{key: flat[key] for key in options}}
+        unread = unread_options(cell.model.fusion).items()
+        flat[cell] |= {f"{section}.{name}": None for section, names in unread for name in names}
+        there = [runs[config] for config in wanted if config in runs]
+        row = {**_labels(cell), **{key: flat[cell][key] for key in options}}
         row["seeds"] = len(scores[cell])
-        row["failed"] = sum(config not in runs for config in wanted)
-        row["stale"] = any(runs[config].stale for config in wanted if config in runs)
-        base = plain.get(_ungated(cell))
-        compared = {} if base is None or cell.model.fusion == "plain" else scores[base]
+        row["failed"] = len(wanted) - len(there)
+        row["stale"] = any(run.stale for run in there)
+        plain = as_read(replace(cell, model=replace(cell.model, fusion="plain")))
+        has_plain = plain != cell and plain in cells
+        compared = scores[plain] if has_plain else pd.DataFrame()
         rows.append({**row, **_summary(scores[cell], compared)})
     frame = pd.DataFrame(rows)
     for key in options:  # as they are: None would make a column of whole numbers one of floats
@@ -97,37 +91,34 @@ def table(
     return frame
 
 
-def _ccc(wanted: Sequence[RunConfig], runs: Mapping[RunConfig, Run], output_dir: Path) -> SeedCcc:
+def _scores(
+    wanted: Sequence[RunConfig], runs: Mapping[RunConfig, Run], output_dir: Path
+) -> pd.DataFrame:
+    """CCC of a cell: one row per seed whose folds are all there, one column per target."""
     incomplete = {config.seed for config in wanted if config not in runs}
     there = [runs[config] for config in wanted if config.seed not in incomplete]
     if not there:
-        return {}
-    store, _ = open_data(there[0].config.data, output_dir / "data")
-    seeds = sorted({run.config.seed for run in there})
-    return {
-        seed: score(predictions, store, there[0].config.protocol).pooled
-        for seed, predictions in zip(seeds, by_seed(there), strict=True)
-    }
+        return pd.DataFrame()
+    config = there[0].config
+    store, _ = open_data(config.data, output_dir / "data")
+    return pd.DataFrame(
+        [score(predictions, store, config.protocol).pooled for predictions in by_seed(there)],
+        index=sorted({run.config.seed for run in there}),
+    )
 
 
-def _ungated(cell: Cell) -> Cell:
-    """The cell's plain counterpart."""
-    model, training = as_read(replace(cell.model, fusion="plain"), cell.training)
-    return cell._replace(model=model, training=training)
-
-
-def _summary(scores: SeedCcc, plain: SeedCcc) -> dict[str, float]:
-    row: dict[str, float] = {}
-    for target in next(iter(scores.values()), {}):
-        values = [score[target] for score in scores.values()]
-        deltas = [scores[seed][target] - plain[seed][target] for seed in scores if seed in plain]
-        for name, sample in ((target, values), (f"{target} delta", deltas)):
-            row[name] = fmean(sample) if sample else math.nan
-            row[f"{name} sd"] = stdev(sample) if len(sample) > 1 else math.nan
+def _summary(scores: pd.DataFrame, plain: pd.DataFrame) -> dict[str, float]:
+    """Means and sd over seeds, of each target and of its difference from plain."""
+    deltas = (scores - plain).loc[scores.index.intersection(plain.index)]
+    row = {}
+    for target in map(str, scores):
+        for name, sample in ((target, scores[target]), (f"{target} delta", deltas[target])):
+            row[name] = sample.mean(skipna=False)
+            row[f"{name} sd"] = sample.std(skipna=False)
     return row
 
 
-def _labels(cell: Cell) -> dict[str, Any]:
+def _labels(cell: RunConfig) -> dict[str, Any]:
     manifest = load_manifest(cell.data.manifest)
     share = cell.data.share
     if share is None and manifest.benchmark is not None:
@@ -143,13 +134,13 @@ def _labels(cell: Cell) -> dict[str, Any]:
 def _arm(model: ModelConfig) -> str:
     if model.fusion not in GATED:
         return model.fusion
-    for name, label in ARM_NAMES.items():
-        if replace(model, **ARMS[label]) == model:
+    for name, options in ARM_OPTIONS.items():
+        if replace(model, **options) == model:
             return name
     return f"{model.fusion}, {model.gate_init} gates"
 
 
-def _flat(cell: Cell) -> dict[str, Any]:
+def _flat(cell: RunConfig) -> dict[str, Any]:
     sections: dict[str, Any] = {"data": cell.data, "model": cell.model, "training": cell.training}
     flat = {
         f"{section}.{name}": value
@@ -159,43 +150,27 @@ def _flat(cell: Cell) -> dict[str, Any]:
     return {**flat, "protocol": protocol_name(cell.protocol)}
 
 
-def _differing(cells: Sequence[Cell]) -> list[str]:
-    """The options that differ between cells and stand in no label."""
-    flat = [_flat(cell) for cell in cells]
-    return [
-        key for key in flat[0] if key not in _IN_LABELS and len({cell[key] for cell in flat}) > 1
-    ]
-
-
 def render(rows: pd.DataFrame) -> str:
     """The table as text. What failed is said in its row, and what is stale is marked by ``*``.
 
     A target that a data set does not have is left empty.
     """
     columns = list(rows.columns)
-    targets = columns[columns.index("stale") + 1 :: 4]
-    shown = []
-    for row in rows.to_dict("records"):
-        labels = {str(key): row[key] for key in columns[: columns.index("seeds")]}
-        line = {key: "" if pd.isna(value) else value for key, value in labels.items()}
-        line["seeds"] = f"{row['seeds']}{'*' if row['stale'] else ''}"
-        for target in targets:
-            shown_score = _spread(row[target], row[f"{target} sd"], "")
-            line[target] = shown_score if row["seeds"] else "failed"
-            line[f"Δ {target}"] = _spread(row[f"{target} delta"], row[f"{target} delta sd"], "+")
-        line["failed"] = f"{row['failed']} FAILED" if row["failed"] else ""
-        shown.append(line)
-    frame = pd.DataFrame(shown)
-    if not rows["failed"].any():
-        frame = frame.drop(columns="failed")
-    text = frame.to_string(index=False)
+    shown = rows[columns[: columns.index("seeds")]].astype(object).fillna("")
+    shown["seeds"] = rows["seeds"].astype(str) + rows["stale"].map({True: "*", False: ""})
+    for target in columns[columns.index("stale") + 1 :: 4]:
+        shown[target] = _spread(rows, target, "").mask(rows["seeds"] == 0, "failed")
+        shown[f"Δ {target}"] = _spread(rows, f"{target} delta", "+")
+    if rows["failed"].any():
+        shown["failed"] = [f"{count} FAILED" if count else "" for count in rows["failed"]]
+    text = shown.to_string(index=False)
     text += "\nCCC on the reported split, mean ± sd over seeds; Δ against plain, seed by seed."
     if rows["stale"].any():
         text += "\n* STALE: made by other code than today's, or another torch."
     return text
 
 
-def _spread(value: float, deviation: float, sign: str) -> str:
-    if math.isnan(value):
-        return ""
-    return f"{value:{sign}.3f}" + ("" if math.isnan(deviation) else f" ± {deviation:.3f}")
+def _spread(rows: pd.DataFrame, name: str, sign: str) -> "pd.Series[str]":
+    means = rows[name].map(f"{{:{sign}.3f}}".format)
+    deviations = rows[f"{name} sd"].map(" ± {:.3f}".format).mask(rows[f"{name} sd"].isna(), "")
+    return (means + deviations).mask(rows[name].isna(), "")

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from toys import find_run, tiny_manifest
@@ -173,7 +174,9 @@ def test_differences_are_to_the_one_plain_model(
 ) -> None:
     configs = grid_of(Request("smoke", arm=["plain", "zero"], set=[setting]), tmp_path)
     ccc = dict(zip(configs, (0.5, 0.75, 1.0), strict=True))
-    monkeypatch.setattr(sweep_table, "_ccc", lambda wanted, *_: {0: {"valence": ccc[wanted[0]]}})
+    monkeypatch.setattr(
+        sweep_table, "_scores", lambda wanted, *_: pd.DataFrame({"valence": [ccc[wanted[0]]]})
+    )
     made = {config: runs.Run(config, tmp_path, {}) for config in configs}
     assert configs[0].training == get_profile("smoke").training  # plain has nothing to anneal
     rows = sweep_table.table(configs, made, tmp_path)
@@ -220,7 +223,7 @@ def test_values_are_typed_as_their_field_is(tmp_path: Path) -> None:
         ({"set": ["model.fusion=iaca"], "arm": ["zero"]}, "model.fusion: --arm sets it"),
         ({"set": ["protocol.smooth_valence=0"]}, "smooth_valence 0: expected at least 1 frame"),
         ({"protocol": ["lax"]}, "--protocol 'lax': expected one of strict, released"),
-        ({"attention": ["self"]}, "--attention: found 'self'; Input should be 'none', 'ca'"),
+        ({"attention": ["self"]}, "--attention 'self': expected one of none, ca"),
         ({"arm": ["best"]}, "--arm 'best': expected one of plain, published, zero"),
         ({"seeds": [1, 1]}, "distinct numbers"),
         ({"seeds": [-1]}, "distinct numbers"),
@@ -350,8 +353,9 @@ def test_a_target_that_a_data_set_has_not_is_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, third = (RunConfig(DataConfig(name)) for name in ("one", "two", "three"))
-    scores: dict[str, Any] = {"one": {0: {"valence": 0.5}}, "two": {0: {"joy": 0.25}}, "three": {}}
-    monkeypatch.setattr(sweep_table, "_ccc", lambda wanted, *_: scores[wanted[0].data.manifest])
+    found: dict[str, Any] = {"one": {"valence": [0.5]}, "two": {"joy": [0.25]}, "three": {}}
+    scores = {name: pd.DataFrame(columns) for name, columns in found.items()}
+    monkeypatch.setattr(sweep_table, "_scores", lambda wanted, *_: scores[wanted[0].data.manifest])
     made = {config: runs.Run(config, tmp_path, {}) for config in (first, second)}
     shown = sweep_table.render(sweep_table.table([first, second, third], made, tmp_path))
     lines = {line.split()[0]: line.split() for line in shown.splitlines()}
