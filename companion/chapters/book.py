@@ -42,14 +42,6 @@ from iaca.sources.loading import DataConfig, open_data
 from iaca.sources.manifest import load_manifest
 from iaca.sources.synthetic import STATES
 
-__all__ = [
-    "ARMS", "GATED_ARMS", "MODALITIES", "STATES", "DataConfig", "DataError", "Page", "arm_runs",
-    "by_seed", "ccc_intervals", "ccc_of_sums", "contrast", "count_regressor", "criteria",
-    "decimals", "folds_of", "grids", "initial_model", "load_manifest", "load_models", "moments",
-    "not_shown", "open_page", "over_seeds", "paired_differences", "predict", "ridge_predictions",
-    "show", "signed", "time_steps", "typical", "weak_share", "with_bounds",
-]  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Page(Settings):

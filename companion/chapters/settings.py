@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import torch
 
@@ -15,7 +15,6 @@ from iaca.data.schema import Manifest, OfficialSplit
 from iaca.learning.loop import Device
 from iaca.runs.profiles import Profile, get_profile
 from iaca.runs.runs import CPU_THREADS, device_type
-from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
 
 PROFILE_VARIABLE = "IACA_PROFILE"  # profile of a notebook that is opened by hand
@@ -28,7 +27,6 @@ class Settings:
     Attributes:
         profile: with the notebook's own seeds, if it was given any.
         manifest: the data set.
-        source: what the notebook was given for it, a name or a path.
         device: ``cpu`` or ``cuda``.
         output_dir: where runs, prepared data and downloads are; ``private/`` below it for a gated
             data set.
@@ -36,7 +34,6 @@ class Settings:
 
     profile: Profile
     manifest: Manifest
-    source: str
     device: Device
     output_dir: Path
 
@@ -49,10 +46,6 @@ class Settings:
     def gated(self) -> bool:
         """Whether nothing that is shown may be published."""
         return self.manifest.access == "gated"
-
-    def data(self, **options: Any) -> DataConfig:
-        """The data set's configuration, with the benchmark's options or a fold."""
-        return DataConfig(manifest=self.source, **options)
 
     def remarks(self, store: RecordingStore | None) -> str:
         """What a page must say of its data, in Markdown: of most data, nothing.
@@ -120,4 +113,4 @@ def read_settings(
         folder = folder / "private"
     if device_type(device) == "cpu":
         torch.set_num_threads(CPU_THREADS)  # what runs are made with; numbers depend on it
-    return Settings(chosen, loaded, manifest, device_type(device), folder)
+    return Settings(chosen, loaded, device_type(device), folder)

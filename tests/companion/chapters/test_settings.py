@@ -21,7 +21,6 @@ def test_defaults_are_the_quick_profile_on_the_benchmark(monkeypatch: pytest.Mon
     assert found.profile.name == "quick"
     assert found.manifest.name == "synthetic" and not found.gated
     assert found.output_dir == Path("../_build")
-    assert found.data(share=0.2).share == 0.2
     assert found.device in ("cpu", "cuda")
     if found.device == "cpu":
         assert torch.get_num_threads() == 1, "numbers depend on the number of threads"
@@ -77,7 +76,7 @@ def test_a_manifest_may_be_a_path(tmp_path: Path) -> None:
         "name: mine\ntitle: Mine\ndescription: Mine.\naccess: local\nstore: rows\n"
         'licence: {name: none, url: "https://example.org/licence"}\n'
     )
-    assert read_settings("smoke", str(path)).data().manifest == str(path)
+    assert read_settings("smoke", str(path)).manifest.name == "mine"
 
 
 @pytest.mark.parametrize(
