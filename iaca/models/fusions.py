@@ -39,15 +39,16 @@ class PlainFusion(nn.Module):
 
     What is left of IACA when its gates always choose the attended, then the joint feature. The
     ReLUs are those of Eqs. 7-9: a gated model without them is compared with a plain one without.
+    Two options make it a control:
 
-    With ``extra`` parameters, a small residual MLP reads the joint feature, as stage 2's gate does:
+    ``extra`` controls for size: a gain that as many parameters also bring at the same place is not
+    the gates'. A small residual MLP reads the joint feature J, as stage 2's gate does, and J + W_2
+    ReLU(W_1 J + b_1) + b_2 takes J's place.
 
-    .. math::
-        J &= \mathrm{FC}\,[\mathrm{ReLU}\,X_{att,a} ; \mathrm{ReLU}\,X_{att,v}] \\
-        X &= \mathrm{ReLU}(J + W_2\,\mathrm{ReLU}(W_1 J + b_1) + b_2)
-
-    That controls for size: a gain that as many parameters also bring at the same place is not the
-    gates'.
+    ``raw`` controls for access: FC reads everything that stage 1 chooses from, ``[x_a ; x_att,a ;
+    x_v ; x_att,v]``, where ``x_m`` is what the attention lets stage 1 fall back to. A fixed mixture
+    of un-attended and attended features is within its reach, a choice that differs from clip to
+    clip is not. That adds 2d² parameters, many more than the gates.
 
     Args:
         attention: any module with ``forward(audio, visual) -> Attended``.
@@ -56,14 +57,20 @@ class PlainFusion(nn.Module):
             head is not.
         extra: parameters that the MLP should add; its hidden size h is the one whose
             h (2d + 1) + d is nearest to it, and at least 1. None for no MLP.
+        raw: whether FC reads un-attended features too.
     """
 
     def __init__(
-        self, attention: nn.Module, dim: int, relu: bool = True, extra: int | None = None
+        self,
+        attention: nn.Module,
+        dim: int,
+        relu: bool = True,
+        extra: int | None = None,
+        raw: bool = False,
     ) -> None:
         super().__init__()
-        self.attention = attention
-        self.joint = JointRepresentation(dim)
+        self.attention, self.raw = attention, raw
+        self.joint = JointRepresentation(dim, features=4 if raw else 2)
         self.mlp = None
         if extra is not None:
             hidden = max(1, round((extra - dim) / (2 * dim + 1)))
@@ -72,36 +79,10 @@ class PlainFusion(nn.Module):
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
         """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, without gates."""
-        attended = attend(self.attention, audio, visual)
-        joint = self.joint(self.rectify(attended.audio), self.rectify(attended.visual))
+        x = attend(self.attention, audio, visual)
+        read = (x.self_audio, x.audio, x.self_visual, x.visual) if self.raw else x[:2]
+        joint = self.joint(*map(self.rectify, read))
         return self.rectify(joint if self.mlp is None else joint + self.mlp(joint)), None
-
-
-class RawAndAttendedFusion(nn.Module):
-    """The plain fusion with everything that stage 1 chooses from, side by side: no gates.
-
-    ``ReLU(FC [ReLU x_a ; ReLU x_att,a ; ReLU x_v ; ReLU x_att,v])``, where ``x_m`` is what the
-    attention lets stage 1 fall back to. It controls for access: a fixed mixture of un-attended and
-    attended features is within its reach, a choice that differs from clip to clip is not. It has
-    2d² parameters more than the plain fusion, many more than the gates.
-
-    Args:
-        attention: any module with ``forward(audio, visual) -> Attended``.
-        dim: d.
-        relu: whether there are ReLUs, as in `PlainFusion`.
-    """
-
-    def __init__(self, attention: nn.Module, dim: int, relu: bool = True) -> None:
-        super().__init__()
-        self.attention = attention
-        self.joint = JointRepresentation(dim, features=4)
-        self.rectify = rectifier(relu)
-
-    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
-        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, without gates."""
-        attended = attend(self.attention, audio, visual)
-        everything = attended.self_audio, attended.audio, attended.self_visual, attended.visual
-        return self.rectify(self.joint(*(self.rectify(x) for x in everything))), None
 
 
 class Unimodal(nn.Module):

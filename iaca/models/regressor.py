@@ -17,12 +17,7 @@ from iaca.models.attention import (
     TransformerCrossAttention,
     WithoutCrossAttention,
 )
-from iaca.models.fusions import (
-    Concatenation,
-    PlainFusion,
-    RawAndAttendedFusion,
-    Unimodal,
-)
+from iaca.models.fusions import Concatenation, PlainFusion, Unimodal
 from iaca.models.gating import (
     TEMPERATURE,
     Fallback,
@@ -62,10 +57,10 @@ class ModelConfig:
     Attributes:
         attention: ``none`` is concatenation without attention.
         fusion: ``plain``, or ``iaca`` with the paper's two stages of gates, or one of four
-            controls: ``residual_mlp`` (`PlainFusion` with an MLP), ``raw_and_attended``
-            (`RawAndAttendedFusion`), ``gates_only`` (stage 2 over `WithoutCrossAttention`),
-            ``without_attention`` (`PlainFusion` over the same); or the floor, ``audio_only`` or
-            ``visual_only`` (`Unimodal`); or one of `FAMILIES`, which fuse by themselves, with
+            controls: ``residual_mlp`` and ``raw_and_attended`` (`PlainFusion` with ``extra`` and
+            ``raw``), ``gates_only`` (stage 2 over `WithoutCrossAttention`), ``without_attention``
+            (`PlainFusion` over the same); or the floor, ``audio_only`` or ``visual_only``
+            (`Unimodal`); or one of `FAMILIES`, which fuse by themselves, with
             ``attention="none"``, and read nothing below but ``dim``, ``encoder_norm`` and
             ``dropout``.
         dim: d, features inside the model.
@@ -79,11 +74,8 @@ class ModelConfig:
             ``gate_relu`` excepted.
         gate_init: how the gates start, see `Gate`.
         gate_bias: whether the gates have a bias.
-        stages: which of the two there are; for this and what follows see `InconsistencyAware`.
-        gate_input: what stage 1's gates read.
-        joint_gate_input: what stage 2's gate reads.
+        stages, gate_input, joint_gate_input, fallback: see `InconsistencyAware`.
         gate_relu: whether Eqs. 7-9 have their ReLU; the plain fusion has the same ones, or none.
-        fallback: what stage 1 chooses in place of the attended feature.
     """
 
     attention: AttentionName = "ca"
@@ -198,10 +190,10 @@ class AffectRegressor(nn.Module):
         """
         x_audio = self.encode_audio(self.standardise_audio(audio))  # (B, L, d)
         x_visual = self.encode_visual(self.standardise_visual(visual))
-        if mask is not None:
-            x_audio = torch.where(mask.unsqueeze(-1), x_audio, 0.0)
-            x_visual = torch.where(mask.unsqueeze(-1), x_visual, 0.0)
-        return x_audio, x_visual
+        if mask is None:
+            return x_audio, x_visual
+        rows = mask.unsqueeze(-1)
+        return torch.where(rows, x_audio, 0.0), torch.where(rows, x_visual, 0.0)
 
     def forward(self, audio: Tensor, visual: Tensor, mask: Tensor | None = None) -> Prediction:
         """Predict ``(B, L, n)`` from raw features.
@@ -277,7 +269,7 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
             extra = gate_parameters(config)
             return PlainFusion(attention, config.dim, config.gate_relu, extra)
         case "raw_and_attended":
-            return RawAndAttendedFusion(attention, config.dim, config.gate_relu)
+            return PlainFusion(attention, config.dim, config.gate_relu, raw=True)
     return build_gates(config, attention)
 
 
@@ -298,8 +290,7 @@ def gate_parameters(config: ModelConfig) -> int:
     """How many parameters the gates of a configuration have: what IACA adds to a plain model."""
     with torch.random.fork_rng(devices=[]):  # counting must not change what is drawn next
         gated = build_gates(config, nn.Identity())
-        shared = PlainFusion(nn.Identity(), config.dim)
-    return count_parameters(gated) - count_parameters(shared)
+    return count_parameters(gated) - count_parameters(gated.joint)
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -6,14 +6,17 @@ is not comparable with what these modules reach. Every module says which of its 
 Concatenation with an MLP, references [8, 9], is `iaca.models.fusions.Concatenation`.
 
 Tensors are ``(B, L, d)``: batch, clips, features. Every ``forward`` fuses ``audio (B, L, d)`` and
-``visual (B, L, d)`` to ``(B, L, d)``, for any L, and returns None in place of IACA's gates. d is
-even where there is an LSTM and a multiple of 4 where there are heads; a ValueError says so.
+``visual (B, L, d)`` to ``(B, L, d)``, for any L, and returns None in place of IACA's gates.
+``dim`` is d, even where there is an LSTM and a multiple of 4 where there are heads or followers; a
+ValueError says so. ``dropout`` is a probability: on attention weights, between an LSTM's layers,
+and in TCNs and Transformers.
 
 A new family takes a class here, its name in `FamilyName` and a line in `FAMILIES`.
 """
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -47,10 +50,6 @@ class LSTMFusion(nn.Module):
     The family of Tzirakis et al. 2017 and Schoneveld et al. 2021, references [10, 11] of the paper.
     Two layers are as in [10]; both directions of time, with d/2 units each, are ours, and make it
     see what the other models see.
-
-    Args:
-        dim: d, even.
-        dropout: probability, between the two layers.
     """
 
     def __init__(self, dim: int, dropout: float = 0.1) -> None:
@@ -72,9 +71,6 @@ class GatedMultimodalUnit(nn.Module):
 
     The bimodal unit of Arevalo et al. 2020, reference [15] of the paper, here without biases.
     Theirs fuses one text with one picture; ours fuses every clip by itself.
-
-    Args:
-        dim: d.
     """
 
     def __init__(self, dim: int) -> None:
@@ -107,10 +103,6 @@ class ConditionalGating(nn.Module):
     theirs; only parts of their text were at hand, so that the exact gate, four scaled heads in
     place of one bilinear form, LSTMs in place of GRUs, and two modalities in place of three, are
     ours. Their self-attention is left out.
-
-    Args:
-        dim: d, a multiple of 4.
-        dropout: probability, on the attention weights.
     """
 
     def __init__(self, dim: int, dropout: float = 0.1) -> None:
@@ -158,10 +150,6 @@ class ForgetGateAttention(nn.Module):
     of the paper, of which the abstract was at hand: cross-attention of modality pairs and "a forget
     gate to filter the noisy and redundant signals introduced in the interaction procedure". What
     the gate reads, the sum it works on, four heads, and no positions (as in Eqs. 1-4) are ours.
-
-    Args:
-        dim: d, a multiple of 4.
-        dropout: probability, on the attention weights.
     """
 
     def __init__(self, dim: int, dropout: float = 0.1) -> None:
@@ -201,9 +189,6 @@ class GatedSequence(nn.Module):
     which the abstract was at hand: "a sequence-based predictor with attention and gating
     mechanisms that effectively merges both modalities". The equations and both directions of time
     are ours. Their latent-feature generator, their discriminator and their attention are left out.
-
-    Args:
-        dim: d, even.
     """
 
     def __init__(self, dim: int) -> None:
@@ -221,74 +206,37 @@ class GatedSequence(nn.Module):
 
 
 class ConcatenatedTransformer(nn.Module):
-    """A Transformer on concatenated features: ``Transformer(FC [x_a ; x_v])``.
+    """A Transformer on concatenated features: ``Transformer(J)`` with ``J = FC [x_a ; x_v]``.
 
     The family of W. Zhang et al. 2023, reference [27] of the paper; their masked autoencoder and
     what it was trained on are left out. Concatenated features are brought back to d first, and two
     layers of four heads follow: ours.
 
-    Args:
-        dim: d, a multiple of 4.
-        dropout: probability, see `SequenceTransformer`.
+    With ``lstm``, ``(LSTM(J) + Transformer(J)) / 2``: the family of Karas et al. 2022 and Meng et
+    al. 2022, references [25, 23], who average predictions of several models of either kind; one
+    model whose two branches are trained together is ours. The LSTM has one layer in both directions
+    of time.
+
+    With ``tcn``, a TCN a modality first: ``J = FC [TCN x_a ; TCN x_v]``. The family of Zhou et al.
+    2023, reference [26], with one feature set a modality in place of their several. For what is
+    ours see `TemporalConvolutions` and `SequenceTransformer`.
     """
 
-    def __init__(self, dim: int, dropout: float = 0.1) -> None:
+    def __init__(
+        self, dim: int, dropout: float = 0.1, *, lstm: bool = False, tcn: bool = False
+    ) -> None:
         super().__init__()
+        self.audio_tcn = TemporalConvolutions(dim, dropout) if tcn else nn.Identity()
+        self.visual_tcn = TemporalConvolutions(dim, dropout) if tcn else nn.Identity()
         self.joint = JointRepresentation(dim)
-        self.transformer = SequenceTransformer(dim, dropout)
-
-    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
-        """Fuse both modalities, ``(B, L, d)`` each."""
-        return self.transformer(self.joint(audio, visual)), None
-
-
-class LSTMTransformer(nn.Module):
-    """An LSTM and a Transformer side by side on concatenated features; the mean of both.
-
-    ``(LSTM(J) + Transformer(J)) / 2`` with ``J = FC [x_a ; x_v]``. The family of Karas et al. 2022
-    and Meng et al. 2022, references [25, 23] of the paper, who average predictions of several
-    models of either kind; one model whose two branches are trained together is ours. The LSTM has
-    one layer in both directions of time.
-
-    Args:
-        dim: d, a multiple of 4.
-        dropout: probability, see `SequenceTransformer`.
-    """
-
-    def __init__(self, dim: int, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.joint = JointRepresentation(dim)
-        self.lstm = BiLSTM(dim)
-        self.transformer = SequenceTransformer(dim, dropout)
-
-    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
-        """Fuse both modalities, ``(B, L, d)`` each."""
-        joint = self.joint(audio, visual)
-        return (self.lstm(joint) + self.transformer(joint)) / 2, None
-
-
-class TCNTransformer(nn.Module):
-    """A TCN a modality, then a Transformer on both: ``Transformer(FC [TCN x_a ; TCN x_v])``.
-
-    The family of Zhou et al. 2023, reference [26] of the paper, with one feature set a modality in
-    place of their several. For what is ours see `TemporalConvolutions` and `SequenceTransformer`.
-
-    Args:
-        dim: d, a multiple of 4.
-        dropout: probability, in the TCNs and the Transformer.
-    """
-
-    def __init__(self, dim: int, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.audio_tcn = TemporalConvolutions(dim, dropout)
-        self.visual_tcn = TemporalConvolutions(dim, dropout)
-        self.joint = JointRepresentation(dim)
+        self.lstm = BiLSTM(dim) if lstm else None
         self.transformer = SequenceTransformer(dim, dropout)
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, None]:
         """Fuse both modalities, ``(B, L, d)`` each."""
         joint = self.joint(self.audio_tcn(audio), self.visual_tcn(visual))
-        return self.transformer(joint), None
+        attentive = self.transformer(joint)
+        return attentive if self.lstm is None else (self.lstm(joint) + attentive) / 2, None
 
 
 class LeaderFollowerAttention(nn.Module):
@@ -308,10 +256,6 @@ class LeaderFollowerAttention(nn.Module):
     e is a quarter of the leader's features, as theirs (32 of 128). One audio feature set in place
     of three, a TCN that keeps d channels, and an FC to d before the common heads are ours. Its TCNs
     are its only view of other clips, so that it is causal as a whole.
-
-    Args:
-        dim: d, a multiple of 4.
-        dropout: probability, in the TCNs.
     """
 
     def __init__(self, dim: int, dropout: float = 0.1) -> None:
@@ -344,7 +288,7 @@ FAMILIES: dict[FamilyName, Callable[[int, float], nn.Module]] = {
     "forget_gate": ForgetGateAttention,
     "gated_sequence": lambda dim, _: GatedSequence(dim),
     "leader_follower": LeaderFollowerAttention,
-    "lstm_transformer": LSTMTransformer,
-    "tcn_transformer": TCNTransformer,
+    "lstm_transformer": partial(ConcatenatedTransformer, lstm=True),
+    "tcn_transformer": partial(ConcatenatedTransformer, tcn=True),
     "transformer": ConcatenatedTransformer,
 }

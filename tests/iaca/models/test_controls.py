@@ -14,7 +14,7 @@ from iaca.models.attention import (
     TransformerCrossAttention,
     WithoutCrossAttention,
 )
-from iaca.models.fusions import PlainFusion, RawAndAttendedFusion, Unimodal
+from iaca.models.fusions import PlainFusion, Unimodal
 from iaca.models.gating import FixedGate, InconsistencyAware
 from iaca.models.layers import BiLSTM, SelfAttention
 from iaca.models.regressor import (
@@ -60,22 +60,27 @@ class Shifted(nn.Module):
 
 
 @pytest.mark.parametrize("relu", [True, False])
-def test_the_residual_fusion_against_numpy(relu: bool) -> None:
-    model = spread(PlainFusion(Shifted(), D, relu, extra=60))
+@pytest.mark.parametrize("options", [{"extra": 60}, {"raw": True}], ids=str)
+def test_the_ungated_controls_against_numpy(options: dict[str, Any], relu: bool) -> None:
+    model = spread(PlainFusion(Shifted(), D, relu, **options))
     audio, visual = features()
     attended = Shifted()(audio, visual)
 
     def rectified(x: Any) -> Any:
         return np.maximum(x, 0.0) if relu else x
 
-    pair = np.concatenate([array(attended.audio), array(attended.visual)], axis=-1)
+    order = [attended.audio, attended.visual]
+    if "raw" in options:
+        order = [attended.self_audio, attended.audio, attended.self_visual, attended.visual]
+    read = np.concatenate([array(x) for x in order], axis=-1)
     w = {name: array(value) for name, value in model.named_parameters()}
-    joint = rectified(pair) @ w["joint.linear.weight"].T + w["joint.linear.bias"]
-    inner = np.maximum(joint @ w["mlp.0.weight"].T + w["mlp.0.bias"], 0.0)
-    expected = rectified(joint + inner @ w["mlp.2.weight"].T + w["mlp.2.bias"])
+    joint = rectified(read) @ w["joint.linear.weight"].T + w["joint.linear.bias"]
+    if "extra" in options:
+        inner = np.maximum(joint @ w["mlp.0.weight"].T + w["mlp.0.bias"], 0.0)
+        joint = joint + inner @ w["mlp.2.weight"].T + w["mlp.2.bias"]
     fused, gates = model(audio, visual)
     assert gates is None
-    np.testing.assert_allclose(array(fused), expected, atol=1e-12)
+    np.testing.assert_allclose(array(fused), rectified(joint), atol=1e-12)
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
@@ -109,24 +114,6 @@ def test_what_the_gates_add_is_counted(options: dict[str, Any], expected: int) -
     before = torch.get_rng_state()
     assert gate_parameters(ModelConfig(dim=D, **options)) == expected
     assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("relu", [True, False])
-def test_raw_and_attended_against_numpy(relu: bool) -> None:
-    model = spread(RawAndAttendedFusion(Shifted(), D, relu=relu))
-    audio, visual = features()
-    attended = Shifted()(audio, visual)
-
-    def rectified(x: Any) -> Any:
-        return np.maximum(x, 0.0) if relu else x
-
-    order = (attended.self_audio, attended.audio, attended.self_visual, attended.visual)
-    everything = np.concatenate([array(x) for x in order], axis=-1)
-    weight, bias = array(model.joint.linear.weight), array(model.joint.linear.bias)
-    expected = rectified(rectified(everything) @ weight.T + bias)
-    fused, gates = model(audio, visual)
-    assert gates is None
-    np.testing.assert_allclose(array(fused), expected, atol=1e-12)
 
 
 def test_without_cross_attention_neither_modality_knows_of_the_other() -> None:

@@ -16,12 +16,7 @@ from iaca.models.layers import (
     SequenceTransformer,
     TemporalConvolutions,
 )
-from iaca.models.related_work import (
-    ConcatenatedTransformer,
-    LeaderFollowerAttention,
-    LSTMTransformer,
-    TCNTransformer,
-)
+from iaca.models.related_work import ConcatenatedTransformer, LeaderFollowerAttention
 
 B, L, D = 2, 10, 8
 SINGLE = 1e-6  # positions are computed in single precision
@@ -150,30 +145,22 @@ def test_leader_follower_against_numpy() -> None:
         np.testing.assert_allclose(columns(fused[window]), expected, atol=1e-12)
 
 
-def test_concatenated_transformer_against_numpy() -> None:
-    module = spread(ConcatenatedTransformer(D))
+@pytest.mark.parametrize("convolved", [False, True])
+def test_concatenated_transformer_against_numpy(convolved: bool) -> None:
+    module = spread(ConcatenatedTransformer(D, tcn=convolved))
     audio, visual = features()
     fused, _ = module(audio, visual)
     for window in range(B):
-        pair = np.concatenate([columns(audio[window]), columns(visual[window])])
-        expected = transformer(module.transformer, apply(module.joint.linear, pair))
-        np.testing.assert_allclose(columns(fused[window]), expected, atol=SINGLE)
-
-
-def test_tcn_transformer_against_numpy() -> None:
-    module = spread(TCNTransformer(D))
-    audio, visual = features()
-    fused, _ = module(audio, visual)
-    for window in range(B):
-        h_a = tcn(module.audio_tcn, columns(audio[window]))
-        h_v = tcn(module.visual_tcn, columns(visual[window]))
-        joint = apply(module.joint.linear, np.concatenate([h_a, h_v]))
+        pair = [columns(audio[window]), columns(visual[window])]
+        if convolved:
+            pair = [tcn(module.audio_tcn, pair[0]), tcn(module.visual_tcn, pair[1])]
+        joint = apply(module.joint.linear, np.concatenate(pair))
         expected = transformer(module.transformer, joint)
         np.testing.assert_allclose(columns(fused[window]), expected, atol=SINGLE)
 
 
 def test_lstm_transformer_is_the_mean_of_both() -> None:
-    module = spread(LSTMTransformer(D))
+    module = spread(ConcatenatedTransformer(D, lstm=True))
     audio, visual = features()
     fused, _ = module(audio, visual)
     recurrent, _ = module.lstm.lstm(module.joint(audio, visual))  # torch's own
