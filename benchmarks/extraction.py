@@ -29,11 +29,11 @@ from PIL import Image
 from reporting import machine, spread, table
 
 from iaca.extraction import pipeline
-from iaca.extraction.affwild2 import Source
 from iaca.extraction.audio import CLIP_SAMPLES
 from iaca.extraction.backbones import RANDOM, Backbones, VisualName, build_backbones
 from iaca.extraction.clips import CLIP_FRAMES
 from iaca.extraction.decoding import decode
+from iaca.extraction.inputs import Source
 from iaca.extraction.making import Effort, ExtractionConfig
 from iaca.extraction.pipeline import extract
 from iaca.extraction.video import SAMPLE_RATE, SIDE, read_pictures, read_timeline

@@ -16,9 +16,9 @@ from iaca.commands.compatibility import (
     trained_store,
 )
 from iaca.data.recordings import RecordingStore
-from iaca.extraction.affwild2 import Source
 from iaca.extraction.backbones import PRETRAINED, RANDOM
 from iaca.extraction.clips import SLOT
+from iaca.extraction.inputs import Source
 from iaca.extraction.making import Effort, ExtractionConfig
 from iaca.extraction.pipeline import extract
 from iaca.learning.evaluation import post_process, predict

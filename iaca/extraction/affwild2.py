@@ -1,42 +1,29 @@
-"""Aff-Wild2 as its owners hand it out: where its files stand, and its parts.
+"""Aff-Wild2 as its owners hand it out: where its files stand, and its annotations.
 
-The layout is the one that `iaca data show affwild2` prints. Frames are counted from 0 here: the
-crop ``%05d.jpg`` of i + 1 belongs to frame i. Nothing here opens a video or an annotation.
+The layout is the one that `iaca data show affwild2` prints. Frames are counted from 0: the crop
+``%05d.jpg`` of i + 1 belongs to frame i, and so does line i + 2 of an annotation.
 """
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from iaca.base.files import DataError, check_name
+import numpy as np
+
+from iaca.base.files import DataError, check_name, check_regular
 from iaca.data.schema import Counts
-from iaca.extraction.annotations import read_lines
-from iaca.extraction.searching import below, is_stray
+from iaca.extraction.inputs import VIDEO_SUFFIXES, Source, below, is_stray
 
 SIDES = ("_left", "_right")  # which of two subjects in one video
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+HEADER = ("valence", "arousal")
+INVALID = -5.0  # in either column: the frame has no valid label
+LOW, HIGH = -1.0, 1.0
 _CROP = re.compile(r"(\d{5,})\.jpg")
 _TRAIN, _TRAIN_ROLE = "Train_Set", "train"
 _ROLES = {_TRAIN: _TRAIN_ROLE, "Validation_Set": "report"}
-
-
-class Source(NamedTuple):
-    """The files that one recording is extracted from; whether they exist is not checked yet.
-
-    ``crops`` is a folder of face crops; without one the video's own pictures are used.
-    ``annotation`` is missing for recordings whose labels are not public, or that have none.
-    ``problem`` says why it cannot be extracted, where its name or its place alone forbids it.
-    """
-
-    name: str
-    subject: str
-    video: Path
-    crops: Path | None = None
-    annotation: Path | None = None
-    split: str | None = None
-    problem: str | None = None
 
 
 class Folder(NamedTuple):
@@ -76,10 +63,13 @@ def scan_folder(root: Path | str, test_list: Path | str | None = None) -> Folder
             or a folder of crops in two places.
     """
     root = Path(root)
-    listed: dict[str, list[Source]] = {}
-    entries = [*_annotated(root), *_tested(root, test_list)]
+    entries = [*_annotated(root / "annotations"), *_tested(test_list)]
+    listed: dict[str, Source] = {}
     for source in entries:
-        listed.setdefault(source.name, []).append(source)
+        if first := listed.get(source.name):
+            problem = f"{source.annotation or test_list}: also {first.annotation}"
+            source = first._replace(problem=problem)
+        listed[source.name] = source
     if not (root / "videos").is_dir():
         raise DataError(f"{root / 'videos'}: no such folder, expected the videos there")
     found = (path for path in below(root / "videos") if path.suffix.lower() in VIDEO_SUFFIXES)
@@ -88,10 +78,7 @@ def scan_folder(root: Path | str, test_list: Path | str | None = None) -> Folder
     crops = _grouped((path.name, path) for path in folders if path.is_dir())
     held_out = {source.subject: source for source in entries if source.split != _TRAIN_ROLE}
     left_out, sources = {}, []
-    for name, (source, *others) in sorted(listed.items()):
-        if others:
-            where = others[0].annotation or test_list
-            source = source._replace(problem=f"{where}: also {source.annotation}")
+    for name, source in sorted(listed.items()):
         other = held_out.get(source.subject)
         if source.split == _TRAIN_ROLE and other is not None and source.problem is None:
             left_out[name] = (
@@ -99,8 +86,10 @@ def scan_folder(root: Path | str, test_list: Path | str | None = None) -> Folder
                 f"{other.name!r} in {other.annotation or test_list} is of the same video"
             )
         else:
-            sources.append(_placed(source, videos, crops))
-    return Folder(tuple(sources), _count_videos(entries), left_out)
+            sources.append(_placed(source, root, videos, crops))
+    parts = Counter(part for part, _ in {(source.split, source.subject) for source in entries})
+    counts = Counts(train=parts["train"], validation=parts["report"], test=parts[None])
+    return Folder(tuple(sources), counts, left_out)
 
 
 def video_of(name: str) -> str:
@@ -121,10 +110,8 @@ def list_crops(folder: Path | str) -> dict[int, Path]:
             names = sorted(entry.name for entry in entries if entry.is_file())
     except OSError as error:
         raise DataError(f"{folder}: no folder of face crops ({error})") from error
-    crops = {}
-    for name in names:
-        if match := _CROP.fullmatch(name):
-            crops[int(match[1]) - 1] = folder / name
+    found = filter(None, map(_CROP.fullmatch, names))
+    crops = {int(match[1]) - 1: folder / match[0] for match in found}
     if not crops:
         raise DataError(f"{folder}: no face crops, expected 00001.jpg, 00002.jpg, ...")
     if -1 in crops:
@@ -132,18 +119,60 @@ def list_crops(folder: Path | str) -> dict[int, Path]:
     return crops
 
 
-def _listed(
-    root: Path, name: str, annotation: Path | None, role: str | None, problem: str | None = None
-) -> Source:
-    """A recording with the places where its files stand if nothing else is found."""
-    video = video_of(name)
-    file, crops = root / "videos" / f"{video}.mp4", root / "cropped_aligned" / name
-    return Source(name, video, file, crops, annotation, role, problem)
+def read_annotations(file: Path | None, frames: int) -> np.ndarray:
+    """Read valence and arousal of every frame of a video, ``(frames, 2)`` float32 in [-1, 1].
+
+    A frame with -5 in either column, and one that has no line since annotation may stop before the
+    video does, is NaN in both; without a file all are. A byte order mark and blank lines at the end
+    are passed over.
+
+    Raises:
+        DataError: no regular file of UTF-8 text; naming also the 1-based line: another header,
+            another number of columns, a value that is no number or is outside [-1, 1] and not -5,
+            no frames, or more than the video has.
+    """
+    labels = np.full((frames, len(HEADER)), np.nan, dtype=np.float32)
+    if file is None:
+        return labels
+    header, *lines = _read_lines(file) or [""]
+    if tuple(cell.strip().lower() for cell in header.split(",")) != HEADER:
+        raise DataError(f"{file}, line 1: found {header!r}, expected {','.join(HEADER)!r}")
+    rows = [_label(file, number, line) for number, line in enumerate(lines, start=2)]
+    if not rows:
+        raise DataError(f"{file}, line 2: the file ends, expected a line a frame")
+    if len(rows) > frames:
+        raise DataError(
+            f"{file}, line {frames + 2}: {len(rows)} annotated frames, but the video has {frames}"
+        )
+    labels[: len(rows)] = rows
+    labels[(labels == INVALID).any(axis=1)] = np.nan
+    return labels
 
 
-def _annotated(root: Path) -> list[Source]:
-    """What has an annotation file in an official part."""
-    annotations = root / "annotations"
+def _label(file: Path, number: int, line: str) -> tuple[float, float]:
+    try:
+        valence, arousal = (float(cell) for cell in line.split(","))
+    except ValueError as error:
+        raise DataError(f"{file}, line {number}: {line!r}, expected two numbers") from error
+    if not all(LOW <= value <= HIGH or value == INVALID for value in (valence, arousal)):  # or NaN
+        raise DataError(
+            f"{file}, line {number}: {line!r}, expected values from {LOW:g} to {HIGH:g}, or "
+            f"{INVALID:g} where invalid"
+        )
+    return valence, arousal
+
+
+def _read_lines(file: Path) -> list[str]:
+    """The lines of a text file, without a byte order mark and without blank lines at the end."""
+    check_regular(file)  # reading from a pipe would wait for ever
+    try:
+        return file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from error
+
+
+def _annotated(annotations: Path) -> Iterator[Source]:
+    """What has an annotation file in an official part; where its media are is not known yet."""
     candidates = [annotations, *sorted(annotations.glob("VA*"))]
     found = [folder for folder in candidates if (folder / _TRAIN).is_dir()]
     if len(found) != 1:
@@ -151,7 +180,6 @@ def _annotated(root: Path) -> list[Source]:
         raise DataError(
             f"{annotations}: the folder {_TRAIN} is {what}, expected it here or in one folder VA*"
         )
-    sources = []
     for part, role in _ROLES.items():
         folder = found[0] / part
         files = [file for file in sorted(folder.glob("*.txt")) if not is_stray(file.name)]
@@ -162,21 +190,19 @@ def _annotated(root: Path) -> list[Source]:
                 name, problem = check_name(file.stem, f"{folder}: annotation file"), None
             except DataError as error:  # quoted it can be printed, and cut it can name a file
                 name, problem = ascii(file.stem)[:100], str(error)
-            sources.append(_listed(root, name, file, role, problem))
-    return sources
+            yield Source(name, video_of(name), Path(), None, file, role, problem)
 
 
-def _tested(root: Path, test_list: Path | str | None) -> list[Source]:
+def _tested(test_list: Path | str | None) -> Iterator[Source]:
     """What the list of test recordings names."""
-    lines = [] if test_list is None else read_lines(Path(test_list))
-    sources: dict[str, Source] = {}
+    names: set[str] = set()
+    lines = [] if test_list is None else _read_lines(Path(test_list))
     for number, name in enumerate(map(str.strip, lines), start=1):
-        if name in sources:
+        if name in names:
             raise DataError(f"{test_list}, line {number}: {name!r} is given twice")
         if name:
-            check_name(name, f"{test_list}, line {number}: name")
-            sources[name] = _listed(root, name, None, None)
-    return [*sources.values()]
+            names.add(check_name(name, f"{test_list}, line {number}: name"))
+            yield Source(name, video_of(name), Path())
 
 
 def _grouped(named: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
@@ -188,21 +214,16 @@ def _grouped(named: Iterable[tuple[str, Path]]) -> dict[str, list[Path]]:
 
 
 def _placed(
-    source: Source, videos: Mapping[str, Sequence[Path]], crops: Mapping[str, Sequence[Path]]
+    source: Source,
+    root: Path,
+    videos: Mapping[str, Sequence[Path]],
+    crops: Mapping[str, Sequence[Path]],
 ) -> Source:
-    """A recording with the places where its files were found, each expected in one."""
-    found, faces = videos.get(source.subject, ()), crops.get(source.name, ())
+    """A recording with the places of its files, or where they are expected; each in one place."""
+    found = videos.get(source.subject) or [root / "videos" / f"{source.subject}.mp4"]
+    faces = crops.get(source.name) or [root / "cropped_aligned" / source.name]
     problem = source.problem
     for what, places in (("video", found), ("folder of crops", faces)):
         if len(places) > 1 and problem is None:
             problem = f"{places[1]}: also at {places[0]}, expected one {what} of that name"
-    video, crop = next(iter(found), source.video), next(iter(faces), source.crops)
-    return source._replace(video=video, crops=crop, problem=problem)
-
-
-def _count_videos(sources: Sequence[Source]) -> Counts:
-    train, validation, test = (
-        len({source.subject for source in sources if source.split == role})
-        for role in ("train", "report", None)
-    )
-    return Counts(train=train, validation=validation, test=test)
+    return source._replace(video=found[0], crops=faces[0], problem=problem)

@@ -1,9 +1,10 @@
-"""The files that recordings are made from: plain videos of a folder, and whether files changed."""
+"""The files that recordings are made from: which there are, and whether they have changed."""
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from iaca.base.files import (
     DataError,
@@ -13,11 +14,51 @@ from iaca.base.files import (
     sha256_of,
     short_hash,
 )
-from iaca.extraction.affwild2 import VIDEO_SUFFIXES, Source
-from iaca.extraction.searching import is_stray
 
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 BLOCK = 64 * 1024  # bytes
 SAMPLES = 16  # blocks of a video, and crops, that are read, the first and the last among them
+
+
+class Source(NamedTuple):
+    """The files that one recording is extracted from; whether they exist is not checked yet.
+
+    ``crops`` is a folder of face crops; without one the video's own pictures are used.
+    ``annotation`` is missing for recordings whose labels are not public, or that have none.
+    ``problem`` says why it cannot be extracted, where its name or its place alone forbids it.
+    """
+
+    name: str
+    subject: str
+    video: Path
+    crops: Path | None = None
+    annotation: Path | None = None
+    split: str | None = None
+    problem: str | None = None
+
+
+def is_stray(name: str) -> bool:
+    """Whether a file or folder of that name is none of the data set's, but a system's own."""
+    return name.startswith(".") or name == "__MACOSX"  # which archivers add
+
+
+def below(folder: Path, closed: Collection[str] = ()) -> Iterator[Path]:
+    """The files and folders below a folder, strays left out; none if it cannot be read.
+
+    Links are followed, and no folder is looked into twice, so that a link to a folder above ends no
+    search in a circle. Nor are folders whose name is in ``closed``: to list thousands of files
+    takes long.
+    """
+    real = Path(os.path.realpath(folder))
+    seen = {str(real), *map(str, real.parents)}
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not is_stray(name))
+        yield from (Path(place, name) for name in [*folders, *files] if not is_stray(name))
+        for name in folders.copy():
+            path = os.path.realpath(Path(place, name))
+            if path in seen or name in closed:
+                folders.remove(name)
+            seen.add(path)
 
 
 def plain_videos(folder: Path | str) -> tuple[Source, ...]:

@@ -18,14 +18,13 @@ from torch import Tensor
 
 from iaca.base.files import DataError
 from iaca.data.recordings import Recording, StoreInfo
-from iaca.extraction.affwild2 import Source, list_crops
-from iaca.extraction.annotations import check_length, labels_at, read_annotations
+from iaca.extraction.affwild2 import list_crops, read_annotations
 from iaca.extraction.audio import AudioTrack
 from iaca.extraction.backbones import PRETRAINED, Backbones, VisualName
 from iaca.extraction.clips import Clips, iterate_clips
 from iaca.extraction.decoding import TIMEOUT, Decoded, decode
 from iaca.extraction.folder import SCRATCH, StoreFolder
-from iaca.extraction.inputs import input_hash
+from iaca.extraction.inputs import Source, input_hash
 from iaca.extraction.progress import Progress
 from iaca.extraction.video import CHUNK
 from iaca.sources.writing import write_recording
@@ -126,21 +125,17 @@ class Job:
 
     def _make(self, source: Source, scratch: Path) -> int:
         inputs = input_hash(source)  # first: what changes while it is read is another input
-        annotations = np.empty((0, len(self.info.labels)), dtype=np.float32)
-        if source.annotation is not None:
-            annotations = read_annotations(source.annotation)
         crops = None if source.crops is None else list_crops(source.crops)
         sound, made = scratch / "sound.f32", scratch / "recording.safetensors"
         ahead = 1 + self.effort.batch_size * self.config.stride // CHUNK  # the next batch's frames
         options = (self.decoder_threads, self.effort.timeout, ahead)
         with decode(source.video, sound, crops, *options) as decoded:
             timeline = decoded.timeline
-            check_length(source.annotation, annotations, len(timeline.times))
+            labels = read_annotations(source.annotation, len(timeline.times))
             if not (timeline.has_audio or self.config.allow_silent):
                 raise DataError(f"{source.video}: no audio stream")
             ends, audio, visual = self._rows(source, decoded, sound)
-        labels = torch.from_numpy(labels_at(annotations, ends))
-        rows = (audio, visual, labels, torch.from_numpy(ends))
+        rows = (audio, visual, torch.from_numpy(labels[ends]), torch.from_numpy(ends))
         recording = Recording(source.name, source.subject, *rows, timeline.frame_rate, source.split)
         facts = {
             "inputs": inputs,

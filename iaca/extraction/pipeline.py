@@ -15,14 +15,13 @@ from safetensors import SafetensorError
 
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore, StoreInfo
-from iaca.extraction.affwild2 import Source
-from iaca.extraction.annotations import HEADER, HIGH, LOW
+from iaca.extraction.affwild2 import HEADER, HIGH, LOW
 from iaca.extraction.audio import CLIP_SAMPLES
 from iaca.extraction.backbones import RANDOM, WIDTH, Backbones, build_backbones
 from iaca.extraction.clips import CLIP_FRAMES, SLOT, check_stride
 from iaca.extraction.decoding import DISK_FULL
 from iaca.extraction.folder import StoreFolder, open_folder
-from iaca.extraction.inputs import input_hash
+from iaca.extraction.inputs import Source, input_hash
 from iaca.extraction.making import Effort, ExtractionConfig, Job
 from iaca.extraction.progress import Progress
 from iaca.extraction.video import SAMPLE_RATE

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from tqdm.auto import tqdm
 
-from iaca.extraction.affwild2 import Source
+from iaca.extraction.inputs import Source
 
 
 class Progress:

@@ -7,11 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("av", reason="the extra 'media' is not installed")
-
 from iaca.base.files import DataError
-from iaca.extraction.affwild2 import Source
-from iaca.extraction.inputs import BLOCK, SAMPLES, input_hash, plain_videos
+from iaca.extraction.inputs import BLOCK, SAMPLES, Source, input_hash, plain_videos
 
 MEGABYTE = 1 << 20
 
