@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from iaca.base.files import DataError
 from iaca.base.paths import BUILD
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+DEVICES = ("auto", "cpu", "cuda")
 INTERRUPTED = 130  # exit status of a process stopped by Ctrl-C, by the shells' convention
 
 
@@ -33,48 +35,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="iaca", description="Inconsistency-aware cross-attention")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_data(commands)
+    data = commands.add_parser("data", help="data sets: list, show, fetch, verify, import, extract")
+    actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
+    for name, run, text in (
+        ("list", _list, "the data sets and how to get them"),
+        ("show", _show, "what a data set is, its licence, files and split"),
+        ("fetch", _fetch, "take its files from IACA_DATA_MIRROR or download them, verified"),
+        ("verify", _verify, "check the files that are here, without fetching any"),
+    ):
+        action = actions.add_parser(name, help=text)
+        action.set_defaults(run=run)
+        if name != "list":
+            action.add_argument("manifest", help="a data set's name, or a path that ends in .yaml")
+    _add_import(actions)
+    _add_extract(actions)
     _add_sweep(commands)
     _add_submit(commands)
     _add_predict(commands)
     return parser
 
 
-def _add_data(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    data = commands.add_parser("data", help="data sets: list, show, fetch, verify, import, extract")
-    actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
-
-    action = actions.add_parser("list", help="the data sets and how to get them")
-    action.set_defaults(run=_list)
-
-    for name, run, text in (
-        ("show", _show, "what a data set is, its licence, files and split"),
-        ("fetch", _fetch, "take its files from IACA_DATA_MIRROR or download them, verified"),
-        ("verify", _verify, "check the files that are here, without fetching any"),
-    ):
-        action = actions.add_parser(name, help=text)
-        action.add_argument("manifest", help="a data set's name, or a path that ends in .yaml")
-        action.set_defaults(run=run)
-
-    action = actions.add_parser(
-        "import", help="make a recording store of CSV or NPZ tables, one row a step"
-    )
-    for table in ("audio", "visual", "labels"):
-        action.add_argument(f"--{table}", type=Path, required=True, help="a .csv or .npz table")
-    action.add_argument("--out", type=Path, required=True, help="the store's folder, to be made")
-    low_high = ("LOW", "HIGH")
-    action.add_argument("--label-range", type=float, nargs=2, required=True, metavar=low_high)
-    action.add_argument("--recording-column", default="recording", metavar="COLUMN")
-    action.add_argument("--subject-column", default="subject", metavar="COLUMN")
-    action.add_argument("--step-column", metavar="COLUMN", help="default: the order of the rows")
-    action.add_argument("--split-column", metavar="COLUMN", help="holds train, select or report")
-    action.add_argument("--invalid", type=float, help="a label that means 'not valid', say -5")
-    action.add_argument("--frame-rate", type=float, default=1.0, help="steps a second")
+def _add_import(actions: Commands) -> None:
+    text = "make a recording store of CSV or NPZ tables, one row a step"
+    action = actions.add_parser("import", help=text)
     action.set_defaults(run=_import)
-    _add_extract(actions)
+    add = action.add_argument
+    for table in ("audio", "visual", "labels"):
+        add(f"--{table}", type=Path, required=True, help="a .csv or .npz table")
+    add("--out", type=Path, required=True, help="the store's folder, to be made")
+    add("--label-range", type=float, nargs=2, required=True, metavar=("LOW", "HIGH"))
+    add("--recording-column", default="recording", metavar="COLUMN")
+    add("--subject-column", default="subject", metavar="COLUMN")
+    add("--step-column", metavar="COLUMN", help="default: the order of the rows")
+    add("--split-column", metavar="COLUMN", help="holds train, select or report")
+    add("--invalid", type=float, help="a label that means 'not valid', say -5")
+    add("--frame-rate", type=float, default=1.0, help="steps a second")
 
 
-def _add_extract(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_extract(actions: Commands) -> None:
     action = actions.add_parser(
         "extract",
         help="make a recording store of videos: Aff-Wild2, or any folder of them",
@@ -82,116 +80,95 @@ def _add_extract(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "says, or over a folder of plain videos. Interrupted, the same command goes on; once "
         "bad files are mended, it adds them.",
     )
+    action.set_defaults(run=_extract)
     what = action.add_mutually_exclusive_group(required=True)
     what.add_argument("folder", type=Path, nargs="?", help="Aff-Wild2's folder")
     what.add_argument("--videos", type=Path, metavar="DIR", help="a folder of plain videos")
-    action.add_argument(
-        "--test-list", type=Path, metavar="FILE", help="Aff-Wild2's test recordings, a name a line"
+    add = action.add_argument
+    add("--test-list", type=Path, metavar="FILE", help="Aff-Wild2's test recordings, a name a line")
+    add("--out", type=Path, help="the store; for Aff-Wild2 _build/private/data/affwild2")
+    text = (
+        "of the visual and the audio backbone, one or two of: pretrained (Kinetics-400, ImageNet), "
+        "a .safetensors or .pt file, random (for tests)"
     )
-    action.add_argument(
-        "--out", type=Path, help="the store's folder; for Aff-Wild2 _build/private/data/affwild2"
-    )
-    action.add_argument(
-        "--weights",
-        nargs="+",
-        required=True,
-        metavar="WEIGHTS",
-        help="of the visual and the audio backbone, one or two of: pretrained (Kinetics-400, "
-        "ImageNet), a .safetensors or .pt file, random (for tests)",
-    )
-    action.add_argument("--backbone", choices=("r3d_18", "r2plus1d_18"), default="r3d_18")
-    action.add_argument(
-        "--stride", type=int, default=1, help="frames between two rows: 1 (the default) to 32"
-    )
-    action.add_argument(
-        "--allow-silent", action="store_true", help="videos without sound are taken as silence"
-    )
-    action.add_argument("--batch-size", type=_positive, default=32, help="clips a forward")
-    action.add_argument("--workers", type=_positive, default=1, help="recordings at a time")
-    action.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    action.add_argument("--timeout", type=float, default=60.0, help="of the decoder, seconds")
-    action.set_defaults(run=_extract)
+    add("--weights", nargs="+", required=True, metavar="WEIGHTS", help=text)
+    add("--backbone", choices=("r3d_18", "r2plus1d_18"), default="r3d_18")
+    add("--stride", type=int, default=1, help="frames between two rows: 1 (the default) to 32")
+    add("--allow-silent", action="store_true", help="videos without sound are taken as silence")
+    add("--batch-size", type=_positive, default=32, help="clips a forward")
+    add("--workers", type=_positive, default=1, help="recordings at a time")
+    add("--device", choices=DEVICES, default="auto")
+    add("--timeout", type=float, default=60.0, help="of the decoder, seconds")
 
 
-def _add_sweep(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_sweep(commands: Commands) -> None:
     sweep = commands.add_parser(
         "sweep",
         help="train a grid of models, data and seeds, and print its table",
         description="Train every combination that is not there yet, and print their table. "
         "Interrupted, the same command goes on.",
     )
-    what = sweep.add_argument_group("the grid")
-    what.add_argument("--profile", default="quick", help="smoke, quick (the default) or full")
-    what.add_argument(
-        "--attention", nargs="+", default=["ca"], help="ca (the default), jca, rjca, tca or none"
-    )
-    what.add_argument("--arm", nargs="+", help="plain, published, zero; all by default")
-    what.add_argument(
-        "--manifest", nargs="+", default=["synthetic"], help="names, or paths of .yaml files"
-    )
-    what.add_argument("--share", nargs="+", type=float, help="the benchmark's dial")
-    what.add_argument(
-        "--protocol", nargs="+", default=["strict"], help="strict (the default), released"
-    )
-    what.add_argument("--seeds", nargs="+", type=int, help="by default the profile's")
-    what.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE[,VALUE]",
-        help="an option of data, model, training or protocol, say model.temperature=0.1,0.3",
-    )
-    what.add_argument("--csv", type=Path, metavar="FILE", help="write the table there too")
-    add_execution(sweep.add_argument_group("how it is made"))
     sweep.set_defaults(run=_sweep)
+    add = sweep.add_argument_group("the grid").add_argument
+    add("--profile", default="quick", help="smoke, quick (the default) or full")
+    text = "ca (the default), jca, rjca, tca or none"
+    add("--attention", nargs="+", default=["ca"], help=text)
+    add("--arm", nargs="+", help="plain, published, zero; all by default")
+    text = "names, or paths of .yaml files"
+    add("--manifest", nargs="+", default=["synthetic"], help=text)
+    add("--share", nargs="+", type=float, help="the benchmark's dial")
+    add("--protocol", nargs="+", default=["strict"], help="strict (the default), released")
+    add("--seeds", nargs="+", type=int, help="by default the profile's")
+    shape = "KEY=VALUE[,VALUE]"
+    text = "an option of data, model, training or protocol, say model.temperature=0.1,0.3"
+    add("--set", action="append", default=[], metavar=shape, help=text)
+    add("--csv", type=Path, metavar="FILE", help="write the table there too")
+    add_execution(sweep.add_argument_group("how it is made"))
 
 
 def add_execution(how: "argparse._ActionsContainer") -> None:
     """Add the options of how runs are made: by how many processes, where, or on which cluster."""
-    how.add_argument("--jobs", type=_positive, help="runs at a time")
-    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    how.add_argument("--output-dir", type=Path, default=BUILD, help="by default _build")
-    how.add_argument("--address", help="of a Ray cluster, HOST:PORT or ray://HOST:PORT")
-    how.add_argument("--gpus-per-run", type=float, help="asked of the cluster; 1 by default")
-    how.add_argument("--reuse-stale", action="store_true", help="take runs that other code made")
-    how.add_argument("--dry-run", action="store_true", help="only say which runs are missing")
+    add = how.add_argument
+    add("--jobs", type=_positive, help="runs at a time")
+    add("--device", choices=DEVICES, default="auto")
+    add("--output-dir", type=Path, default=BUILD, help="by default _build")
+    add("--address", help="of a Ray cluster, HOST:PORT or ray://HOST:PORT")
+    add("--gpus-per-run", type=float, help="asked of the cluster; 1 by default")
+    add("--reuse-stale", action="store_true", help="take runs that other code made")
+    add("--dry-run", action="store_true", help="only say which runs are missing")
 
 
-def _add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_submit(commands: Commands) -> None:
     submit = commands.add_parser(
         "submit",
         help="predict a challenge's test videos, in the order of its template",
         description="Write a line for each frame of the template. Frames between two rows of the "
         "store have the value of the row before. What was filled or dropped is printed.",
     )
-    submit.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of a finished run")
-    submit.add_argument("--store", type=Path, required=True, help="the videos' features")
-    submit.add_argument(
-        "--template", type=Path, required=True, help="the challenge's own file of frames"
-    )
-    submit.add_argument("--out", type=Path, required=True, help="the file to be written, a new one")
     submit.set_defaults(run=_submit)
+    add = submit.add_argument
+    add("run_folder", type=Path, metavar="RUN", help="the folder of a finished run")
+    add("--store", type=Path, required=True, help="the videos' features")
+    add("--template", type=Path, required=True, help="the challenge's own file of frames")
+    add("--out", type=Path, required=True, help="the file to be written, a new one")
 
 
-def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_predict(commands: Commands) -> None:
     action = commands.add_parser(
         "predict",
         help="a trained run's trace and gates over a video",
         description="Write trace.csv and trace.png: what a run that was trained on extracted "
         "features says about a video, clip by clip.",
     )
-    action.add_argument("video", type=Path)
-    action.add_argument("--run", type=Path, required=True, metavar="DIR", dest="run_folder")
-    action.add_argument(
-        "--weights",
-        nargs=2,
-        metavar=("VISUAL", "AUDIO"),
-        help="of the backbones, where the run's features were made with weights from files",
-    )
-    action.add_argument("--crops", type=Path, metavar="DIR", help="face crops of its frames")
-    action.add_argument("--out", type=Path, help="a folder; by default beside the runs")
-    action.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     action.set_defaults(run=_predict)
+    add = action.add_argument
+    add("video", type=Path)
+    add("--run", type=Path, required=True, metavar="DIR", dest="run_folder")
+    text = "of the backbones, where the run's features were made with weights from files"
+    add("--weights", nargs=2, metavar=("VISUAL", "AUDIO"), help=text)
+    add("--crops", type=Path, metavar="DIR", help="face crops of its frames")
+    add("--out", type=Path, help="a folder; by default beside the runs")
+    add("--device", choices=DEVICES, default="auto")
 
 
 def _positive(text: str) -> int:

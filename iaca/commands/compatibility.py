@@ -17,7 +17,7 @@ def trained_store(run: Run) -> RecordingStore:
     """Open the store that a run was trained on, in its place below the same output folder.
 
     Raises:
-        DataError: as :func:`iaca.sources.loading.open_data`, if it is not there.
+        DataError: as of `open_data`, if it is not there.
     """
     data = run.config.data
     output = run.folder.resolve().parent.parent
@@ -27,44 +27,40 @@ def trained_store(run: Run) -> RecordingStore:
         raise DataError(f"{run.folder}: the data that it was trained on: {error}") from error
 
 
-def check_same_features(trained: RecordingStore, store: RecordingStore) -> None:
-    """Compare how two stores' features were made.
+def compare_features(run: Run, trained: RecordingStore, store: RecordingStore) -> tuple[str, ...]:
+    """Refuse a store whose features were made otherwise, and warn where that cannot be told.
 
     Args:
-        trained: what a run was trained on.
+        run: the model's.
+        trained: what it was trained on, see `trained_store`.
         store: what it is to predict.
+
+    Returns:
+        What a reader of the predictions should know.
 
     Raises:
         DataError: naming what differs: a backbone, weights, kept features or clips.
     """
+    before, now = trained.info.source, store.info.source
     for key in MADE_OF:
-        found, expected = (each.info.source.get(key, "not recorded") for each in (store, trained))
+        found, expected = (source.get(key, "not recorded") for source in (now, before))
         if found != expected:
             raise DataError(
                 f"{store.path}: {key}: found {found!r}, the run was trained on {expected!r}"
             )
-
-
-def compatibility_warnings(run: Run, trained: RecordingStore, store: RecordingStore) -> list[str]:
-    """What a reader of the run's predictions on a store of like features should know.
-
-    Args:
-        run: the model's.
-        trained: what it was trained on, see :func:`trained_store`.
-        store: what it predicts.
-    """
     texts = []
     if read_json(run.folder / "config.json").get("data") != trained.key:
         texts.append(
             f"{trained.path} has changed since the run was trained; if its features were made "
             "anew, nothing says that they are the same"
         )
-    known = any(key in trained.info.source for key in MADE_OF)
-    if not known and store.key != trained.key:
+    if store.key != trained.key and not any(key in before for key in MADE_OF):
         texts.append("nothing says that the features are made as those that the run was trained on")
-    before, now = (each.info.source.get("pictures") for each in (trained, store))
-    if before != now:
-        texts.append(f"the run was trained on {before}; here it sees the {now}")
-    if any("random_weights" in each.info.source for each in (trained, store)):
+    if before.get("pictures") != now.get("pictures"):
+        texts.append(
+            f"the run was trained on {before.get('pictures')}; here it sees the "
+            f"{now.get('pictures')}"
+        )
+    if "random_weights" in before or "random_weights" in now:
         texts.append("the backbones' weights are random: these numbers mean nothing")
-    return texts
+    return tuple(texts)

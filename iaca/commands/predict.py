@@ -3,18 +3,13 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
-from torch import Tensor
 
 from iaca.base.files import DataError, check_name, write_text
-from iaca.commands.compatibility import (
-    MADE_OF,
-    check_same_features,
-    compatibility_warnings,
-    trained_store,
-)
+from iaca.commands.compatibility import MADE_OF, compare_features, trained_store
+from iaca.commands.trace_plot import video_trace
 from iaca.data.recordings import RecordingStore
 from iaca.extraction.backbones import PRETRAINED, RANDOM
 from iaca.extraction.clips import SLOT
@@ -86,12 +81,12 @@ def predict_video(
         if result.store is None:
             raise DataError(result.failed[name])
         store = result.store
-        check_same_features(trained, store)
+        warnings = (*result.problems.get(name, ()), *compare_features(run, trained, store))
         table = _table(run, store, name)
-        warnings = (*result.problems.get(name, ()), *compatibility_warnings(run, trained, store))
     folder = out or run.folder.resolve().parent.parent / "predictions" / name
     write_text(folder / "trace.csv", table.to_csv(index=False))
-    _draw(table, trained, name, folder / "trace.png")
+    figure = video_trace(table, trained.info.labels, trained.info.label_range, name)
+    figure.savefig(folder / "trace.png")
     return Prediction(table, warnings, folder)
 
 
@@ -124,28 +119,14 @@ def _named(origin: str) -> str:
 def _table(run: Run, store: RecordingStore, name: str) -> pd.DataFrame:
     traces = predict(run.model(store), store, [name])
     recording = store[name]
-    columns: dict[str, Any] = {
-        "frame": recording.end_frame.numpy(),
-        "second": recording.end_frame.numpy() / recording.frame_rate,
-    }
-    values = post_process(
-        traces.predictions[name], recording.end_frame, store.info, run.config.protocol
-    )
-    columns |= _columns(values, store.info.labels)
-    for gate, found in traces.gates.items():
-        columns |= _columns(found[name], [f"gate_{part}" for part in GATE_COLUMNS[gate]])
-    return pd.DataFrame(columns)
-
-
-def _columns(values: Tensor, names: tuple[str, ...] | list[str]) -> dict[str, Any]:
-    return dict(zip(names, values.numpy().T, strict=True))
-
-
-def _draw(table: pd.DataFrame, trained: RecordingStore, name: str, file: Path) -> None:
-    import matplotlib.pyplot as plt  # with the extra `book`, and slow to import
-
-    from iaca.commands.trace_plot import video_trace
-
-    figure = video_trace(table, trained.info.labels, trained.info.label_range, name)
-    figure.savefig(file)
-    plt.close(figure)
+    frames, protocol = recording.end_frame, run.config.protocol
+    seconds = frames.numpy() / recording.frame_rate
+    values = post_process(traces.predictions[name], frames, store.info, protocol)
+    parts = [
+        pd.DataFrame({"frame": frames.numpy(), "second": seconds}),
+        pd.DataFrame(values.numpy(), columns=list(store.info.labels)),
+    ]
+    for gate, weights in traces.gates.items():
+        columns = [f"gate_{part}" for part in GATE_COLUMNS[gate]]
+        parts.append(pd.DataFrame(weights[name].numpy(), columns=columns))
+    return pd.concat(parts, axis=1)

@@ -11,11 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from iaca.base.files import DataError, check_regular, write_text
-from iaca.commands.compatibility import (
-    check_same_features,
-    compatibility_warnings,
-    trained_store,
-)
+from iaca.commands.compatibility import compare_features, trained_store
 from iaca.data.recordings import RecordingStore
 from iaca.learning.evaluation import post_process, predict
 from iaca.runs.runs import Run, open_run
@@ -75,26 +71,25 @@ def submit(run_folder: Path, store: Path, template: Path, out: Path) -> Submissi
             on, or if a prediction is not finite. What can be told before predicting is.
     """
     _check_new(out)  # before the work, and again where it is written
-    opened, recordings = open_run(run_folder), RecordingStore(store)
-    trained = trained_store(opened)
+    run, recordings = open_run(run_folder), RecordingStore(store)
+    trained = trained_store(run)
     if not set(TARGETS) <= set(recordings.info.labels):
         raise DataError(
             f"{store}: labels {recordings.info.labels}, expected {' and '.join(TARGETS)}"
         )
-    check_same_features(trained, recordings)
+    warnings = compare_features(run, trained, recordings)
     wanted = read_template(template)
     videos = list(dict.fromkeys(wanted["video"]))
     if missing := [video for video in videos if video not in recordings]:
         raise DataError(f"{store}: {len(missing)} videos of {template} missing ({_some(missing)})")
     at = {video: recordings[video].end_frame for video in videos}
     found = rows_of(template, wanted, at)
-    values = _predict(opened, recordings, at)
+    values = _predict(run, recordings, at)
     table = pd.DataFrame(values.numpy()[found["row"]], columns=TARGETS)
     table.insert(0, LOCATION, wanted[LOCATION])
     _check_new(out)
     write_text(out, table.to_csv(index=False, float_format="%.5f", lineterminator="\n"))
     filled = int((found["distance"] > 0).sum())
-    warnings = tuple(compatibility_warnings(opened, trained, recordings))
     return Submission(len(table), filled, len(values) - (len(table) - filled), warnings)
 
 

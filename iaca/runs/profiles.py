@@ -7,7 +7,7 @@ for a GPU and patience.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from iaca.base.files import DataError
+from iaca.base.files import check_one_of
 from iaca.data.schema import SubjectFolds
 from iaca.learning.loop import TrainingConfig
 from iaca.sources.loading import DataConfig, count_folds
@@ -18,16 +18,7 @@ SMALL = ("hri_enjoyment",)  # data sets of a few hundred rows
 
 @dataclass(frozen=True)
 class Profile:
-    """How much is trained.
-
-    Attributes:
-        name: one of `iaca.base.paths.PROFILE_NAMES`.
-        seeds: of training runs.
-        dim: d.
-        training: epochs, batches, optimiser.
-        small_epochs: of data sets of a few hundred rows, whose epochs are short.
-        folds: of data sets that are split into folds.
-    """
+    """How much is trained: ``dim`` is d, ``small_epochs`` are for data of a few hundred rows."""
 
     name: str
     seeds: tuple[int, ...]
@@ -40,16 +31,9 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", (0,), 16, TrainingConfig(epochs=2, hop=16), small_epochs=2, folds=2),
-        Profile("quick", (0, 1, 2), 64, TrainingConfig(epochs=10), small_epochs=20, folds=5),
-        Profile(
-            name="full",
-            seeds=(0, 1, 2, 3, 4),
-            dim=512,
-            training=TrainingConfig(epochs=40),
-            small_epochs=40,
-            folds="leave_one_out",
-        ),
+        Profile("smoke", (0,), 16, TrainingConfig(epochs=2, hop=16), 2, folds=2),
+        Profile("quick", (0, 1, 2), 64, TrainingConfig(epochs=10), 20, folds=5),
+        Profile("full", (0, 1, 2, 3, 4), 512, TrainingConfig(epochs=40), 40, "leave_one_out"),
     )
 }
 
@@ -60,8 +44,7 @@ def get_profile(name: str) -> Profile:
     Raises:
         DataError: for an unknown one, naming those that exist.
     """
-    if name not in PROFILES:
-        raise DataError(f"profile {name!r}: expected one of {', '.join(PROFILES)}")
+    check_one_of("profile", name, PROFILES)
     return PROFILES[name]
 
 

@@ -48,6 +48,8 @@ from iaca.sources.loading import DataConfig, open_data
 
 CODE = ("data", "models", "learning")  # rooms whose code decides a run's numbers
 Identity = dict[str, Any]  # all that a run's key is made of
+# What `describe` says anyway, and what a profile decides.
+_NOT_SAID = {"manifest", "attention", "fusion", "dim", "epochs", "hop", "folds", "store"}
 CPU_THREADS = 1  # of every run on a CPU, wherever it is made: the order of sums depends on it
 
 
@@ -271,19 +273,13 @@ def _write_results(
 
 def describe(config: RunConfig) -> str:
     """A run in a few words, for a line of progress: what is not at its default."""
-    data, model, training = config.data, config.model, config.training
-    words = [data.manifest]
-    words += [f"fold {data.fold}"] if data.fold is not None else []
-    words += [f"share {data.share:.2f}"] if data.share is not None else []
-    words += ["oracle"] if data.oracle else []
-    words[-1] += ","
-    words += [model.attention, model.fusion]
-    named = {field.name for field in fields(model)} - {"attention", "fusion", "dim"}
-    for section, names in ((model, named), (training, {"modality_dropout", "learning_rate"})):
-        words += [
-            f"{option.name}={value}"
-            for option in fields(section)
-            if option.name in names and (value := getattr(section, option.name)) != option.default
-        ]
-    words += [protocol_name(config.protocol)] if config.protocol != STRICT else []
+    named = [
+        f"{option.name}={value}"
+        for section in (config.data, config.model, config.training)
+        for option in fields(section)
+        if option.name not in _NOT_SAID
+        and (value := getattr(section, option.name)) != option.default
+    ]
+    named += [protocol_name(config.protocol)] if config.protocol != STRICT else []
+    words = [config.data.manifest, config.model.attention, config.model.fusion, *named]
     return f"{' '.join(words)}, seed {config.seed}"
