@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -64,40 +63,6 @@ class Recording:
             raise DataError(f"recording {self.name!r} has no known states")
         return self.state
 
-    def check(self) -> None:
-        """Raise `DataError`, naming the recording and the row, unless the contract above holds."""
-        check_name(self.name, "recording")
-        what = f"recording {self.name!r}"
-        check_name(self.subject, f"{what}: subject")
-        rows = {key: len(value) for key, value in self.tensors().items()}
-        if len(set(rows.values())) != 1 or len(self) == 0:
-            raise DataError(f"{what}: lengths differ or are 0, {rows}")
-        for key in ("audio", "visual"):
-            features = getattr(self, key)
-            if features.ndim != 2 or not features.is_floating_point():
-                raise DataError(
-                    f"{what}: {key} has shape {tuple(features.shape)} and type "
-                    f"{features.dtype}, expected (rows, features) of floating point"
-                )
-            bad = (~torch.isfinite(features)).any(dim=1).nonzero()
-            if len(bad):
-                raise DataError(
-                    f"{what}, row {int(bad[0])}: {key} holds NaN or an infinite value "
-                    f"({len(bad)} such rows); features must be finite"
-                )
-        if self.labels.ndim != 2 or torch.isinf(self.labels).any():
-            raise DataError(
-                f"{what}: labels must be (rows, targets), NaN where invalid, never infinite; "
-                f"found shape {tuple(self.labels.shape)}"
-            )
-        frames = self.end_frame
-        whole = frames.ndim == 1 and frames.dtype == torch.int64
-        if not whole or (frames.diff() <= 0).any() or frames[0] < 0:
-            raise DataError(
-                f"{what}: end_frame must be (rows,) of int64, >= 0 and increasing; found shape "
-                f"{tuple(frames.shape)} and type {frames.dtype}"
-            )
-
     def tensors(self) -> dict[str, Tensor]:
         """The arrays by name, in the order in which they are stored."""
         arrays = {
@@ -140,6 +105,19 @@ class StoreInfo:
     clip_spacing: int = 1
     source: Mapping[str, Any] = field(default_factory=dict)
 
+    def check_shapes(self, place: object, arrays: Mapping[str, Tensor], rows: int) -> None:
+        """Raise `DataError`, naming the place, unless a recording's arrays have these shapes."""
+        found = {key: tuple(value.shape) for key, value in arrays.items()}
+        expected: dict[str, tuple[int, ...]] = {
+            "audio": (rows, self.audio_dim),
+            "visual": (rows, self.visual_dim),
+            "labels": (rows, len(self.labels)),
+            "end_frame": (rows,),
+            **({"state": (rows,)} if "state" in arrays else {}),
+        }
+        if found != expected:
+            raise DataError(f"{place}: holds {found}, expected {expected}")
+
 
 class Recordings(Protocol):
     """What reading windows and predicting need of a store: others can stand in for one."""
@@ -147,16 +125,13 @@ class Recordings(Protocol):
     @property
     def info(self) -> StoreInfo:
         """What holds for all recordings."""
-        ...
 
     @property
     def entries(self) -> Mapping[str, Entry]:
         """What is known of each recording without opening it."""
-        ...
 
     def __getitem__(self, name: str) -> Recording:
         """Open a recording."""
-        ...
 
 
 class RecordingStore(Mapping[str, Recording]):
@@ -171,10 +146,9 @@ class RecordingStore(Mapping[str, Recording]):
         self.path = Path(path)
         index_file = self.path / "index.json"
         index = read_json(index_file)
-        if not isinstance(index, dict) or index.get("format") != INDEX_FORMAT:
-            found = index.get("format") if isinstance(index, dict) else type(index).__name__
-            raise DataError(f"{index_file}: format {found!r}, expected {INDEX_FORMAT}")
         try:
+            if (found := index["format"]) != INDEX_FORMAT:
+                raise DataError(f"{index_file}: format {found!r}, expected {INDEX_FORMAT}")
             info = dict(index["info"])
             info["labels"] = tuple(info["labels"])
             info["label_range"] = tuple(info["label_range"])
@@ -197,20 +171,15 @@ class RecordingStore(Mapping[str, Recording]):
     def __getitem__(self, name: str) -> Recording:
         """Open a recording; its tensors are backed by the memory-mapped file."""
         if name not in self._opened:
-            entry, info = self.entries[name], self.info
-            shapes = {
-                "audio": (entry.rows, info.audio_dim),
-                "visual": (entry.rows, info.visual_dim),
-                "labels": (entry.rows, len(info.labels)),
-                "end_frame": (entry.rows,),
-                "state": (entry.rows,),
-            }
+            entry, file = self.entries[name], self._file(name)
+            arrays = _load(file)
+            self.info.check_shapes(file, arrays, entry.rows)
             self._opened[name] = Recording(
                 name=name,
                 subject=entry.subject,
                 frame_rate=entry.frame_rate,
                 split=entry.split,
-                **_load(self._file(name), shapes),
+                **arrays,
             )
         return self._opened[name]
 
@@ -220,8 +189,7 @@ class RecordingStore(Mapping[str, Recording]):
     @cached_property
     def null_features(self) -> tuple[Tensor, Tensor]:
         """``(null_audio (d_a,), null_visual (d_v,))``: the features of silence and of black."""
-        shapes = {"audio": (self.info.audio_dim,), "visual": (self.info.visual_dim,)}
-        arrays = _load(self.path / "null.safetensors", shapes)
+        arrays = _load(self.path / "null.safetensors")
         return arrays["audio"], arrays["visual"]
 
     @property
@@ -253,17 +221,11 @@ class RecordingStore(Mapping[str, Recording]):
                 raise DataError(f"{file}: sha256 {found}, expected {sha256}")
 
 
-def _load(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Open a file's tensors, which must have these shapes; ``state`` need not be there."""
+def _load(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file, though the store's index names it") from error
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path}: truncated or not a safetensors file ({error})") from error
-    found = {key: tuple(value.shape) for key, value in arrays.items()}
-    expected = {key: shape for key, shape in shapes.items() if key != "state" or key in found}
-    if found != expected:
-        raise DataError(f"{path}: holds {found}, expected {expected}")
-    return arrays

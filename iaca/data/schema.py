@@ -11,7 +11,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
     model_validator,
 )
 
@@ -31,26 +34,29 @@ def _fold_count(folds: object) -> object:
 
 
 Name = Annotated[str, AfterValidator(check_name)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Url = Annotated[str, StringConstraints(pattern=r"^https://[^/\s]+(/\S*)?$")]
+Url = Annotated[str, Field(pattern=r"^https://[^/\s]+(/\S*)?$")]
 # Relative, with '/', and no part that starts with '.'.
-Inside = Annotated[str, StringConstraints(pattern=r"^[^./\\][^/\\]*(/[^./\\][^/\\]*)*$")]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Inside = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*(/[^./\\][^/\\]*)*$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
-Seed = Annotated[int, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Dial = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    """Texts are stripped and not empty, numbers are finite."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        str_strip_whitespace=True,
+        str_min_length=1,
+    )
 
 
 class Licence(_Strict):
     """A licence's name and where its text is."""
 
-    name: Text
+    name: str
     url: Url
 
 
@@ -60,14 +66,14 @@ class RemoteFile(_Strict):
     path: Inside
     url: Url
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    bytes: Annotated[int, Field(gt=0)]
+    bytes: PositiveInt
 
 
 class Modality(_Strict):
     """Features a clip and what extracts them."""
 
-    dim: Annotated[int, Field(gt=0)]
-    extractor: Text
+    dim: PositiveInt
+    extractor: str
 
 
 class Features(_Strict):
@@ -81,8 +87,8 @@ class Labels(_Strict):
     """Targets in column order, their range, and the number that stands for "not valid"."""
 
     names: Annotated[tuple[Name, ...], Field(min_length=1)]
-    range: Annotated[tuple[Finite, Finite], AfterValidator(_ascending)]
-    invalid: Finite | None = None
+    range: Annotated[tuple[float, float], AfterValidator(_ascending)]
+    invalid: float | None = None
 
 
 class FixedSplit(_Strict):
@@ -97,7 +103,7 @@ class SubjectFolds(_Strict):
     kind: Literal["subject_folds"]
     folds: Annotated[int | Literal["leave_one_out"], BeforeValidator(_fold_count)]
     select_share: Share
-    seed: Seed
+    seed: NonNegativeInt
 
 
 class Counts(_Strict):
@@ -116,9 +122,9 @@ class OfficialSplit(_Strict):
 
     kind: Literal["official"]
     select_share: Share
-    seed: Seed
+    seed: NonNegativeInt
     expected: Counts
-    note: Text
+    note: str
 
 
 ManifestSplit = FixedSplit | SubjectFolds | OfficialSplit
@@ -127,20 +133,20 @@ ManifestSplit = FixedSplit | SubjectFolds | OfficialSplit
 class Latent(_Strict):
     """Stationary unit-variance Ornstein-Uhlenbeck processes, squashed by ``tanh(gain x)``."""
 
-    valence_time_constant: Positive  # clips until the autocorrelation falls to 1/e
-    arousal_time_constant: Positive  # clips
-    gain: Positive
+    valence_time_constant: PositiveFloat  # clips until the autocorrelation falls to 1/e
+    arousal_time_constant: PositiveFloat  # clips
+    gain: PositiveFloat
 
 
 class Embedding(_Strict):
     """How one modality shows the latents."""
 
-    dim: Count  # features
-    hidden: Count  # units of the random tanh layer
-    valence_weight: NonNegative
-    arousal_weight: NonNegative
-    noise: NonNegative  # standard deviation a feature; the signal's is 1
-    subject_offset: NonNegative  # standard deviation over subjects, a feature
+    dim: PositiveInt  # features
+    hidden: PositiveInt  # units of the random tanh layer
+    valence_weight: NonNegativeFloat
+    arousal_weight: NonNegativeFloat
+    noise: NonNegativeFloat  # standard deviation a feature; the signal's is 1
+    subject_offset: NonNegativeFloat  # standard deviation over subjects, a feature
 
 
 class States(_Strict):
@@ -150,38 +156,38 @@ class States(_Strict):
     weak episodes; each is split evenly over the modalities.
     """
 
-    dwell: Annotated[float, Field(gt=1, allow_inf_nan=False)]  # mean clips of a weak episode
-    corrupted: Positive
-    conflicting: Positive
-    dominating: Positive
+    dwell: Annotated[float, Field(gt=1)]  # mean clips of a weak episode
+    corrupted: PositiveFloat
+    conflicting: PositiveFloat
+    dominating: PositiveFloat
     attenuation: Annotated[float, Field(ge=0, le=1)]  # factor on the signal of a corrupted clip
-    extra_noise: Annotated[float, Field(ge=1, allow_inf_nan=False)]  # factor on its noise
+    extra_noise: Annotated[float, Field(ge=1)]  # factor on its noise
 
 
 class Sizes(_Strict):
     """Subjects a split, recordings a subject, clips a recording."""
 
-    train: Count
-    select: Count
-    report: Count
-    recordings: Count
-    clips: Count
+    train: PositiveInt
+    select: PositiveInt
+    report: PositiveInt
+    recordings: PositiveInt
+    clips: PositiveInt
 
 
 class Benchmark(_Strict):
     """Every constant of the bundled benchmark's generator, see `iaca.sources.synthetic`."""
 
     sizes: Sizes
-    frame_rate: Positive  # clips a second
+    frame_rate: PositiveFloat  # clips a second
     latent: Latent
     audio: Embedding
     visual: Embedding
-    visual_lag: Seed  # clips by which the face trails the voice
+    visual_lag: NonNegativeInt  # clips by which the face trails the voice
     states: States
-    central_share: Annotated[float, Field(ge=0, lt=1)]
-    dial: Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], Field(min_length=1)]
-    tolerance: Positive  # of the realised share, in every split
-    data_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    central_share: Dial
+    dial: Annotated[tuple[Dial, ...], Field(min_length=1)]
+    tolerance: PositiveFloat  # of the realised share, in every split
+    data_seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
 
 
 class Manifest(_Strict):
@@ -194,17 +200,17 @@ class Manifest(_Strict):
     """
 
     name: Name
-    title: Text
-    description: Text
-    citation: Text | None = None
+    title: str
+    description: str
+    citation: str | None = None
     licence: Licence
     access: Literal["bundled", "open", "gated", "local"]
     licence_form: Url | None = None
-    how_to_ask: Text | None = None
-    layout: Text | None = None
-    notices: tuple[Text, ...] = ()
+    how_to_ask: str | None = None
+    layout: str | None = None
+    notices: tuple[str, ...] = ()
     mirror: Name | None = None
-    store: Text | None = None
+    store: str | None = None
     files: tuple[RemoteFile, ...] = ()
     features: Features | None = None
     labels: Labels | None = None

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from iaca.base.files import DataError, sha256_of, whole_folder, write_json
+from iaca.base.files import DataError, check_name, sha256_of, whole_folder, write_json
 from iaca.data.recordings import INDEX_FORMAT, Entry, Recording, RecordingStore, StoreInfo
 
 
@@ -59,9 +59,7 @@ def write_recording(
     Raises:
         DataError: the recording breaks its contract, or does not fit the store.
     """
-    recording.check()
-    _check_against(info, recording)
-    save_file(_storable(recording, dtype), file)
+    save_file(_storable(recording, info, dtype), file)
     return Entry(
         recording.subject,
         len(recording),
@@ -98,32 +96,33 @@ def write_index(
     write_json(folder / "index.json", index)
 
 
-def _check_against(info: StoreInfo, recording: Recording) -> None:
-    found = (recording.audio.shape[1], recording.visual.shape[1], recording.labels.shape[1])
-    expected = (info.audio_dim, info.visual_dim, len(info.labels))
-    if found != expected:
-        raise DataError(
-            f"recording {recording.name!r}: audio, visual and label columns {found}, "
-            f"expected {expected}"
-        )
+def _storable(recording: Recording, info: StoreInfo, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The arrays as they are stored, if the recording keeps its contract and fits the store."""
+    check_name(recording.name, "recording")
+    what = f"recording {recording.name!r}"
+    check_name(recording.subject, f"{what}: subject")
+    if len(recording) == 0:
+        raise DataError(f"{what}: no rows")
+    arrays = recording.tensors()
+    info.check_shapes(what, arrays, len(recording))
+    for key in ("audio", "visual"):
+        if not arrays[key].is_floating_point():
+            raise DataError(f"{what}: {key} has type {arrays[key].dtype}, expected floating point")
+        arrays[key] = arrays[key].to(dtype)
+        bad = (~arrays[key].isfinite()).any(dim=1).nonzero()
+        if len(bad):
+            raise DataError(
+                f"{what}, row {int(bad[0])}: {key} holds NaN or an infinite value as {dtype} "
+                f"({len(bad)} such rows); store numbers beyond 65504 as float32"
+            )
     low, high = info.label_range
-    outside = recording.labels[(recording.labels < low) | (recording.labels > high)]  # never NaN
+    outside = arrays["labels"][(arrays["labels"] < low) | (arrays["labels"] > high)]  # never NaN
     if len(outside):
         raise DataError(
-            f"recording {recording.name!r}: label {outside[0]:g}, expected {low:g} to {high:g} "
-            "(NaN where invalid)"
+            f"{what}: label {outside[0]:g}, expected {low:g} to {high:g} (NaN where invalid)"
         )
-
-
-def _storable(recording: Recording, dtype: torch.dtype) -> dict[str, Tensor]:
-    arrays = recording.tensors()
     arrays["labels"] = arrays["labels"].float()
-    for key in ("audio", "visual"):
-        arrays[key] = arrays[key].to(dtype)
-        overflows = arrays[key].isinf().any(dim=1).nonzero()
-        if len(overflows):
-            raise DataError(
-                f"recording {recording.name!r}, row {int(overflows[0])}: {key} overflows {dtype}; "
-                "store it as float32"
-            )
+    frames = arrays["end_frame"]
+    if frames.dtype != torch.int64 or (frames.diff() <= 0).any() or frames[0] < 0:
+        raise DataError(f"{what}: end_frame must be int64, >= 0 and increasing, row by row")
     return {key: value.contiguous() for key, value in arrays.items()}

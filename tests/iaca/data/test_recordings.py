@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -127,22 +126,28 @@ BAD_RECORDINGS = {
         changed(visual=with_value(4, -torch.inf)[:, :VISUAL_DIM]),
         r"'one', row 4: visual",
     ),
-    "float16 overflow": (changed(audio=with_value(6, 1e5)), r"'one', row 6: audio overflows"),
-    "lengths differ": (changed(visual=torch.zeros(19, VISUAL_DIM)), r"'one': lengths differ.*19"),
-    "short state": (changed(state=torch.zeros(2, dtype=torch.int64)), r"'one': lengths differ"),
-    "no rows": (toy_recording(rows=0), "'one': lengths differ or are 0"),
+    "float16 overflow": (changed(audio=with_value(6, 1e5)), r"'one', row 6: audio .*float32"),
+    "lengths differ": (
+        changed(visual=torch.zeros(19, VISUAL_DIM)),
+        r"'one': holds .*19, 4",
+    ),
+    "short state": (changed(state=torch.zeros(2, dtype=torch.int64)), r"'one': holds .*\(2,\)"),
+    "no rows": (toy_recording(rows=0), "'one': no rows"),
     "climbing name": (changed(name="../x"), r"'\.\./x'"),
     "climbing subject": (changed(subject="../x"), r"'one': subject '\.\./x'"),
-    "another audio width": (changed(audio=torch.zeros(20, 2)), r"'one'.*\(2, 4, 2\).*\(5, 4, 2\)"),
-    "another label width": (changed(labels=torch.zeros(20, 1)), r"\(5, 4, 1\).*\(5, 4, 2\)"),
-    "flat features": (changed(audio=torch.zeros(20)), "'one': audio has shape"),
-    "whole numbers": (changed(audio=torch.zeros(20, AUDIO_DIM).int()), "'one': audio has .*int32"),
-    "infinite label": (changed(labels=torch.full((20, 2), torch.inf)), "'one': labels"),
+    "another audio width": (changed(audio=torch.zeros(20, 2)), r"'one'.*\(20, 2\).*\(20, 5\)"),
+    "another label width": (changed(labels=torch.zeros(20, 1)), r"\(20, 1\).*\(20, 2\)"),
+    "flat features": (changed(audio=torch.zeros(20)), r"'one': holds .*\(20,\)"),
+    "whole numbers": (
+        changed(audio=torch.zeros(20, AUDIO_DIM).int()),
+        "'one': audio has .*int32",
+    ),
+    "infinite label": (changed(labels=torch.full((20, 2), torch.inf)), "'one': label inf"),
     "label out of range": (changed(labels=torch.full((20, 2), 1.5)), "'one': label 1.5"),
     "frames fall": (changed(end_frame=torch.arange(20).flip(0)), "'one': end_frame"),
     "frames repeat": (changed(end_frame=torch.zeros(20, dtype=torch.int64)), "'one': end_frame"),
     "negative frame": (changed(end_frame=torch.arange(20) - 1), "'one': end_frame"),
-    "frames in a column": (changed(end_frame=torch.arange(20)[:, None]), "'one': end_frame"),
+    "frames in a column": (changed(end_frame=torch.arange(20)[:, None]), r"'one': holds .*20, 1"),
 }
 
 
@@ -177,13 +182,16 @@ def test_a_path_that_exists_is_never_overwritten(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_recordings_are_consumed_one_at_a_time(tmp_path: Path) -> None:
+def test_recordings_are_consumed_one_at_a_time_and_the_index_comes_last(tmp_path: Path) -> None:
     seen = []
 
     def given() -> Iterator[Recording]:
         for number in range(3):
-            files = list(tmp_path.rglob("r*.safetensors"))
-            seen.append(sum(file.parent.name == "recordings" for file in files))
+            (partial,) = tmp_path.iterdir()  # what a kill would leave
+            assert partial.name != "store"
+            with pytest.raises(DataError):
+                RecordingStore(partial)
+            seen.append(len(list((partial / "recordings").iterdir())))
             yield toy_recording(f"r{number}")
 
     write_store(tmp_path / "store", given(), toy_info())
@@ -198,36 +206,6 @@ def test_an_exception_half_way_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_store(tmp_path / "store", given(), toy_info())
     assert not list(tmp_path.iterdir())
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from toys import toy_info, toy_recording
-from iaca.sources.writing import write_store
-
-def given():
-    yield toy_recording("one")
-    yield toy_recording("two")
-    os.kill(os.getpid(), signal.SIGKILL)
-
-write_store(Path(sys.argv[1]), given(), toy_info())
-"""
-
-
-def test_a_killed_process_leaves_no_store_that_opens(tmp_path: Path) -> None:
-    path = tmp_path / "store"
-    tests = str(Path(__file__).parents[2])
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(path), tests], check=False)
-    assert ended.returncode == -9
-    assert not path.exists()
-    left = list(tmp_path.iterdir())
-    assert left, "the process was to die with files on the disk"
-    for folder in left:
-        with pytest.raises(DataError):
-            RecordingStore(folder)
-    assert list(toy_store(path)) == ["r0", "r1", "r2"]  # and the next one is not in its way
 
 
 def damage(file: Path, how: str) -> None:
@@ -315,7 +293,7 @@ def test_a_bad_index_is_named(store: RecordingStore) -> None:
     with pytest.raises(DataError, match=r"index\.json, line \d+: not JSON"):
         RecordingStore(store.path)
     index.write_text("[]")
-    with pytest.raises(DataError, match="format 'list'"):
+    with pytest.raises(DataError, match=r"index\.json: .*key, list"):
         RecordingStore(store.path)
     index.unlink()
     with pytest.raises(DataError, match=r"index\.json: no such file"):
