@@ -154,9 +154,13 @@ def rows_of(template: Path, wanted: pd.DataFrame, at: Mapping[str, Tensor]) -> p
     """
     rows = pd.concat([pd.DataFrame({"video": v, "at": frames}) for v, frames in at.items()])
     rows["row"] = range(len(rows))
-    limits = {video: _spacing(frames) + MAX_BEYOND for video, frames in at.items()}
-    first = wanted["video"].map({video: int(frames[0]) for video, frames in at.items()})
-    asked = wanted.assign(at=wanted["frame"].clip(lower=first), place=wanted.index)
+    first = {video: int(frames[0]) for video, frames in at.items()}
+    limits = {
+        video: MAX_BEYOND + (int(frames.diff().median()) if len(frames) > 1 else first[video] + 1)
+        for video, frames in at.items()
+    }
+    start = wanted["video"].map(first)
+    asked = wanted.assign(at=wanted["frame"].clip(lower=start), place=wanted.index)
     found = pd.merge_asof(
         asked.sort_values("at"), rows.assign(end=rows["at"]).sort_values("at"), on="at", by="video"
     )
@@ -169,17 +173,12 @@ def rows_of(template: Path, wanted: pd.DataFrame, at: Mapping[str, Tensor]) -> p
             f"{limits[str(video)]} frames away"
             for video, frames in far.groupby("video", sort=False)["frame"]
         ]
-        more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        more = [f"and {len(bad) - NAMED} more"] if len(bad) > NAMED else []
         raise DataError(
             f"{template}: videos with frames without a prediction: {len(bad)}: "
-            f"{'; '.join(bad[:NAMED])}{more}"
+            f"{'; '.join(bad[:NAMED] + more)}"
         )
     return found[["row", "distance"]]
-
-
-def _spacing(at: Tensor) -> int:
-    """Frames from row to row; a single row stands for all frames up to its own."""
-    return int(at.diff().median()) if len(at) > 1 else int(at[0]) + 1
 
 
 def _predict(run: Run, store: RecordingStore, at: Mapping[str, Tensor]) -> Tensor:

@@ -11,8 +11,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from iaca.base.files import DataError, check_one_of, write_text
 from iaca.commands.sweep_table import ARM_OPTIONS, as_read, render, table
-from iaca.learning.loop import Device, TrainingConfig
-from iaca.learning.protocol import PROTOCOLS, RELEASED_RATE, Protocol
+from iaca.learning.loop import Device
+from iaca.learning.protocol import PROTOCOLS, RELEASED_RATE
 from iaca.models.regressor import AttentionName, ModelConfig
 from iaca.runs.profiles import Profile, at_share, folds_of, get_profile, training_on
 from iaca.runs.ray_cluster import RayOptions
@@ -21,12 +21,7 @@ from iaca.runs.scheduler import execute_runs, report_missing
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
 
-_SECTIONS = {
-    "data": DataConfig,
-    "model": ModelConfig,
-    "training": TrainingConfig,
-    "protocol": Protocol,
-}
+_SECTIONS = {name: kind for name, kind in get_type_hints(RunConfig).items() if name != "seed"}
 _OWN_OPTION = {
     "data.manifest": "--manifest",
     "data.share": "--share",
@@ -149,15 +144,11 @@ def _runs_at(
     for key, value in setting.items():
         section, name = key.split(".")
         chosen[section][name] = value
-    if "folds" in chosen["data"]:
-        profile = replace(profile, folds=chosen["data"].pop("folds"))
+    profile = replace(profile, folds=chosen["data"].pop("folds", profile.folds))
     base = ModelConfig(**{"dim": profile.dim, **chosen["model"]})
     attentions = _named("--attention", request.attention, get_args(AttentionName))
-    models = [
-        replace(base, attention=attention, **arm)
-        for attention in attentions
-        for arm in _arms(request.arm, setting)
-    ]
+    arms = _arms(request.arm, setting)
+    models = [replace(base, attention=name, **arm) for name, arm in product(attentions, arms)]
     sets = [DataConfig(name, **chosen["data"]) for name in request.manifest]
     if request.share is not None:
         sets = [at_share(data, share) for data in sets for share in request.share]

@@ -6,9 +6,10 @@ Two engines make the runs that are missing: `Processes` of this machine, and a R
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -119,11 +120,10 @@ def report_missing(
 
 
 class Processes(NamedTuple):
-    """Runs handed to a pool of processes; the pool is replaced when a worker is killed.
+    """Runs handed to processes that make one at a time; one that is killed is replaced.
 
-    A broken pool does not say whose worker was killed, by want of memory or by hand. Each run that
-    was under way is therefore made again in a pool of its own, and has failed if that breaks too:
-    a run that always kills its worker takes no other with it.
+    Its run is made again, since a process may be killed for want of memory that others took. A run
+    whose process is killed twice has failed.
     """
 
     jobs: int
@@ -138,41 +138,33 @@ class Processes(NamedTuple):
         self, missing: Mapping[RunConfig, Identity], output_dir: Path, worker: Worker
     ) -> Iterator[Outcome]:
         """Make runs, and say of each how long it took, or why it failed."""
-        queue = list(missing)
-        arguments = (output_dir, self.device)
-        while queue:
-            lost = yield from _pool(queue, min(self.jobs, len(queue)), worker, arguments)
-            for config in lost:
-                alone = [config]
-                if (yield from _pool(alone, 1, worker, arguments)) or alone:
-                    yield config, "its process was killed twice"
+        queue = [(config, 1) for config in missing]
+        under_way: dict[Future[float], tuple[ProcessPoolExecutor, RunConfig, int]] = {}
+        with ExitStack() as stack:
+            idle = [_start_process(stack) for _ in queue[: self.jobs]]
+            while queue or under_way:
+                while queue and idle:
+                    (config, attempt), process = queue.pop(0), idle.pop()
+                    try:
+                        future = process.submit(timed, worker, config, output_dir, self.device)
+                    except BrokenProcessPool:  # killed between two runs
+                        process = _start_process(stack)
+                        future = process.submit(timed, worker, config, output_dir, self.device)
+                    under_way[future] = process, config, attempt
+                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    process, config, attempt = under_way.pop(future)
+                    error = future.exception()
+                    # Whatever it is, the other runs go on and it is reported.
+                    outcome = f"{type(error).__name__}: {error}" if error else future.result()
+                    killed = isinstance(error, BrokenProcessPool)
+                    idle.append(_start_process(stack) if killed else process)
+                    if killed and attempt == 1:
+                        queue.insert(0, (config, 2))
+                    else:
+                        yield config, "its process was killed twice" if killed else outcome
 
 
-def _pool(
-    queue: list[RunConfig], jobs: int, worker: Worker, arguments: tuple[Path, Device]
-) -> Generator[Outcome, None, list[RunConfig]]:
-    """Work a queue off. If a worker is killed, return the runs under way; the rest stays queued."""
-    under_way: dict[Future[float], RunConfig] = {}
-    # Fork would share locks and threads of torch with the workers.
-    with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=end_with_parent
-    ) as pool:
-        while queue or under_way:
-            # No more than are worked on, so that few are under way when a worker is killed.
-            while queue and len(under_way) < jobs:
-                try:
-                    future = pool.submit(timed, worker, queue[0], *arguments)
-                except BrokenProcessPool:  # a worker was killed while nobody waited
-                    break
-                under_way[future] = queue.pop(0)
-            finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in finished:
-                error = future.exception()
-                if isinstance(error, BrokenProcessPool):
-                    continue
-                config = under_way.pop(future)
-                # Whatever it is, the other runs go on and it is reported.
-                yield config, f"{type(error).__name__}: {error}" if error else future.result()
-            if not finished or not finished.isdisjoint(under_way):
-                break
-    return list(under_way.values())
+def _start_process(stack: ExitStack) -> ProcessPoolExecutor:
+    # Fork would share locks and threads of torch with the process.
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent)
+    return stack.enter_context(pool)
