@@ -237,7 +237,7 @@ def _submit(options: argparse.Namespace) -> int:
 
     made = submit(**_given(options))
     _warn(made.warnings)
-    print(f"{options.out}: {made.report()}")
+    print(f"{options.out}: {made.report}")
     return 0
 
 

@@ -27,27 +27,10 @@ _FRAME = r"(?P<video>[A-Za-z0-9_-][A-Za-z0-9._-]*)/(?P<frame>[0-9]{1,9})\.jpg"
 
 
 class Submission(NamedTuple):
-    """What a submission was made of.
+    """What a submission was made of, in words, and why its numbers may mean less than they seem to."""
 
-    Attributes:
-        rows: lines below the header.
-        filled: frames that have no row of their own in the store.
-        dropped: predicted frames that the template does not list.
-        warnings: why the numbers may mean less than they seem to.
-    """
-
-    rows: int
-    filled: int
-    dropped: int
+    report: str
     warnings: tuple[str, ...]
-
-    def report(self) -> str:
-        """What was counted, for people to read."""
-        return (
-            f"{self.rows} rows; {self.filled} frames without a row of their own have the value of "
-            f"the row before, or the first; {self.dropped} predicted frames are not in the "
-            "template and were dropped"
-        )
 
 
 def submit(run_folder: Path, store: Path, template: Path, out: Path) -> Submission:
@@ -90,7 +73,12 @@ def submit(run_folder: Path, store: Path, template: Path, out: Path) -> Submissi
     _check_new(out)
     write_text(out, table.to_csv(index=False, float_format="%.5f", lineterminator="\n"))
     filled = int((found["distance"] > 0).sum())
-    return Submission(len(table), filled, len(values) - (len(table) - filled), warnings)
+    return Submission(
+        f"{len(table)} rows; {filled} frames without a row of their own have the value of the row "
+        f"before, or the first; {len(values) - len(table) + filled} predicted frames are not in "
+        "the template and were dropped",
+        warnings,
+    )
 
 
 def _check_new(path: Path) -> None:

@@ -120,12 +120,10 @@ def _summary(scores: pd.DataFrame, plain: pd.DataFrame) -> dict[str, float]:
 
 def _labels(cell: RunConfig) -> dict[str, Any]:
     manifest = load_manifest(cell.data.manifest)
-    share = cell.data.share
-    if share is None and manifest.benchmark is not None:
-        share = manifest.benchmark.central_share
+    central = None if manifest.benchmark is None else manifest.benchmark.central_share
     return {
         "data": manifest.name,
-        "share": share,
+        "share": central if cell.data.share is None else cell.data.share,
         "attention": cell.model.attention,
         "arm": _arm(cell.model),
     }

@@ -35,15 +35,10 @@ NODE_VARIABLE = "IACA_NODE_DIR"  # names a node's folder; by default the user's 
 
 
 class RayOptions(NamedTuple):
-    """Which Ray cluster makes the runs, see `ray_options`.
+    """Which Ray cluster makes the runs, see `ray_options`."""
 
-    Attributes:
-        address: ``HOST:PORT`` or ``ray://HOST:PORT``.
-        gpus_per_run: how many a run on a GPU asks for; a fraction lets several share one.
-    """
-
-    address: str
-    gpus_per_run: float = 1.0
+    address: str  # HOST:PORT or ray://HOST:PORT
+    gpus_per_run: float = 1.0  # a fraction lets several runs share a GPU
 
 
 def ray_options(address: str | None, gpus_per_run: float | None) -> RayOptions | None:

@@ -96,12 +96,7 @@ class Run(NamedTuple):
 
 
 class RunError(RuntimeError):
-    """Some runs of a grid failed. The message lists each with its reason; the others are kept.
-
-    Attributes:
-        failed: what failed, and why.
-        done: the other runs.
-    """
+    """Some runs of a grid ``failed``; the message says why. The others are ``done`` and kept."""
 
     def __init__(self, failed: Mapping[RunConfig, str], done: Mapping[RunConfig, Run]) -> None:
         reasons = "\n".join(f"  {describe(config)}: {reason}" for config, reason in failed.items())
