@@ -29,9 +29,8 @@ from PIL import Image
 from reporting import machine, spread, table
 
 from iaca.extraction import pipeline
-from iaca.extraction.audio import CLIP_SAMPLES
 from iaca.extraction.backbones import RANDOM, Backbones, VisualName, build_backbones
-from iaca.extraction.clips import CLIP_FRAMES
+from iaca.extraction.clips import CLIP_FRAMES, CLIP_SAMPLES
 from iaca.extraction.decoding import decode
 from iaca.extraction.inputs import Source
 from iaca.extraction.making import Effort, ExtractionConfig

@@ -1,7 +1,8 @@
 """The frozen networks: R3D-18 or R(2+1)D-18 on face clips, ResNet-18 on log-mel spectrograms.
 
 Architectures and published weights are torchvision's. Weights come from torchvision's servers,
-from a file, or, only when asked for by name, at random; the store says which.
+from a file, or, only when asked for by name, at random; the store says which. The spectrogram's
+constants are those of the baselines' released preprocessing.
 """
 
 import sys
@@ -10,19 +11,26 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from iaca.base.files import DataError, sha256_of
-from iaca.extraction.audio import CLIP_SAMPLES, LogMel
-from iaca.extraction.clips import CLIP_FRAMES
-from iaca.extraction.video import SIDE
+from iaca.extraction.clips import CLIP_FRAMES, CLIP_SAMPLES
+from iaca.extraction.video import SAMPLE_RATE, SIDE
 
 VisualName = Literal["r3d_18", "r2plus1d_18"]
 WIDTH = 512  # features of either backbone
 MEAN = (0.43216, 0.394666, 0.37645)  # of Kinetics-400, by channel
 DEVIATION = (0.22803, 0.22145, 0.216989)
+N_FFT = 1024  # samples
+WINDOW_SAMPLES = 882  # 20 ms
+HOP_LENGTH = 441  # samples, 10 ms
+N_MELS = 64
+POWER_FLOOR = 1e-10  # -100 dB
+TOP_DB = 80.0  # below the clip's own loudest cell
+MEAN_DB, SCALE_DB = -14.8, 19.895  # the released code's normalisation
 RANDOM, PRETRAINED = "random", "pretrained"
 RANDOM_SEED = 0
 ROLES = ("visual", "audio")
@@ -53,6 +61,51 @@ class VisualBackbone(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         return self.trunk(self.normalise(clips))
+
+
+def mel_filters() -> np.ndarray:
+    """HTK's mel filterbank, ``(64, 513)`` float32: triangles of height 1, evenly spaced in mel."""
+    highest = 2595.0 * np.log10(1.0 + SAMPLE_RATE / 2 / 700.0)  # mel
+    corners = 700.0 * (10.0 ** (np.linspace(0.0, highest, N_MELS + 2) / 2595.0) - 1.0)  # Hz
+    bins = np.fft.rfftfreq(N_FFT, 1.0 / SAMPLE_RATE)  # Hz, (513,)
+    width = np.diff(corners)[:, None]
+    rising = (bins - corners[:-2, None]) / width[:-1]
+    falling = (corners[2:, None] - bins) / width[1:]
+    return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+
+
+class LogMel(nn.Module):
+    """Log-mel spectrograms: ``(B, 45599)`` samples to ``(B, 1, 64, 104)``.
+
+    Power spectrogram (Hann window of 20 ms every 10 ms, FFT of 1024 samples, frames centred with
+    reflection), 64 HTK mel bands without area normalisation, decibels cut 80 below the clip's
+    loudest cell, then (x + 14.8) / 19.895. Silence is -4.28 everywhere.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("filters", torch.from_numpy(mel_filters()))
+        self.register_buffer("window", torch.hann_window(WINDOW_SAMPLES))
+
+    def forward(self, samples: Tensor) -> Tensor:
+        spectrum = torch.stft(
+            samples,
+            N_FFT,
+            HOP_LENGTH,
+            WINDOW_SAMPLES,
+            self.window,
+            center=True,
+            pad_mode="reflect",
+            return_complex=True,
+        )  # (B, 513, 104)
+        power = spectrum.real.square() + spectrum.imag.square()
+        decibels = 10.0 * (self.filters @ power).clamp(min=POWER_FLOOR).log10()
+        floor = decibels.amax(dim=(1, 2), keepdim=True) - TOP_DB
+        decibels = torch.maximum(decibels, floor)
+        return ((decibels - MEAN_DB) / SCALE_DB).unsqueeze(1)
 
 
 class AudioBackbone(nn.Module):

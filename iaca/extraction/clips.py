@@ -1,12 +1,16 @@
-"""Which frames a clip shows: 8 of the 32 frame slots that end at its last frame.
+"""What a clip shows, 8 of the 32 frame slots that end at its last frame, and its sound.
 
 The slot of the clip that ends at frame j is frames j - 31 to j. Of the n frames in it that exist
 and show a face, every (n // 8)-th is taken, counted from the end: with all 32 there, every fourth
 (dilation 4, offsets 3, 7, ..., 31). Frames without a face are passed over, not shown as black;
 a clip with fewer than 8 repeats its last one, and a clip with none is black.
+
+Every clip's sound has the same length, whatever the frame rate, so that no feature depends on the
+batch; this differs from the baselines' released preprocessing.
 """
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +18,11 @@ import torch
 from torch import Tensor
 
 from iaca.base.files import DataError
-from iaca.extraction.video import SIDE, Chunk
+from iaca.extraction.video import SAMPLE_RATE, SIDE, Chunk
 
 SLOT = 32  # frames
 CLIP_FRAMES = 8  # shown to the visual backbone
+CLIP_SAMPLES = 45_599  # 1.034 s: the 31 intervals of a clip at 30 frames a second, and a little
 BLACK = -1  # stands for a black frame where a clip has none
 
 
@@ -81,6 +86,27 @@ def clip_frames(ends: np.ndarray, present: np.ndarray, first: int) -> np.ndarray
     stops = np.searchsorted(shown, ends - first, side="right")
     starts = np.searchsorted(shown, ends - first - SLOT, side="right")
     return np.stack([sample_clip(shown[a:b]) for a, b in zip(starts, stops, strict=True)])
+
+
+def clip_sounds(file: Path, start: float, times: np.ndarray) -> np.ndarray:
+    """Read the sound before each clip's last frame.
+
+    Args:
+        file: raw float32 samples, mono at 44.1 kHz.
+        start: seconds from the first video frame to the first sample.
+        times: ``(B,)`` seconds from the first video frame.
+
+    Returns:
+        ``(B, 45599)`` float32; zero where the track has not begun, or has ended.
+    """
+    stops = np.rint((times - start) * SAMPLE_RATE).astype(np.int64)
+    clips = np.zeros((len(stops), CLIP_SAMPLES), dtype=np.float32)
+    for clip, stop in zip(clips, stops.tolist(), strict=True):
+        early = min(max(CLIP_SAMPLES - stop, 0), CLIP_SAMPLES)
+        offset = max(stop - CLIP_SAMPLES, 0) * clip.itemsize
+        heard = np.fromfile(file, "<f4", CLIP_SAMPLES - early, offset=offset)
+        clip[early : early + len(heard)] = heard
+    return clips
 
 
 def iterate_clips(

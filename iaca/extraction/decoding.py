@@ -7,12 +7,9 @@ module, and no torch, so that each of them starts in milliseconds.
 import errno
 import multiprocessing
 import signal
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -48,7 +45,6 @@ def decode(
     crops: Mapping[int, Path] | None = None,
     threads: int = 1,
     timeout: float = TIMEOUT,
-    ahead: int = 2,
 ) -> Iterator[Decoded]:
     """Decode a video in a child process, which is gone when the block ends.
 
@@ -58,7 +54,6 @@ def decode(
         crops: pictures to show instead, by 0-based frame.
         threads: of the video decoder.
         timeout: seconds after which a child that sends nothing is given up.
-        ahead: chunks to hold ready while the caller is busy with earlier ones.
 
     Raises:
         DataError: what is wrong with the file; a child that hangs, or dies.
@@ -67,29 +62,23 @@ def decode(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     receiver, sender = context.Pipe(duplex=False)
-    with receiver, ThreadPoolExecutor(1) as reader:
+    with receiver:
         with sender:  # closed here once the child has it: a child that dies then ends the pipe
             asked = (sender, video, sound, crops, threads)
             child = context.Process(target=_send_decoded, args=asked, daemon=True)
             child.start()
-        receive = partial(_receive, receiver, child, video, timeout)
         problems: list[str] = []
+
+        def chunks() -> Iterator[Chunk]:
+            while isinstance(message := _receive(receiver, child, video, timeout), Chunk):
+                yield message
+            problems.extend(message)
+
         try:
-            yield Decoded(receive(), _read_ahead(receive, reader, ahead, problems), problems)
+            yield Decoded(_receive(receiver, child, video, timeout), chunks(), problems)
         finally:
-            child.kill()  # whoever reads the pipe now finds its end
+            child.kill()
             child.join()
-
-
-def _read_ahead(
-    receive: Callable[[], Any], reader: ThreadPoolExecutor, ahead: int, problems: list[str]
-) -> Iterator[Chunk]:
-    """The chunks that a child sends, a few of them received before they are asked for."""
-    waiting = deque(reader.submit(receive) for _ in range(max(1, ahead)))
-    while isinstance(message := waiting.popleft().result(), Chunk):
-        waiting.append(reader.submit(receive))
-        yield message
-    problems.extend(message)
 
 
 def _receive(receiver: Connection, child: BaseProcess, video: Path, timeout: float) -> Any:

@@ -7,26 +7,25 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from iaca.base.files import DataError
 from iaca.data.recordings import Recording, StoreInfo
 from iaca.extraction.affwild2 import list_crops, read_annotations
-from iaca.extraction.audio import AudioTrack
 from iaca.extraction.backbones import PRETRAINED, Backbones, VisualName
-from iaca.extraction.clips import Clips, iterate_clips
+from iaca.extraction.clips import Clips, clip_sounds, iterate_clips
 from iaca.extraction.decoding import TIMEOUT, Decoded, decode
 from iaca.extraction.folder import SCRATCH, StoreFolder
 from iaca.extraction.inputs import Source, input_hash
-from iaca.extraction.progress import Progress
-from iaca.extraction.video import CHUNK
 from iaca.sources.writing import write_recording
 
 MAX_LISTED = 3  # problems of one recording that are kept word by word
@@ -75,6 +74,53 @@ class Effort:
             )
 
 
+class Progress:
+    """A bar on a terminal, a line for each recording elsewhere; what is left, by files' sizes.
+
+    Args:
+        pending: what is to be made.
+        bar: show a bar with the time left.
+        notify: takes a line for each recording that ends, also with the time left.
+    """
+
+    def __init__(
+        self, pending: Sequence[Source], bar: bool, notify: Callable[[str], None] | None
+    ) -> None:
+        described = all(source.annotation for source in pending)  # a line of these is a frame
+        files = {s.name: s.annotation if described and s.annotation else s.video for s in pending}
+        self.weights = {k: 1 + (f.stat().st_size if f.is_file() else 0) for k, f in files.items()}
+        self.notify = notify
+        self.reached = dict.fromkeys(self.weights, 0.0)  # from 0 to 1
+        self.ended = 0
+        self.left = sum(self.weights.values())
+        self.worked = 0  # weight of what was made, not of what failed at once
+        self.start = time.monotonic()
+        self.lock = threading.RLock()
+        form = "{desc}{percentage:3.0f}% |{bar}| {elapsed}, {remaining} left"
+        self.bar = tqdm(total=self.left, disable=not bar, bar_format=form)
+
+    def advance(self, source: Source, share: float) -> None:
+        """Note how much of a recording is done, from 0 to 1."""
+        with self.lock:
+            step = share - self.reached[source.name]
+            self.reached[source.name] = share
+            self.bar.set_description(source.name, refresh=False)
+            self.bar.update(step * self.weights[source.name])
+
+    def end(self, source: Source, text: str, worked: bool = True) -> None:
+        """Note that a recording has ended, how, and whether it took its time."""
+        with self.lock:
+            self.advance(source, 1.0)
+            self.ended += 1
+            self.left -= self.weights[source.name]
+            self.worked += self.weights[source.name] if worked else 0
+            if self.left and self.worked:
+                seconds = (time.monotonic() - self.start) * self.left / self.worked
+                text += f"; {timedelta(seconds=round(seconds))} left"
+            if self.notify is not None:
+                self.notify(f"{self.ended} of {len(self.weights)}: {source.name}: {text}")
+
+
 @dataclass(frozen=True)
 class Job:
     """What the threads share."""
@@ -99,18 +145,16 @@ class Job:
         with ThreadPoolExecutor(self.effort.workers) as pool:
             futures = [pool.submit(self.make, source) for source in pending]
             try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in as_completed(futures):
+                    future.result()
             finally:
                 self.stopping.set()
-                self.progress.close()
-        for future in done:
-            if not isinstance(future.exception(), CancelledError):
-                future.result()
+                self.progress.bar.close()
 
     def make(self, source: Source) -> None:
         """Make one recording; what is wrong with its files is noted."""
         if self.stopping.is_set():
-            return
+            raise CancelledError
         start = time.monotonic()
         try:
             if source.problem is not None:
@@ -127,8 +171,7 @@ class Job:
         inputs = input_hash(source)  # first: what changes while it is read is another input
         crops = None if source.crops is None else list_crops(source.crops)
         sound, made = scratch / "sound.f32", scratch / "recording.safetensors"
-        ahead = 1 + self.effort.batch_size * self.config.stride // CHUNK  # the next batch's frames
-        options = (self.decoder_threads, self.effort.timeout, ahead)
+        options = (self.decoder_threads, self.effort.timeout)
         with decode(source.video, sound, crops, *options) as decoded:
             timeline = decoded.timeline
             labels = read_annotations(source.annotation, len(timeline.times))
@@ -150,13 +193,13 @@ class Job:
         self, source: Source, decoded: Decoded, sound: Path
     ) -> tuple[np.ndarray, Tensor, Tensor]:
         """Last frames ``(T,)``, audio ``(T, 512)`` and visual features ``(T, 512)``, float16."""
-        track = AudioTrack(sound, decoded.timeline.audio_start)
         stride, device = self.config.stride, self.backbones.device
         ends, audio, visual = [], [], []
         for clips in iterate_clips(decoded.chunks, stride, self.effort.batch_size, device):
             if self.stopping.is_set():
                 raise CancelledError
-            found = features(self.backbones, track, clips)
+            heard = clip_sounds(sound, decoded.timeline.audio_start, clips.times)
+            found = features(self.backbones, heard, clips)
             ends.append(clips.ends)
             audio.append(found[0].half())  # stay on a GPU: to fetch them would be to wait for it
             visual.append(found[1].half())
@@ -167,9 +210,9 @@ class Job:
 
 
 @torch.inference_mode()
-def features(backbones: Backbones, track: AudioTrack, clips: Clips) -> tuple[Tensor, Tensor]:
+def features(backbones: Backbones, heard: np.ndarray, clips: Clips) -> tuple[Tensor, Tensor]:
     """Audio and visual features of a batch of clips, ``(B, 512)`` each."""
-    samples = torch.from_numpy(track.clips(clips.times)).to(backbones.device)
+    samples = torch.from_numpy(heard).to(backbones.device)
     return backbones.audio(samples), backbones.visual(clips.frames)
 
 

@@ -16,14 +16,12 @@ from safetensors import SafetensorError
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore, StoreInfo
 from iaca.extraction.affwild2 import HEADER, HIGH, LOW
-from iaca.extraction.audio import CLIP_SAMPLES
 from iaca.extraction.backbones import RANDOM, WIDTH, Backbones, build_backbones
-from iaca.extraction.clips import CLIP_FRAMES, SLOT, check_stride
+from iaca.extraction.clips import CLIP_FRAMES, CLIP_SAMPLES, SLOT, check_stride
 from iaca.extraction.decoding import DISK_FULL
 from iaca.extraction.folder import StoreFolder, open_folder
 from iaca.extraction.inputs import Source, input_hash
-from iaca.extraction.making import Effort, ExtractionConfig, Job
-from iaca.extraction.progress import Progress
+from iaca.extraction.making import Effort, ExtractionConfig, Job, Progress
 from iaca.extraction.video import SAMPLE_RATE
 
 MAX_NAMED = 3  # recordings in a line that announces work

@@ -1,21 +1,25 @@
-"""The real architectures: shapes, the map, where weights come from, and files that are refused."""
+"""The real architectures, the spectrogram, where weights come from, and files that are refused."""
 
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
 from iaca.base.files import DataError
-from iaca.extraction.audio import CLIP_SAMPLES
-from iaca.extraction.backbones import Backbones, build_backbones, torchvision
+from iaca.extraction.backbones import (
+    Backbones,
+    LogMel,
+    build_backbones,
+    mel_filters,
+    torchvision,
+)
+from iaca.extraction.clips import CLIP_SAMPLES
+from iaca.extraction.video import SAMPLE_RATE
 
 RANDOM = ("random", "random")
 
@@ -78,8 +82,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_weights_come_from_files(files: dict[str, Path]):
     loaded = build_backbones("r3d_18", (str(files["visual"]), str(files["audio"])))
-    from safetensors.torch import load_file
-
     for key, value in loaded.visual.trunk.state_dict().items():
         assert torch.equal(value, load_file(files["visual"])[key])
     audio = torch.load(files["audio"], weights_only=True)
@@ -108,10 +110,7 @@ def test_files_that_do_not_fit_are_refused(files: dict[str, Path], tmp_path: Pat
     attempt(tmp_path / "w.bin", r"w\.bin: expected a file that ends in")
     torch.save({0: torch.zeros(1)}, tmp_path / "own.pt")
     attempt(tmp_path / "own.pt", r"own\.pt: expected tensors by torchvision's names")
-    attempt(
-        files["audio"],
-        r"visual weights .*: do not fit: .*Missing key",
-    )
+    attempt(files["audio"], r"visual weights .*: do not fit: .*Missing key")
     attempt("random", r"audio weights .*: do not fit: .*Missing key", audio=files["visual"])
     state = torch.load(files["audio"], weights_only=True)
     torch.save({**state, "more": torch.zeros(1)}, tmp_path / "more.pt")
@@ -142,11 +141,6 @@ def test_published_weights_are_loaded_safely_and_named_or_say_what_to_do(
         build_backbones("r3d_18", ("pretrained", "random"))
 
 
-def test_an_unknown_backbone_is_refused():
-    with pytest.raises(DataError, match="backbone 'r50': expected one of r3d_18, r2plus1d_18"):
-        build_backbones("r50", RANDOM)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 @pytest.mark.parametrize(
     "content",
@@ -166,7 +160,11 @@ def test_bytes_that_are_no_weights_are_refused_by_name(tmp_path: Path, content: 
     assert "\n" not in str(e.value)
 
 
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch):
+def test_unknown_backbones_and_a_gpu_that_is_not_there_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    with pytest.raises(DataError, match="backbone 'r50': expected one of r3d_18, r2plus1d_18"):
+        build_backbones("r50", RANDOM)  # type: ignore[arg-type]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for device in ("cuda", "cuda:1", torch.device("cuda")):
         with pytest.raises(DataError, match=r"device 'cuda(:1)?': torch sees no GPU"):
@@ -174,32 +172,46 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch):
     assert build_backbones("r3d_18", RANDOM, device="auto").device.type == "cpu"
 
 
-LOADED = """
-from iaca.extraction import backbones
-found = backbones.torchvision()
-import torchvision
-assert found is torchvision is backbones.torchvision()
-print(len(backbones._SCHEMAS), sorted(vars(found.models.video))[-1])
-"""
+def reference(samples: np.ndarray) -> np.ndarray:
+    """The log-mel spectrogram written out in NumPy, with HTK's mel scale and triangles."""
+    padded = np.pad(samples.astype(np.float64), 512, mode="reflect")
+    window = np.zeros(1024)
+    window[71 : 71 + 882] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(882) / 882)
+    starts = range(0, len(padded) - 1024 + 1, 441)
+    power = np.stack([np.abs(np.fft.rfft(window * padded[s : s + 1024])) ** 2 for s in starts])
+    top = 2595 * np.log10(1 + 22_050 / 700)
+    corners = 700 * (10 ** (np.linspace(0, top, 66) / 2595) - 1)
+    bins = np.linspace(0, 22_050, 513)
+    rising = (bins - corners[:-2, None]) / np.diff(corners)[:-1, None]
+    falling = (corners[2:, None] - bins) / np.diff(corners)[1:, None]
+    filters = np.maximum(0, np.minimum(rising, falling))
+    decibels = 10 * np.log10(np.maximum(filters @ power.T, 1e-10))
+    decibels = np.maximum(decibels, decibels.max() - 80)
+    return (decibels + 14.8) / 19.895
 
 
-def test_a_torchvision_that_lacks_its_operators_is_imported_all_the_same(tmp_path: Path):
-    """A package that asks for the operators as torchvision does, on any machine."""
-    package = tmp_path / "torchvision"
-    (package / "models" / "video").mkdir(parents=True)
-    (package / "__init__.py").write_text(
-        "import torch\n"
-        "from torchvision import early, models\n"
-        "@torch.library.register_fake('torchvision::nms')\n"
-        "def nms(dets, scores, iou_threshold):\n    return scores\n"
-        "@torch.library.register_fake('torchvision::qnms')\n"
-        "def qnms(dets, scores, iou_threshold):\n    return scores\n"
-    )
-    (package / "early.py").touch()  # is imported twice: what a failed import leaves is dropped
-    (package / "models" / "__init__.py").touch()
-    (package / "models" / "video" / "__init__.py").write_text("zz_ours = 1\n")
-    environment = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    command = [sys.executable, "-c", LOADED]
-    loaded = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert loaded.returncode == 0, loaded.stderr
-    assert loaded.stdout.split() == ["1", "zz_ours"]
+def test_log_mel_against_numpy():
+    time = np.arange(CLIP_SAMPLES) / SAMPLE_RATE
+    noise = np.random.default_rng(0).normal(size=CLIP_SAMPLES)
+    chirp = np.sin(2 * np.pi * (200 + 4000 * time) * time)
+    quiet = np.where(time < 0.5, 1e-6 * noise, chirp)  # 80 dB and more below the rest
+    for sound in (0.1 * noise, chirp, quiet, 0 * noise):  # silence: -100 dB
+        samples = sound.astype(np.float32)
+        found = LogMel()(torch.from_numpy(samples)[None])
+        assert found.shape == (1, 1, 64, 104)
+        np.testing.assert_allclose(found[0, 0].numpy(), reference(samples), atol=2e-3)
+
+
+def test_mel_filters_against_librosa():
+    librosa = pytest.importorskip("librosa", reason="the extra 'test' is not installed")
+    expected = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=1024, n_mels=64, htk=True, norm=None)
+    np.testing.assert_allclose(mel_filters(), expected, atol=1e-6)
+
+
+def test_a_clip_is_cut_at_80_decibels_below_its_own_loudest_cell():
+    """Its spectrogram does not depend on the batch."""
+    generator = torch.Generator().manual_seed(0)
+    loud = torch.randn(1, CLIP_SAMPLES, generator=generator)
+    soft = 1e-3 * torch.randn(1, CLIP_SAMPLES, generator=generator)
+    both = LogMel()(torch.cat([loud, soft]))
+    torch.testing.assert_close(both[1:], LogMel()(soft))

@@ -68,7 +68,7 @@ def test_stereo_at_another_rate_becomes_mono_at_44100(tmp_path: Path, mirror: Pa
 
 
 def test_each_frame_is_handed_on_once_and_in_order(tmp_path: Path):
-    path = write_video(tmp_path / "v.mp4", CHUNK + 20, 25, tone(3.0), codecs=("mpeg4", "aac"))
+    path = write_video(tmp_path / "v.mp4", CHUNK + 20, 25, tone(11.0), codecs=("mpeg4", "aac"))
     with decode(path, tmp_path / "sound") as decoded:
         chunks = list(decoded.chunks)
     assert [len(chunk.frames) for chunk in chunks] == [CHUNK, 20]
@@ -218,7 +218,7 @@ def test_a_decoder_that_hangs_or_crashes_is_given_up(
     path = write_video(tmp_path / "v.mp4", 4 * CHUNK)
     with (
         pytest.raises(DataError, match=complaint),
-        decode(path, tmp_path / "sound", timeout=2, ahead=1) as decoded,
+        decode(path, tmp_path / "sound", timeout=2) as decoded,
     ):
         next(decoded.chunks)
         (child,) = multiprocessing.active_children()
@@ -233,7 +233,7 @@ import multiprocessing, os, signal, sys
 from pathlib import Path
 from iaca.extraction.decoding import decode
 
-with decode(Path(sys.argv[1]), Path(sys.argv[2]), ahead=1) as decoded:
+with decode(Path(sys.argv[1]), Path(sys.argv[2])) as decoded:
     next(decoded.chunks)
     (child,) = multiprocessing.active_children()
     maps = Path(f"/proc/{child.pid}/maps").read_text()

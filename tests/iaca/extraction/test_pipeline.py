@@ -33,7 +33,7 @@ from iaca.commands.extract import report
 from iaca.data.recordings import RecordingStore
 from iaca.extraction import making, pipeline
 from iaca.extraction.affwild2 import scan_folder
-from iaca.extraction.audio import CLIP_SAMPLES
+from iaca.extraction.clips import CLIP_SAMPLES
 from iaca.extraction.making import Effort, ExtractionConfig
 from iaca.extraction.pipeline import Extraction
 
@@ -268,7 +268,7 @@ def test_the_store_says_which_recordings_of_each_part_it_lacks(
 def test_features_that_float16_cannot_hold_name_the_row(
     miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def large(backbones, track, clips):
+    def large(backbones, heard, clips):
         features = torch.ones(len(clips.ends), 512)
         features[clips.ends == 15, 7] = 70_000.0
         return torch.ones(len(clips.ends), 512), features
