@@ -188,9 +188,10 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from iaca.sources.manifest import describe, load_manifest
+    from iaca.sources.manifest import find_manifest, load_manifest
 
-    print(describe(load_manifest(options.manifest)))
+    load_manifest(options.manifest)  # or the error says what is wrong with it
+    print(find_manifest(options.manifest).read_text(encoding="utf-8").rstrip())
     return 0
 
 

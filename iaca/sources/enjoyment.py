@@ -12,6 +12,7 @@ import pandas as pd
 from iaca.base.files import DataError, sha256_of
 from iaca.data.recordings import RecordingStore
 from iaca.sources.importing import Columns, import_tables
+from iaca.sources.tables import read_table
 
 AUDIO_FILE = "Opensmile_features.csv"
 VISUAL_FILE = "video_features.csv"
@@ -50,22 +51,6 @@ def prepare_enjoyment(files: Mapping[str, Path], out: Path | str) -> RecordingSt
     )
 
 
-def _read(file: Path, names: list[str], whole: list[str]) -> pd.DataFrame:
-    """Read a table that has certain columns, some of them of whole numbers."""
-    try:
-        frame = pd.read_csv(file)
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise DataError(f"{file}: not a CSV table that can be read ({error})") from error
-    for name in [*names, *whole]:
-        if name not in frame.columns:
-            found = ", ".join(map(str, frame.columns[:5]))
-            raise DataError(f"{file}, line 1: no column {name!r}; found {found}, ...")
-    for name in whole:
-        if not pd.api.types.is_integer_dtype(frame[name]):
-            raise DataError(f"{file}, column {name!r}: expected whole numbers in every row")
-    return frame
-
-
 def _keyed(features: pd.DataFrame, participant: pd.Series, turn: pd.Series) -> pd.DataFrame:
     """Name recordings by their speaker, and count a speaker's turns from 0."""
     recording = participant.astype(int).map("P{:02d}".format)
@@ -74,28 +59,30 @@ def _keyed(features: pd.DataFrame, participant: pd.Series, turn: pd.Series) -> p
 
 
 def _audio(file: Path) -> pd.DataFrame:
-    frame = _read(file, ["filename"], [])
-    keys = frame["filename"].astype(str).str.extract(r"^P(\d+)_T(\d+)$")
+    table = read_table(file, "audio", (), ["filename"])
+    names = table.frame["filename"].astype(str)
+    keys = names.str.extract(r"^P(\d+)_T(\d+)$")
     bad = keys.isna().any(axis=1)
     if bad.any():
         row = int(bad.to_numpy().argmax())
         raise DataError(
-            f"{file}, line {row + 2}, column 'filename': {frame['filename'].iloc[row]!r}, "
+            f"{table.place(row)}, column 'filename': {names.iloc[row]!r}, "
             "expected P<participant>_T<turn>"
         )
-    return _keyed(frame.drop(columns="filename"), keys[0], keys[1])
+    return _keyed(table.frame[table.names], keys[0], keys[1])
 
 
 def _visual(file: Path) -> pd.DataFrame:
-    frame = _read(file, [], ["Participant", "Turn"])
-    features = frame.drop(columns=["Participant", "Turn"])
-    return _keyed(features, frame["Participant"], frame["Turn"])
+    table = read_table(file, "visual", (), ["Participant", "Turn"])
+    keys = (pd.Series(table.whole_numbers(name)) for name in ("Participant", "Turn"))
+    return _keyed(table.frame[table.names], *keys)
 
 
 def _labels(file: Path) -> pd.DataFrame:
-    frame = _read(file, ["Coder", "Turn 1"], ["Participant"])
+    table = read_table(file, "labels", (), ["Coder", "Participant", "Turn 1"])
+    frame = table.frame.assign(Participant=table.whole_numbers("Participant"))
     turns = [name for name in frame.columns if name.startswith("Turn ")]
-    rated = frame.melt(["Coder", "Participant"], turns, "turn", "rating").dropna(subset="rating")
+    rated = frame.melt(["Participant"], turns, "turn", "rating").dropna(subset="rating")
     rated["turn"] = rated["turn"].str.removeprefix("Turn ").astype(int)
     means = rated.groupby(["Participant", "turn"])["rating"].agg(["mean", "size"]).reset_index()
     partly = means[means["size"] != RATERS]

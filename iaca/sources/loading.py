@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iaca.base.files import DataError, canonical_json, short_hash, syntax_hash
-from iaca.base.paths import BUILD, MANIFESTS, PACKAGE
+from iaca.base.paths import BUILD, PACKAGE
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Benchmark, Manifest, ManifestSplit, SubjectFolds
 from iaca.data.splits import Split, fold_count, make_split
 from iaca.sources.enjoyment import prepare_enjoyment
-from iaca.sources.manifest import fetch, load_manifest
+from iaca.sources.manifest import fetch, find_manifest, load_manifest
 from iaca.sources.synthetic import check_share, write_benchmark, write_oracle
 
 # What makes a data set's store from its downloaded files; the benchmark and features that somebody
@@ -98,8 +98,7 @@ def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> Recording
     if config.store is not None:
         return RecordingStore(config.store)
     if manifest.store is not None:
-        file = MANIFESTS / config.manifest if config.manifest == manifest.name else config.manifest
-        return RecordingStore(Path(file).parent / manifest.store)
+        return RecordingStore(find_manifest(config.manifest).parent / manifest.store)
     if (prepare := PREPARED.get(manifest.name)) is not None:
         files = fetch(manifest)
         key = [file.sha256 for file in manifest.files]

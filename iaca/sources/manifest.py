@@ -45,31 +45,32 @@ def list_manifests() -> list[str]:
     return sorted(file.stem for file in MANIFESTS.glob("*.yaml"))
 
 
+def find_manifest(name_or_path: str | Path) -> Path:
+    """Find a manifest's file by the data set's name, or take a path that ends in ``.yaml``.
+
+    Raises:
+        DataError: unknown name.
+    """
+    if Path(name_or_path).suffix in {".yaml", ".yml"}:
+        return Path(name_or_path)
+    if name_or_path not in list_manifests():
+        known = ", ".join(list_manifests()) or "none"
+        raise DataError(f"manifest {str(name_or_path)!r}: unknown; known are {known} (or a .yaml)")
+    return MANIFESTS / f"{name_or_path}.yaml"
+
+
 def load_manifest(name_or_path: str | Path) -> Manifest:
-    """Read a manifest by the data set's name, or from a path that ends in ``.yaml``.
+    """Read a manifest, see :func:`find_manifest`.
 
     Raises:
         DataError: unknown name; no such file; YAML that does not parse (with the line); a key that
             is missing, unknown, repeated or malformed (with its dotted name).
     """
-    if Path(name_or_path).suffix in {".yaml", ".yml"}:
-        return _read(Path(name_or_path))
-    if name_or_path not in list_manifests():
-        known = ", ".join(list_manifests()) or "none"
-        raise DataError(f"manifest {str(name_or_path)!r}: unknown; known are {known} (or a .yaml)")
-    file = MANIFESTS / f"{name_or_path}.yaml"
-    manifest = _read(file)
-    if manifest.name != file.stem:
-        raise DataError(f"{file}: key 'name': found {manifest.name!r}, expected {file.stem!r}")
-    return manifest
-
-
-def _read(file: Path) -> Manifest:
+    file = find_manifest(name_or_path)
     try:
-        text = file.read_text(encoding="utf-8")
+        return _parse(file, file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read ({error})") from error
-    return _parse(file, text)
 
 
 @functools.lru_cache(maxsize=32)  # a grid asks for the same manifest hundreds of times
@@ -103,25 +104,6 @@ def _explain(error: ErrorDetails) -> str:
         return f"{key}: {expected}"
     found = repr(error["input"])
     return f"{key}: found {found if len(found) <= 80 else found[:77] + '...'}; {expected}"
-
-
-def describe(manifest: Manifest) -> str:
-    """Return the manifest as YAML, for people to read: keys without a value are left out."""
-    content = manifest.model_dump(mode="json", exclude_none=True)
-    text = yaml.dump(content, Dumper=_BlockDumper, sort_keys=False, allow_unicode=True, width=96)
-    return text.rstrip()
-
-
-class _BlockDumper(yaml.SafeDumper):
-    """Writes a text of several lines as it was written."""
-
-
-_BlockDumper.add_representer(
-    str,
-    lambda dumper, text: dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
-    ),
-)
 
 
 class FileStatus(NamedTuple):

@@ -8,7 +8,7 @@ always the true latent**, whatever the modalities show.
 Nothing here is fitted to anything: every constant stands in ``data_manifests/synthetic.yaml``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -95,26 +95,23 @@ def write_oracle(path: Path, store: RecordingStore) -> RecordingStore:
     A weak modality's features are replaced by zeros, so that only what is trustworthy is left,
     and the state is appended to both modalities as a one-hot vector.
     """
-    info, width = store.info, len(STATES)
+    width = len(STATES)
+    info = replace(
+        store.info,
+        audio_dim=store.info.audio_dim + width,
+        visual_dim=store.info.visual_dim + width,
+        source={**store.info.source, "oracle": True},
+    )
 
     def told(recording: Recording, modality: str) -> Tensor:
         state = recording.known_state
         shown = getattr(recording, modality).float() * ~weak_in(state, modality).unsqueeze(1)
         return torch.cat([shown, torch.nn.functional.one_hot(state, width).float()], dim=1)
 
-    return write_store(
-        path,
-        (
-            replace(one, audio=told(one, "audio"), visual=told(one, "visual"))
-            for one in store.values()
-        ),
-        replace(
-            info,
-            audio_dim=info.audio_dim + width,
-            visual_dim=info.visual_dim + width,
-            source={**info.source, "oracle": True},
-        ),
+    recordings = (
+        replace(r, audio=told(r, "audio"), visual=told(r, "visual")) for r in store.values()
     )
+    return write_store(path, recordings, info)
 
 
 def draw_states(benchmark: Benchmark, role: str, share: float, data_seed: int) -> NDArray[np.int64]:
@@ -174,66 +171,55 @@ def _latents(rng: np.random.Generator, latent: Latent, clips: int) -> Array:
     return np.tanh(latent.gain * path)
 
 
-class _Shown:
-    """What one modality shows of the latents, by a fixed random embedding.
+def _embedding(benchmark: Benchmark, modality: str, data_seed: int) -> Callable[[Array], Array]:
+    """A fixed random map of latents to features, of mean 0 and variance 1 where stationary."""
+    constants: Embedding = getattr(benchmark, modality)
+    rng = random_stream(data_seed, "embedding", modality)
+    weights = np.array([constants.valence_weight, constants.arousal_weight])
+    first = 2.0 * weights[:, None] * rng.standard_normal((2, constants.hidden))
+    bias = rng.standard_normal(constants.hidden)
+    second = rng.standard_normal((constants.hidden, constants.dim))
 
-    The embedding's features have mean 0 and variance 1 under the latents' stationary distribution.
+    def embed(latents: Array) -> Array:
+        return np.tanh(latents @ first + bias) @ second
+
+    features = embed(np.tanh(benchmark.latent.gain * rng.standard_normal((20_000, 2))))
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    return lambda latents: (embed(latents) - mean) / deviation
+
+
+def _shown(
+    benchmark: Benchmark, modality: str, data_seed: int, norm_matched: bool
+) -> Callable[[NDArray[np.int64], Array, Array, tuple[str, int, int]], Tensor]:
+    """What a modality shows of states, latents and another's latents, ``(clips, dim)`` float32.
+
+    The last argument, role, subject and recording, names the streams of noise and offset.
     """
-
-    def __init__(self, benchmark: Benchmark, modality: str, data_seed: int) -> None:
-        self._modality, self._seed, self._weak = modality, data_seed, benchmark.states
-        self._constants: Embedding = getattr(benchmark, modality)
-        hidden, dim = self._constants.hidden, self._constants.dim
-        rng = random_stream(data_seed, "embedding", modality)
-        weights = np.array([self._constants.valence_weight, self._constants.arousal_weight])
-        self._first = 2.0 * weights[:, None] * rng.standard_normal((2, hidden))
-        self._bias = rng.standard_normal(hidden)
-        self._second = rng.standard_normal((hidden, dim))
-        stationary = np.tanh(benchmark.latent.gain * rng.standard_normal((20_000, 2)))
-        features = self._embed(stationary)
-        self._mean, self._deviation = features.mean(axis=0), features.std(axis=0)
-
-    def _embed(self, latents: Array) -> Array:
-        return np.tanh(latents @ self._first + self._bias) @ self._second
-
-    def _signal(self, latents: Array) -> Array:
-        return (self._embed(latents) - self._mean) / self._deviation
+    constants: Embedding = getattr(benchmark, modality)
+    weak, level = benchmark.states, constants.noise
+    extra = weak.extra_noise * level
+    signal = _embedding(benchmark, modality, data_seed)
 
     def features(
-        self,
-        states: NDArray[np.int64],
-        latents: Array,
-        other: Array,
-        key: tuple[str, int, int],
-        norm_matched: bool,
+        states: NDArray[np.int64], latents: Array, other: Array, key: tuple[str, int, int]
     ) -> Tensor:
-        """Features of one recording, ``(clips, dim)`` float32.
-
-        Args:
-            states: ``(clips,)``.
-            latents: ``(clips, 2)``.
-            other: another person's latents, shown in conflicting clips.
-            key: role, subject and recording; names the random streams of noise and offset.
-            norm_matched: as for `write_benchmark`.
-        """
-        role, subject, _ = key
-        dim, level = self._constants.dim, self._constants.noise
-        rng = random_stream(self._seed, "noise", self._modality, *key)
-        noise = rng.standard_normal((len(states), dim))
-        rng = random_stream(self._seed, "offset", self._modality, role, subject)
-        offset = self._constants.subject_offset * rng.standard_normal(dim)
+        rng = random_stream(data_seed, "noise", modality, *key)
+        noise = rng.standard_normal((len(states), constants.dim))
+        rng = random_stream(data_seed, "offset", modality, *key[:2])
+        offset = constants.subject_offset * rng.standard_normal(constants.dim)
         corrupted, conflicting, restrained = (
-            (states == STATES.index(f"{kind} {self._modality}"))[:, None] for kind in KINDS
+            (states == STATES.index(f"{kind} {modality}"))[:, None] for kind in KINDS
         )
-        signal = np.where(conflicting, self._signal(other), self._signal(latents))
-        signal = np.where(restrained, self._signal(np.zeros_like(latents)), signal)
-        extra = self._weak.extra_noise * level
-        damaged = self._weak.attenuation * signal + extra * noise
+        told = np.where(conflicting, signal(other), signal(latents))
+        told = np.where(restrained, signal(np.zeros_like(latents)), told)
+        damaged = weak.attenuation * told + extra * noise
         if norm_matched:
             # Both parts are centred and independent, so one factor restores the strong variance.
-            damaged *= np.sqrt((1.0 + level**2) / (self._weak.attenuation**2 + extra**2))
-        shown = offset + np.where(corrupted, damaged, signal + level * noise)
+            damaged *= np.sqrt((1.0 + level**2) / (weak.attenuation**2 + extra**2))
+        shown = offset + np.where(corrupted, damaged, told + level * noise)
         return torch.from_numpy(shown).float()
+
+    return features
 
 
 def _recordings(
@@ -241,7 +227,7 @@ def _recordings(
 ) -> Iterator[Recording]:
     sizes, lag = benchmark.sizes, benchmark.visual_lag
     kept = {"audio": slice(lag, None), "visual": slice(0, sizes.clips)}
-    shown = {modality: _Shown(benchmark, modality, data_seed) for modality in MODALITIES}
+    shown = {m: _shown(benchmark, m, data_seed, norm_matched) for m in MODALITIES}
     for role in ROLES:
         chains = draw_states(benchmark, role, share, data_seed)
         takes = product(range(getattr(sizes, role)), range(sizes.recordings))
@@ -260,8 +246,5 @@ def _recordings(
                 frame_rate=benchmark.frame_rate,
                 split=role,
                 state=torch.from_numpy(states),
-                **{
-                    m: one.features(states, latents[kept[m]], other[kept[m]], key, norm_matched)
-                    for m, one in shown.items()
-                },
+                **{m: shown[m](states, latents[kept[m]], other[kept[m]], key) for m in MODALITIES},
             )

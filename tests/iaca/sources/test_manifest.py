@@ -11,7 +11,7 @@ import yaml
 from iaca.base.files import DataError
 from iaca.data.schema import Manifest, OfficialSplit
 from iaca.sources import manifest as manifest_module
-from iaca.sources.manifest import describe, fetch, list_manifests, load_manifest, verify
+from iaca.sources.manifest import fetch, list_manifests, load_manifest, verify
 
 CONTENT = b"a,b\n1,2\n" * 500
 
@@ -86,11 +86,7 @@ def test_every_manifest_of_the_project_loads_under_its_own_name():
     names = list_manifests()
     assert {"affwild2", "cremad_votes", "hri_enjoyment"} <= set(names)
     for name in names:
-        manifest = load_manifest(name)
-        assert manifest.name == name
-        described = yaml.safe_load(describe(manifest))
-        assert described["title"] == manifest.title
-        assert Manifest.model_validate(described) == manifest
+        assert load_manifest(name).name == name
 
 
 def test_downloads_are_pinned_to_a_commit():
@@ -276,14 +272,3 @@ def test_bundled_data_are_not_fetched():
     bundled = Manifest.model_validate(content(access="bundled", files=[]))
     with pytest.raises(DataError, match="generates this data set"):
         fetch(bundled)
-
-
-def test_the_open_sets_files_match_their_manifests(mirror: Path):
-    for name, count in (("cremad_votes", 3), ("hri_enjoyment", 4)):
-        manifest = load_manifest(name)
-        found = fetch(manifest)
-        assert len(found) == count
-        for file in manifest.files:
-            data = (mirror / str(manifest.mirror) / file.path).read_bytes()
-            assert hashlib.sha256(data).hexdigest() == file.sha256
-            assert found[file.path].read_bytes() == data
