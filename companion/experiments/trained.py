@@ -60,11 +60,10 @@ def obtain(
     configs: Sequence[RunConfig],
     output_dir: Path,
     device: Device = "auto",
-    reuse_stale: bool = False,
     progress: bool = True,
 ) -> list[Run]:
     """Load runs; train those that are missing, with a notice: a notebook may be opened alone."""
-    found = finished_runs(identify_runs(configs, output_dir, device), output_dir, reuse_stale)
+    found = finished_runs(identify_runs(configs, output_dir, device), output_dir)
     for config in configs:
         if config not in found:
             print(f"training a run that is not there yet (seed {config.seed})")

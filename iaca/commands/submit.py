@@ -27,7 +27,7 @@ _FRAME = r"(?P<video>[A-Za-z0-9_-][A-Za-z0-9._-]*)/(?P<frame>[0-9]{1,9})\.jpg"
 
 
 class Submission(NamedTuple):
-    """What a submission was made of, in words, and why its numbers may mean less than they seem to."""
+    """What a submission was made of, in words, and why its numbers may mean less than they say."""
 
     report: str
     warnings: tuple[str, ...]

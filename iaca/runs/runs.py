@@ -195,11 +195,7 @@ def open_run(folder: Path) -> Run:
 
 
 def execute_run(
-    config: RunConfig,
-    output_dir: Path,
-    device: Device = "auto",
-    progress: bool = False,
-    checkpoint_seconds: float = 30.0,
+    config: RunConfig, output_dir: Path, device: Device = "auto", progress: bool = False
 ) -> Run:
     """Return a run, training it if it is not there; an interrupted training is continued.
 
@@ -231,7 +227,6 @@ def execute_run(
             checkpoint=partial / "resume.pt",
             device=device,
             progress=progress,
-            checkpoint_seconds=checkpoint_seconds,
             protocol=config.protocol,
         )
         metrics = _write_results(partial, config, trained, store, split)
