@@ -56,8 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_import(actions: Commands) -> None:
-    text = "make a recording store of CSV or NPZ tables, one row a step"
-    action = actions.add_parser("import", help=text)
+    action = actions.add_parser("import", help="make a store of CSV or NPZ tables, one row a step")
     action.set_defaults(run=_import)
     add = action.add_argument
     for table in ("audio", "visual", "labels"):
@@ -111,11 +110,9 @@ def _add_sweep(commands: Commands) -> None:
     sweep.set_defaults(run=_sweep)
     add = sweep.add_argument_group("the grid").add_argument
     add("--profile", default="quick", help="smoke, quick (the default) or full")
-    text = "ca (the default), jca, rjca, tca or none"
-    add("--attention", nargs="+", default=["ca"], help=text)
+    add("--attention", nargs="+", default=["ca"], help="ca (the default), jca, rjca, tca, none")
     add("--arm", nargs="+", help="plain, published, zero; all by default")
-    text = "names, or paths of .yaml files"
-    add("--manifest", nargs="+", default=["synthetic"], help=text)
+    add("--manifest", nargs="+", default=["synthetic"], help="names, or paths of .yaml files")
     add("--share", nargs="+", type=float, help="the benchmark's dial")
     add("--protocol", nargs="+", default=["strict"], help="strict (the default), released")
     add("--seeds", nargs="+", type=int, help="by default the profile's")
@@ -164,8 +161,7 @@ def _add_predict(commands: Commands) -> None:
     add = action.add_argument
     add("video", type=Path)
     add("--run", type=Path, required=True, metavar="DIR", dest="run_folder")
-    text = "of the backbones, where the run's features were made with weights from files"
-    add("--weights", nargs=2, metavar=("VISUAL", "AUDIO"), help=text)
+    add("--weights", nargs=2, metavar=("VISUAL", "AUDIO"), help="if the run's came from files")
     add("--crops", type=Path, metavar="DIR", help="face crops of its frames")
     add("--out", type=Path, help="a folder; by default beside the runs")
     add("--device", choices=DEVICES, default="auto")

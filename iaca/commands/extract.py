@@ -43,7 +43,9 @@ def run_extraction(
     notes: dict[str, str] = {}
     if folder is not None:
         out = out or BUILD / PRIVATE / "data" / MANIFEST
-        _check_private(out)
+        within = out.resolve().parents
+        if ROOT in within and BUILD.resolve() / PRIVATE not in within:
+            raise DataError(f"--out {out}: gated data belong below {BUILD / PRIVATE}")
         notes["notice"] = " ".join(load_manifest(MANIFEST).notices)
         found = _scan(folder, test_list)
     elif videos is None or out is None or test_list is not None:
@@ -101,12 +103,6 @@ def _pair(weights: Sequence[str]) -> tuple[str, str]:
             "audio backbone, or one word for both"
         )
     return weights[0], weights[1]
-
-
-def _check_private(out: Path) -> None:
-    inside = ROOT in out.resolve().parents
-    if inside and BUILD.resolve() / PRIVATE not in out.resolve().parents:
-        raise DataError(f"--out {out}: gated data belong below {BUILD / PRIVATE}")
 
 
 def _scan(folder: Path, test_list: Path | None) -> Folder:
