@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -97,12 +97,7 @@ def read_settings(
     Raises:
         DataError: naming the parameter, what was found and what was expected.
     """
-    chosen = get_profile(profile or os.environ.get(PROFILE_VARIABLE, "quick"))
-    if seeds is not None:
-        whole = all(isinstance(seed, int) and seed >= 0 for seed in seeds)
-        if not seeds or not whole or len(set(seeds)) != len(seeds):
-            raise DataError(f"parameter seeds: {seeds!r}, expected distinct whole numbers >= 0")
-        chosen = replace(chosen, seeds=tuple(seeds))
+    chosen = get_profile(profile or os.environ.get(PROFILE_VARIABLE, "quick"), seeds)
     if device not in get_args(Device):
         raise DataError(f"parameter device: {device!r}, expected one of {get_args(Device)}")
     if device == "cuda" and not torch.cuda.is_available():

@@ -31,9 +31,9 @@ from companion.experiments.grids import (
 from companion.experiments.side_by_side import first_runs, tuned_runs
 from iaca.base.files import DataError
 from iaca.cli import add_execution
-from iaca.commands.sweep import chosen_profile, resolve_manifests
+from iaca.commands.sweep import resolve_manifests
 from iaca.learning.loop import Device
-from iaca.runs.profiles import Profile
+from iaca.runs.profiles import Profile, get_profile
 from iaca.runs.ray_cluster import RayOptions, ray_options
 from iaca.runs.runs import RunConfig, RunError
 from iaca.runs.scheduler import execute_runs, report_missing
@@ -148,7 +148,7 @@ def compute_runs(
     Raises:
         RunError: if some failed; the others are kept.
     """
-    chosen = chosen_profile(profile, seeds)
+    chosen = get_profile(profile, seeds)
 
     def execute(runs: list[RunConfig]) -> None:
         execute_runs(runs, output_dir, jobs, device, cluster=cluster, reuse_stale=reuse_stale)
@@ -176,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         given["manifest"] = manifests[0] if manifests else None
         if dry_run:
-            profile = chosen_profile(given["profile"], given["seeds"])
+            profile = get_profile(given["profile"], given["seeds"])
             runs = book_runs(profile, given["output_dir"], given["manifest"])
             report_missing(runs, given["output_dir"], given["device"], given["reuse_stale"])
         else:

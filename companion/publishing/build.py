@@ -181,7 +181,7 @@ def _provenance(
 ) -> Provenance:
     from iaca.runs.profiles import get_profile
 
-    used = ", ".join(map(str, get_profile(profile).seeds if seeds is None else seeds))
+    used = ", ".join(map(str, get_profile(profile, seeds).seeds))
     versions = {"Python": platform.python_version(), **_versions(("torch", "iaca"))}
     return Provenance(profile, commit, used, versions, private)
 

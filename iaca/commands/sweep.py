@@ -102,20 +102,6 @@ def resolve_manifests(names: Sequence[str], output_dir: Path) -> tuple[list[str]
     return names, output_dir
 
 
-def chosen_profile(name: str, seeds: Sequence[int] | None) -> Profile:
-    """A profile by its name, with other seeds if some are given.
-
-    Raises:
-        DataError: unknown profile, or seeds that are negative or given twice.
-    """
-    profile = get_profile(name)
-    if seeds is None:
-        return profile
-    if min(seeds) < 0 or len(set(seeds)) != len(seeds):
-        raise DataError(f"--seeds {list(seeds)}: expected distinct numbers >= 0")
-    return replace(profile, seeds=tuple(seeds))
-
-
 def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
     """All runs of a grid: every combination of data, model, training and seed.
 
@@ -126,7 +112,7 @@ def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
     Raises:
         DataError: see `sweep`.
     """
-    profile = chosen_profile(request.profile, request.seeds)
+    profile = get_profile(request.profile, request.seeds)
     settings = dict(_parse_setting(text) for text in request.set)
     if len(settings) != len(request.set):
         raise DataError(f"--set {' '.join(request.set)}: a key is given twice")

@@ -4,10 +4,11 @@
 for a GPU and patience.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from iaca.base.files import check_one_of
+from iaca.base.files import DataError, check_one_of
 from iaca.data.schema import SubjectFolds
 from iaca.learning.loop import TrainingConfig
 from iaca.sources.loading import DataConfig, count_folds
@@ -38,14 +39,19 @@ PROFILES = {
 }
 
 
-def get_profile(name: str) -> Profile:
-    """Return a profile by its name.
+def get_profile(name: str, seeds: Sequence[int] | None = None) -> Profile:
+    """Return a profile by its name, with other seeds if some are given.
 
     Raises:
-        DataError: for an unknown one, naming those that exist.
+        DataError: naming the profile, if there is none of this name, or the seeds.
     """
     check_one_of("profile", name, PROFILES)
-    return PROFILES[name]
+    if seeds is None:
+        return PROFILES[name]
+    whole = all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+    if not seeds or not whole or len(set(seeds)) != len(seeds):
+        raise DataError(f"seeds {seeds!r}: expected distinct whole numbers >= 0")
+    return replace(PROFILES[name], seeds=tuple(seeds))
 
 
 def training_on(profile: Profile, data: DataConfig) -> TrainingConfig:

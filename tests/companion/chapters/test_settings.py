@@ -84,7 +84,7 @@ def test_a_manifest_may_be_a_path(tmp_path: Path) -> None:
     [
         ({"profile": "fast"}, "profile 'fast': expected one of smoke, quick, full"),
         ({"manifest": "nothing"}, "manifest 'nothing': unknown; known are"),
-        ({"seeds": []}, r"parameter seeds: \[\]"),
+        ({"seeds": []}, r"seeds \[\]: expected"),
         ({"seeds": [1, 1]}, "expected distinct whole numbers"),
         ({"seeds": [0.5]}, "expected distinct whole numbers"),
         ({"seeds": [-1]}, "expected distinct whole numbers"),

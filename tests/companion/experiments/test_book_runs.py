@@ -182,7 +182,7 @@ def test_the_command_computes_them_here_or_on_a_cluster(
     ("arguments", "complaint"),
     [
         (["--profile", "huge"], "book_runs: profile 'huge'"),
-        (["--seeds", "1", "1"], "distinct numbers"),
+        (["--seeds", "1", "1"], "distinct whole numbers"),
         (["--manifest", "iemocap"], "manifest 'iemocap': unknown"),
         (["--gpus-per-run", "1"], "expected --address"),
     ],

@@ -225,8 +225,8 @@ def test_values_are_typed_as_their_field_is(tmp_path: Path) -> None:
         ({"protocol": ["lax"]}, "--protocol 'lax': expected one of strict, released"),
         ({"attention": ["self"]}, "--attention 'self': expected one of none, ca"),
         ({"arm": ["best"]}, "--arm 'best': expected one of plain, published, zero"),
-        ({"seeds": [1, 1]}, "distinct numbers"),
-        ({"seeds": [-1]}, "distinct numbers"),
+        ({"seeds": [1, 1]}, "distinct whole numbers"),
+        ({"seeds": [-1]}, "distinct whole numbers"),
         ({"profile": "huge"}, "profile 'huge'"),
     ],
 )
