@@ -123,11 +123,6 @@ def test_by_default_the_profile_and_the_three_arms(tmp_path: Path) -> None:
     ]
 
 
-def test_a_fusion_of_one_s_own_takes_the_place_of_the_arms(tmp_path: Path) -> None:
-    request = Request("smoke", set=["model.fusion=plain,residual_mlp"])
-    assert [c.model.fusion for c in grid_of(request, tmp_path)] == ["plain", "residual_mlp"]
-
-
 @pytest.mark.parametrize("fusion", ["plain", "residual_mlp", "raw_and_attended"])
 @pytest.mark.parametrize(
     ("key", "values", "alike"),
