@@ -125,7 +125,9 @@ def test_an_interruption_is_no_traceback(
 def test_a_command_without_its_extra_says_what_to_install(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    for name in [name for name in sys.modules if name.startswith(("iaca.extraction", "iaca.comm"))]:
+    for name in [
+        name for name in sys.modules if name.startswith(("iaca.extraction.", "iaca.commands."))
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
     assert main(command) == 2
