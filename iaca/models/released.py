@@ -8,16 +8,15 @@ Their joint attention is not the papers' (`iaca.models.attention` has that). As 
 features are correlated and not clips, and there is no softmax. But the values are multiplied with
 the map itself, through one more tanh, and what comes of it is added to them; and it is applied
 once, or in DCA twice with separate weights, never recursively. Its linear layers over the clips
-fix L. The models are here to be studied and timed; no run of the book trains them.
+fix L. The models are here to be studied; no run of the book trains them.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from iaca.base.files import check_one_of
 from iaca.data.windows import WINDOW_LENGTH
@@ -34,11 +33,6 @@ POSITIONS = 49  # 7 x 7, where the visual backbone's average pooling was taken o
 ENCODER_DROPOUT = 0.1  # of the recurrent encoders of one modality; the joint one has none
 LSTM_LAYERS = 2
 HEAD_HIDDEN = 128
-DRAW_BITS = 16  # random ones that decide on one value of the map
-WINDOWS_IN_CACHE = 2  # whose maps are made together: fewer, and two threads wait for each other
-# Added to the map before values are dropped, so that 0 says dropped: any other sum is rounded away.
-TINY, TINY_HALF = 1e-30, 6e-8  # the second at 16 bits: its least number
-VALUES_A_DRAW = 64 // DRAW_BITS  # the generator makes 64 bits as quickly as 16
 
 
 @dataclass(frozen=True)
@@ -191,85 +185,9 @@ class JointAttention(nn.Module):
         key, value, output = (
             getattr(self, f"{part}_{modality}") for part in ("key", "value", "output")
         )
-        dropped = self.dropout.p if self.training else 0.0
-        mixed = correlate(key(x.mT), query, value(x), dropped)  # V S, (B, L, 2d)
-        h = torch.relu(torch.tanh(mixed))
+        s = torch.tanh(key(x.mT) @ query / math.sqrt(query.shape[-1]))  # (B, d, 2d)
+        h = torch.relu(torch.tanh(value(x) @ self.dropout(s)))  # (B, L, 2d)
         return x + self.dropout(torch.relu(output(h)))  # (B, L, d)
-
-
-def correlate(keys: Tensor, query: Tensor, values: Tensor, dropout: float) -> Tensor:
-    r"""``V Dropout(tanh(K Q / sqrt(2d)))``, and its gradient, without a pass over the map.
-
-    The map is d x 2d for each window, by far the largest tensor of these models. Written as four
-    operations it goes through memory a dozen times, and drawing its dropout takes longer than its
-    matrix products. Here it is made, squashed, thinned out and read two windows at a time, while
-    the processor's cache holds it. Sixteen random bits decide on each of its values, so that the
-    probability is rounded to a multiple of 2^-16; what is kept is scaled by the rounded one.
-
-    Args:
-        keys: K, ``(B, d, L)``.
-        query: Q, ``(B, L, 2d)``.
-        values: V, ``(B, L, d)``.
-        dropout: probability, below 1.
-
-    Returns:
-        ``(B, L, 2d)``.
-    """
-    return _Correlate.apply(keys, query, values, dropout)
-
-
-def probability_kept(dropout: float) -> float:
-    """1 - dropout, in the steps that a random draw has."""
-    return 1.0 - round(dropout * 2**DRAW_BITS) / 2**DRAW_BITS
-
-
-def thin_out(s: Tensor, dropout: float) -> None:
-    """Set what is dropped of ``s`` to 0, in place, and nothing else: what is kept is not 0."""
-    bits = torch.empty(math.ceil(s.numel() / VALUES_A_DRAW), dtype=torch.int64, device=s.device)
-    bits.random_(-(2**63), None)
-    drawn = bits.view(torch.int16)[: s.numel()].view_as(s)
-    least = round(dropout * 2**DRAW_BITS) - 2 ** (DRAW_BITS - 1)  # draws are from -2^15
-    # As numbers, not as truth values: products of one kind are several times faster.
-    keep = torch.ge(drawn, least, out=torch.empty_like(s))
-    s.add_(TINY_HALF if s.dtype == torch.float16 else TINY).mul_(keep)
-
-
-class _Correlate(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, keys: Tensor, query: Tensor, values: Tensor, dropout: float) -> Tensor:
-        ctx.dropout, ctx.kept = dropout, probability_kept(dropout)
-        ctx.scale = 1.0 / math.sqrt(query.shape[-1])
-        keys, values = keys * ctx.scale, values / ctx.kept  # instead of the map
-        s = keys.new_empty(*keys.shape[:2], query.shape[-1])  # (B, d, 2d)
-        mixed = torch.empty_like(query)
-        for part in _parts(s):
-            torch.bmm(keys[part], query[part], out=s[part]).tanh_()
-            if dropout:
-                thin_out(s[part], dropout)
-            torch.bmm(values[part], s[part], out=mixed[part])
-        ctx.save_for_backward(keys, query, values, s)
-        return mixed
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_mixed: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        keys, query, values, s = ctx.saved_tensors
-        d_keys, d_query, d_values = map(torch.empty_like, (keys, query, values))
-        for part in _parts(s):
-            torch.bmm(d_mixed[part], s[part].mT, out=d_values[part])
-            d_z = values[part].mT @ d_mixed[part]  # (b, d, 2d)
-            torch.ops.aten.tanh_backward.grad_input(d_z, s[part], grad_input=d_z)
-            if ctx.dropout:
-                d_z.mul_(torch.ne(s[part], 0.0, out=torch.empty_like(d_z)))
-            torch.bmm(d_z, query[part].mT, out=d_keys[part])
-            torch.bmm(keys[part].mT, d_z, out=d_query[part])
-        return d_keys * ctx.scale, d_query, d_values / ctx.kept, None
-
-
-def _parts(s: Tensor) -> list[slice]:
-    """A few windows at a time on a CPU, all at once elsewhere."""
-    size = WINDOWS_IN_CACHE if s.device.type == "cpu" else len(s)
-    return [slice(start, start + size) for start in range(0, len(s), size)]
 
 
 class ReleasedModel(nn.Module):

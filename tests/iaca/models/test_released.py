@@ -12,14 +12,11 @@ from torch import Tensor, nn
 from iaca.models.regressor import count_parameters
 from iaca.models.released import (
     BLOCKS,
-    WINDOWS_IN_CACHE,
     AudioGuidedAttention,
     JointAttention,
     ReleasedConfig,
     ReleasedModel,
     TemporalEncoder,
-    correlate,
-    thin_out,
 )
 
 B, L, D, POSITIONS = 3, 5, 6, 4
@@ -219,77 +216,6 @@ def test_only_the_right_layout_finds_a_face_wherever_it_is() -> None:
 
 
 # ---- The map, its dropout and its gradient --------------------------------------------------
-
-
-def operands(d: int = D) -> list[Tensor]:
-    shapes = (B, d, L), (B, L, 2 * d), (B, L, d)
-    return [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
-
-
-def masks(windows: int, shape: tuple[int, ...], dropout: float, seed: int) -> Tensor:
-    """What is kept, as 0 and 1, drawn a part at a time."""
-    torch.manual_seed(seed)
-    kept = torch.ones(windows, *shape, dtype=torch.float64)
-    for part in kept.split(WINDOWS_IN_CACHE):
-        thin_out(part, dropout)
-    return kept
-
-
-@pytest.mark.parametrize("dropout", [0.0, 0.6])
-@pytest.mark.parametrize("d", [5, 6])
-def test_the_map_and_its_gradients_are_those_of_the_plain_formula(d: int, dropout: float) -> None:
-    keys, query, values = operands(d)
-    torch.manual_seed(7)
-    found = correlate(keys, query, values, dropout)
-    mask = masks(B, (d, 2 * d), dropout, seed=7)
-    assert dropout == 0.0 or 0.2 < mask.mean() < 0.6
-    s = torch.tanh(keys @ query / math.sqrt(2 * d))
-    kept = 1.0 - round(dropout * 2**16) / 2**16
-    expected = values @ (s * mask / kept if dropout else s)
-    torch.testing.assert_close(found, expected)
-    weights = torch.randn_like(found)
-    inputs = (keys, query, values)
-    for one, other in zip(
-        torch.autograd.grad((found * weights).sum(), inputs),
-        torch.autograd.grad((expected * weights).sum(), inputs),
-        strict=True,
-    ):
-        torch.testing.assert_close(one, other)
-
-
-def test_half_precision_is_close() -> None:
-    exact = [x.detach().requires_grad_() for x in operands()]
-    halved = [x.detach().bfloat16().requires_grad_() for x in exact]
-    results = []
-    for inputs in (exact, halved):
-        torch.manual_seed(2)
-        mixed = correlate(*inputs, 0.6)
-        mixed.square().sum().backward()
-        assert mixed.dtype == inputs[0].dtype
-        results.append([mixed, *(x.grad for x in inputs)])
-    for one, other in zip(*results, strict=True):
-        assert one is not None and other is not None
-        assert (one - other).abs().max() < 0.05 * one.abs().max()
-
-
-def test_the_gradient_passes_where_the_map_is_exactly_zero() -> None:
-    keys, query, values = operands()
-    with torch.no_grad():
-        keys.zero_()
-    correlate(keys, query, values, 0.6).sum().backward()
-    assert keys.grad is not None and keys.grad.abs().min() > 0.0
-
-
-def test_every_value_is_dropped_as_often_and_for_itself() -> None:
-    keep = masks(500, (257,), 0.6, seed=0)
-    assert set(keep.unique().tolist()) == {0.0, 1.0}
-    n = keep.numel()
-    assert keep.mean().item() == pytest.approx(0.4, abs=4 * math.sqrt(0.24 / n))
-    assert (keep.mean(dim=0) - 0.4).abs().max() < 5 * math.sqrt(0.24 / 500)
-    for lag in (1, 2, 3, 4):  # neighbours come of the same 64 bits
-        pairs = torch.stack([keep[:, :-lag], keep[:, lag:]]).flatten(1)
-        assert torch.corrcoef(pairs)[0, 1].abs() < 4 / math.sqrt(n)
-    assert torch.corrcoef(keep[:, :20].T).triu(1).abs().max() < 5 / math.sqrt(500)
 
 
 def test_evaluation_draws_nothing_and_training_does() -> None:
