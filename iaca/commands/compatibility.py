@@ -7,7 +7,6 @@ from iaca.base.files import DataError, read_json
 from iaca.data.recordings import RecordingStore
 from iaca.runs.runs import Run
 from iaca.sources.loading import open_store
-from iaca.sources.manifest import load_manifest
 
 # Keys of `StoreInfo.source` in which two stores of like features agree.
 MADE_OF = ("visual_backbone", "visual_weights", "audio_weights", "visual_features", "clip")
@@ -19,10 +18,9 @@ def trained_store(run: Run) -> RecordingStore:
     Raises:
         DataError: as of `open_data`, if it is not there.
     """
-    data = run.config.data
     output = run.folder.resolve().parent.parent
     try:
-        return open_store(data, load_manifest(data.manifest), output / "data")
+        return open_store(run.config.data, output / "data")
     except DataError as error:
         raise DataError(f"{run.folder}: the data that it was trained on: {error}") from error
 

@@ -82,12 +82,8 @@ def _subject_fold(split: SubjectFolds, store: RecordingStore, fold: int | None) 
     others = [subject for subject in subjects if subject not in reporting]
     selecting = _draw(others, split.select_share, [split.seed, fold], store)
     sides = (set(others) - selecting, selecting, reporting)
-    return Split(
-        *(
-            tuple(name for name, entry in store.entries.items() if entry.subject in side)
-            for side in sides
-        )
-    )
+    entries = store.entries.items()
+    return Split(*(tuple(name for name, e in entries if e.subject in side) for side in sides))
 
 
 def _balanced_folds(store: RecordingStore, folds: int, seed: int) -> list[list[str]]:

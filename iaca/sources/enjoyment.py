@@ -33,21 +33,17 @@ def prepare_enjoyment(files: Mapping[str, Path], out: Path | str) -> RecordingSt
     Raises:
         DataError: naming the file and the row, column or key that is not as described above.
     """
-    sources = (AUDIO_FILE, VISUAL_FILE, RATINGS_FILE)
-    for name in sources:
+    tables, sums = [], {}
+    for name, read in ((AUDIO_FILE, _audio), (VISUAL_FILE, _visual), (RATINGS_FILE, _labels)):
         if name not in files:
             raise DataError(f"{name}: not among the files given, {sorted(files)}")
+        tables.append(read(files[name]))
+        sums[name] = sha256_of(files[name])
+    source = {"data set": "hri_enjoyment", "sha256": sums}
+    audio, visual, labels = tables
+    columns = Columns(step="step")
     return import_tables(
-        _audio(files[AUDIO_FILE]),
-        _visual(files[VISUAL_FILE]),
-        _labels(files[RATINGS_FILE]),
-        out,
-        label_range=LABEL_RANGE,
-        columns=Columns(step="step"),
-        source={
-            "data set": "hri_enjoyment",
-            "sha256": {name: sha256_of(files[name]) for name in sources},
-        },
+        audio, visual, labels, out, label_range=LABEL_RANGE, columns=columns, source=source
     )
 
 
@@ -65,10 +61,8 @@ def _audio(file: Path) -> pd.DataFrame:
     bad = keys.isna().any(axis=1)
     if bad.any():
         row = int(bad.to_numpy().argmax())
-        raise DataError(
-            f"{table.place(row)}, column 'filename': {names.iloc[row]!r}, "
-            "expected P<participant>_T<turn>"
-        )
+        what = f"{names.iloc[row]!r}, expected P<participant>_T<turn>"
+        raise table.error(row, "filename", what)
     return _keyed(table.frame[table.names], keys[0], keys[1])
 
 

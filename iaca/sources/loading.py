@@ -8,7 +8,7 @@ from pathlib import Path
 from iaca.base.files import DataError, canonical_json, short_hash, syntax_hash
 from iaca.base.paths import BUILD, PACKAGE
 from iaca.data.recordings import RecordingStore
-from iaca.data.schema import Benchmark, Manifest, ManifestSplit, SubjectFolds
+from iaca.data.schema import Benchmark, ManifestSplit, SubjectFolds
 from iaca.data.splits import Split, fold_count, make_split
 from iaca.sources.enjoyment import prepare_enjoyment
 from iaca.sources.manifest import fetch, find_manifest, load_manifest
@@ -57,9 +57,8 @@ def open_data(config: DataConfig, cache: Path | None = None) -> tuple[RecordingS
     Raises:
         DataError: if the data cannot be had, or the configuration does not fit the data set.
     """
-    manifest = load_manifest(config.manifest)
-    store = open_store(config, manifest, cache or BUILD / "data")
-    return store, make_split(_split(config, manifest), store, config.fold)
+    store = open_store(config, cache)
+    return store, make_split(_split(config), store, config.fold)
 
 
 def count_folds(config: DataConfig, cache: Path | None = None) -> int:
@@ -68,12 +67,11 @@ def count_folds(config: DataConfig, cache: Path | None = None) -> int:
     Raises:
         DataError: as :func:`open_data`.
     """
+    return fold_count(_split(config), open_store(config, cache)) or 1
+
+
+def _split(config: DataConfig) -> ManifestSplit:
     manifest = load_manifest(config.manifest)
-    store = open_store(config, manifest, cache or BUILD / "data")
-    return fold_count(_split(config, manifest), store) or 1
-
-
-def _split(config: DataConfig, manifest: Manifest) -> ManifestSplit:
     split = manifest.split
     if split is None:
         raise DataError(f"{manifest.name}: nothing to train on, the manifest has no `split`")
@@ -86,10 +84,12 @@ def _split(config: DataConfig, manifest: Manifest) -> ManifestSplit:
     return split.model_copy(update={"folds": config.folds})
 
 
-def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
+def open_store(config: DataConfig, cache: Path | None = None) -> RecordingStore:
     """Open the store of :func:`open_data`, without dividing it."""
+    manifest, cache = load_manifest(config.manifest), cache or BUILD / "data"
     if manifest.benchmark is not None:
-        return _benchmark_store(config, manifest, cache)
+        benchmark = _scaled(manifest.benchmark, config.noise_factor, config.time_factor)
+        return _benchmark_store(config, manifest.name, benchmark, cache)
     names = [name for name in OF_THE_BENCHMARK if vars(config)[name] != vars(DataConfig())[name]]
     if names:
         raise DataError(
@@ -120,9 +120,9 @@ def open_store(config: DataConfig, manifest: Manifest, cache: Path) -> Recording
     )
 
 
-def _benchmark_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
-    assert manifest.benchmark is not None
-    benchmark = _scaled(manifest.benchmark, config.noise_factor, config.time_factor)
+def _benchmark_store(
+    config: DataConfig, name: str, benchmark: Benchmark, cache: Path
+) -> RecordingStore:
     share = check_share(benchmark.central_share if config.share is None else config.share)
     key = {
         "benchmark": benchmark.model_dump(mode="json"),
@@ -131,11 +131,9 @@ def _benchmark_store(config: DataConfig, manifest: Manifest, cache: Path) -> Rec
         "norm_matched": config.norm_matched,
         "code": syntax_hash(*MADE_BY),
     }
-    name = f"{manifest.name}-{share:.2f}-{short_hash(canonical_json(key))}"
-    store = _cached(
-        cache / name,
-        lambda path: write_benchmark(path, benchmark, share, config.data_seed, config.norm_matched),
-    )
+    constants = (benchmark, share, config.data_seed, config.norm_matched)
+    name = f"{name}-{share:.2f}-{short_hash(canonical_json(key))}"
+    store = _cached(cache / name, lambda path: write_benchmark(path, *constants))
     if not config.oracle:
         return store
     return _cached(cache / f"{name}-oracle", lambda path: write_oracle(path, store))

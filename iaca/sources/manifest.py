@@ -7,7 +7,6 @@ variable ``IACA_DATA_MIRROR`` names, then downloaded, and never used before thei
 
 import functools
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,15 +94,13 @@ def _explain(error: ErrorDetails) -> str:
     if len(where) > 1 and where[0] == "split":
         del where[1]  # pydantic names the kind of split here; the file has no such key
     key = f"key '{'.'.join(where)}'" if where else "the whole file"
-    if error["type"] == "missing":
-        return f"{key}: missing"
-    if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key"
-    expected = error["msg"].removeprefix("Value error, ")
-    if not where and isinstance(error["input"], Mapping):
-        return f"{key}: {expected}"
-    found = repr(error["input"])
-    return f"{key}: found {found if len(found) <= 80 else found[:77] + '...'}; {expected}"
+    keys = {"missing": "missing", "extra_forbidden": "unknown key"}
+    if error["type"] in keys:
+        return f"{key}: {keys[error['type']]}"
+    found = (
+        f"found {error['input']!r:.80}; " if where or not isinstance(error["input"], dict) else ""
+    )
+    return f"{key}: {found}{error['msg'].removeprefix('Value error, ')}"
 
 
 class FileStatus(NamedTuple):

@@ -44,6 +44,10 @@ class Table:
             return f"{self.source}, row {row + 1}"
         return f"{self.source}, line {row + self.first_line}"
 
+    def error(self, row: int, column: str, what: str) -> DataError:
+        """What to raise about a cell."""
+        return DataError(f"{self.place(row)}, column {column!r}: {what}")
+
     @cached_property
     def values(self) -> np.ndarray:
         """The columns of numbers, ``(rows, len(names))`` float64, NaN where a cell is empty."""
@@ -59,9 +63,7 @@ class Table:
         bad = cells.notna() & (found.isna() | ~kind)
         if bad.any():
             row = int(bad.to_numpy().argmax())
-            raise DataError(
-                f"{self.place(row)}, column {column!r}: {cells.iloc[row]!r} is not a number"
-            )
+            raise self.error(row, column, f"{cells.iloc[row]!r} is not a number")
         return found.to_numpy(dtype=np.float64)
 
     def texts(self, column: str) -> np.ndarray:
@@ -78,20 +80,16 @@ class Table:
         good = (values >= 0) & (values < 2**53) & (values == np.floor(values))
         if not good.all():
             row = int(good.argmin())
-            raise DataError(
-                f"{self.place(row)}, column {column!r}: {values[row]:g}, "
-                "expected a whole number from 0"
-            )
+            raise self.error(row, column, f"{values[row]:g}, expected a whole number from 0")
         return values.astype(np.int64)
 
     def refuse(self, bad: np.ndarray, expected: str) -> None:
         """Raise `DataError` at the first of ``values`` that a mask marks, unless it marks none."""
         if bad.any():
             row, column = np.argwhere(bad)[0]
-            raise DataError(
-                f"{self.place(row)}, column {self.names[column]!r}: {self.values[row, column]:g}, "
-                f"expected {expected} ({bad.any(axis=1).sum()} such rows)"
-            )
+            what = f"{self.values[row, column]:g}, expected {expected}"
+            rows = bad.any(axis=1).sum()
+            raise self.error(row, self.names[column], f"{what} ({rows} such rows)")
 
 
 def read_table(
