@@ -198,16 +198,6 @@ def test_recordings_are_consumed_one_at_a_time_and_the_index_comes_last(tmp_path
     assert seen == [0, 1, 2]
 
 
-def test_an_exception_half_way_leaves_nothing(tmp_path: Path) -> None:
-    def given() -> Iterator[Recording]:
-        yield toy_recording()
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_store(tmp_path / "store", given(), toy_info())
-    assert not list(tmp_path.iterdir())
-
-
 def damage(file: Path, how: str) -> None:
     content = file.read_bytes()
     if how == "missing":
