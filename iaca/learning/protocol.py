@@ -4,24 +4,11 @@
 the baselines' released code does (JCA, RJCA and DCA share it). Each switch can be set by itself, so
 that what a practice is worth can be measured by itself.
 
-What `RELEASED` does not copy, because it lies in the data, the model or `TrainingConfig`:
-
-- The order of windows. There they move on by one frame 31 times, and then by 481. Unshuffled
-  windows here go through a recording by our hop.
-- Clips that are labelled in part. There a window counts if each clip has one labelled frame, and a
-  clip's label is that of its last labelled frame, up to 31 frames before its end; in validation,
-  too. Here the label is that of the last frame, or invalid, and one invalid row rules a whole
-  window out.
-- DCA's three checkpoints: the best epoch for valence, for arousal, and for both. Here there is one
-  epoch for all targets. Chapter 8 measures what an epoch for each is worth.
-- The optimiser. There: no clipping of gradients, Adam without weight decay (DCA: AdamW with 1e-5),
-  64 windows a batch, 50 epochs (DCA: 100), a rate of 1e-4 before the jump (DCA: 3e-4), 16 bits in
-  training. Here all of it is `TrainingConfig`'s. Only the rate has a constant, `RELEASED_RATE`,
-  which ``iaca sweep`` takes where a protocol lets the rate jump.
-- Ten training videos that are left out by name (not in DCA).
-- Features. There the frozen backbones run in every epoch, on images with other colours each time,
-  at 16 bits in training, and on spectrograms padded to the longest of a batch. Here features are
-  made once, without any of it.
+What `RELEASED` does not copy, because it lies in the data, the model or `TrainingConfig` (the order
+of windows, clips that are labelled in part, DCA's three checkpoints, the optimiser, the videos left
+out, features made anew in every epoch), is listed at the end of chapter `08_protocol_audit`. Of the
+optimiser only the rate has a constant, `RELEASED_RATE`, which ``iaca sweep`` takes where a protocol
+lets the rate jump.
 """
 
 from dataclasses import dataclass, fields
