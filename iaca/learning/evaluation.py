@@ -10,7 +10,7 @@ from torch import Tensor
 
 from iaca.data.recordings import Recording, Recordings, StoreInfo
 from iaca.data.windows import Batch, Window, evaluation_windows, gather
-from iaca.learning.metrics import ccc
+from iaca.learning.metrics import ccc, extremes
 from iaca.learning.protocol import STRICT, Protocol, smooth
 from iaca.models.regressor import AffectRegressor
 
@@ -85,11 +85,9 @@ def over_windows(
         The W windows, and each named tensor for all of them, ``(W, L, ...)`` on the CPU.
     """
     length = model.config.window
-    windows = [
-        window
-        for window in evaluation_windows(store, names, length)
-        if window.length == length or not whole
-    ]
+    windows = evaluation_windows(store, names, length)
+    if whole:
+        windows = [window for window in windows if window.length == length]
     device = next(model.parameters()).device
     found: dict[str, list[Tensor]] = {}
     was_training = model.training
@@ -206,11 +204,9 @@ def score(
 
 def _min_max_ccc(prediction: Tensor, label: Tensor) -> Tensor:
     """CCC once predictions and labels, ``(N, n)``, have each been scaled to [0, 1]."""
-    valid = ~label.isnan()
 
     def scaled(x: Tensor) -> Tensor:
-        low = torch.where(valid, x, torch.inf).amin(dim=0)
-        high = torch.where(valid, x, -torch.inf).amax(dim=0)
+        low, high = extremes(x, ~label.isnan())
         return (x - low) / torch.where(high > low, high - low, 1.0)
 
     return ccc(scaled(prediction.double()), scaled(label.double()))

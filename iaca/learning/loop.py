@@ -1,7 +1,6 @@
 """One visible training loop, on Lightning Fabric."""
 
 import math
-import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from iaca.base.files import replacing
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import feature_statistics, gather, training_windows
@@ -25,6 +25,9 @@ from iaca.models.regressor import GATED, AffectRegressor, ModelConfig
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 Device = Literal["auto", "cpu", "cuda"]
+
+# What a resumed training must know besides the weights and the optimiser.
+PROGRESS = ("history", "best_epoch", "best_score", "best_weights")
 
 
 class TrainingError(RuntimeError):
@@ -94,17 +97,6 @@ class Trained(NamedTuple):
     model: AffectRegressor
     history: pd.DataFrame
     best_epoch: int
-
-
-@dataclass
-class _Progress:
-    """What a resumed training must know besides the weights and the optimiser."""
-
-    epoch: int
-    best_epoch: int
-    best_score: float
-    best_weights: dict[str, Tensor]
-    history: list[dict[str, float]]
 
 
 def train(
@@ -196,7 +188,9 @@ class _Training:
             lacking = "is labelled throughout" if protocol.whole_windows else "has a valid label"
             raise TrainingError(f"no training window {lacking}")
         self.selecting = split.select if protocol.selection == "select" else split.report
-        self.progress = _Progress(0, -1, -torch.inf, {}, [])
+        self.history: list[dict[str, float]] = []  # a row per epoch
+        self.best_epoch, self.best_score = -1, -math.inf
+        self.best_weights: dict[str, Tensor] = {}
 
     def run(
         self,
@@ -209,7 +203,7 @@ class _Training:
         if checkpoint is not None and checkpoint.exists():
             self.resume(checkpoint)
         saved = time.monotonic()
-        epochs = range(self.progress.epoch, self.config.epochs)
+        epochs = range(len(self.history), self.config.epochs)
         bar = tqdm(epochs, disable=not show, desc="epochs", leave=False)
         for epoch in bar:
             row = self.run_epoch(epoch)
@@ -219,9 +213,8 @@ class _Training:
                 saved = time.monotonic()
             if after_epoch is not None:
                 after_epoch(epoch)
-        self.model.load_state_dict(self.progress.best_weights)
-        history = pd.DataFrame(self.progress.history)
-        return Trained(self.model, history, self.progress.best_epoch)
+        self.model.load_state_dict(self.best_weights)
+        return Trained(self.model, pd.DataFrame(self.history), self.best_epoch)
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
         """Train an epoch, select, and return its row of the history.
@@ -250,15 +243,13 @@ class _Training:
         selected = score(predictions, self.store, self.protocol)
         row = {"epoch": epoch, **losses, **noted, "select_mean": selected.mean}
         row |= {f"select_{name}": value for name, value in selected.pooled.items()}
-        progress = self.progress
-        progress.epoch = epoch + 1
-        progress.history.append(row)
+        self.history.append(row)
         # A score of NaN (predictions and labels constant) is kept only until there is a number.
-        if selected.mean > progress.best_score or not progress.best_weights:
-            progress.best_epoch = epoch
-            progress.best_score = -math.inf if math.isnan(selected.mean) else selected.mean
+        if selected.mean > self.best_score or not self.best_weights:
+            self.best_epoch = epoch
+            self.best_score = -math.inf if math.isnan(selected.mean) else selected.mean
             weights = self.model.state_dict()
-            progress.best_weights = {k: v.detach().cpu().clone() for k, v in weights.items()}
+            self.best_weights = {k: v.detach().cpu().clone() for k, v in weights.items()}
         return row
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
@@ -299,9 +290,8 @@ class _Training:
 
     def save(self, path: Path) -> None:
         """Write everything that a resumed training needs."""
-        partial = path.with_name(f"{path.name}.partial")
         state = {
-            "progress": vars(self.progress),
+            "progress": {name: getattr(self, name) for name in PROGRESS},
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "precision": self.fabric.strategy.precision.state_dict(),  # the loss scale at 16 bits
@@ -309,11 +299,8 @@ class _Training:
             "rng": torch.get_rng_state(),
             "rng_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        with partial.open("wb") as file:
+        with replacing(path) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
 
     def resume(self, path: Path) -> None:
         """Go on from where :meth:`save` was called."""
@@ -330,7 +317,7 @@ class _Training:
         torch.set_rng_state(state["rng"])
         if self.fabric.device.type == "cuda":
             torch.cuda.set_rng_state_all(state["rng_cuda"])
-        self.progress = _Progress(**state["progress"])
+        vars(self).update(state["progress"])
 
 
 def _check(config: TrainingConfig, model: ModelConfig) -> None:

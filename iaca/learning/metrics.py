@@ -48,7 +48,8 @@ def ccc(prediction: Tensor, label: Tensor) -> Tensor:
     covariance = (dx * dy).sum(dim=0) / count
     var_x, var_y = dx.square().sum(dim=0) / count, dy.square().sum(dim=0) / count
     # A constant column's mean is rounded, so its variance is tiny instead of 0.
-    constant_x, constant_y = _constant(prediction, valid), _constant(label, valid)
+    ranges = extremes(prediction, valid), extremes(label, valid)
+    constant_x, constant_y = (high <= low for low, high in ranges)
     value = concordance(covariance, var_x + var_y, gap)
     value = torch.where(constant_x | constant_y, 0.0, value)
     return torch.where((constant_x & constant_y) | (count == 0), torch.nan, value)
@@ -63,10 +64,9 @@ def _centred(x: Tensor, y: Tensor, valid: Tensor, count: Tensor) -> tuple[Tensor
     return dx, dy, mean_x - mean_y
 
 
-def _constant(x: Tensor, valid: Tensor) -> Tensor:
-    low = torch.where(valid, x, torch.inf).amin(dim=0)
-    high = torch.where(valid, x, -torch.inf).amax(dim=0)
-    return high <= low
+def extremes(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and largest valid values over the first axis; infinite where nothing is valid."""
+    return torch.where(valid, x, torch.inf).amin(dim=0), torch.where(valid, x, -torch.inf).amax(0)
 
 
 def ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor | None:
