@@ -196,9 +196,8 @@ class RecursiveJointCrossAttention(nn.Module):
 
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool = False) -> Attended:
         """Attend ``audio (B, L, d)`` and ``visual (B, L, d)``; L is fixed as in JCA."""
-        self_audio = self.audio_lstm(audio)
-        self_visual = self.visual_lstm(visual)
-        attended = Attended(self_audio, self_visual, self_audio, self_visual)
+        own = self_audio, self_visual = self.audio_lstm(audio), self.visual_lstm(visual)
+        attended = Attended(*own, *own)
         for _ in range(self.recursions):
             attended = self.blocks[0](attended.audio, attended.visual, return_scores)
         return attended._replace(self_audio=self_audio, self_visual=self_visual)
@@ -226,13 +225,9 @@ class TransformerCrossAttention(nn.Module):
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool = False) -> Attended:
         """Attend ``audio (B, L, d)`` and ``visual (B, L, d)``; any L."""
         positions = sinusoidal_positions(audio.shape[1], audio.shape[2]).to(audio)
-        audio, visual = audio + positions, visual + positions
-        first: Attended | None = None
-        attended = Attended(audio, visual, audio, visual)
-        for layer in self.layers:
+        first = attended = self.layers[0](audio + positions, visual + positions, return_scores)
+        for layer in self.layers[1:]:
             attended = layer(attended.audio, attended.visual, return_scores)
-            first = first or attended
-        assert first is not None
         return attended._replace(self_audio=first.self_audio, self_visual=first.self_visual)
 
 
@@ -271,11 +266,7 @@ class _TransformerBranch(nn.Module):
     def attend_other(self, x: Tensor, other: Tensor, return_scores: bool) -> tuple[Tensor, Tensor]:
         keys = self.norm_other(other)
         attended, weights = self.cross_attention(
-            self.norm_query(x),
-            keys,
-            keys,
-            need_weights=return_scores,
-            average_attn_weights=False,
+            self.norm_query(x), keys, keys, need_weights=return_scores, average_attn_weights=False
         )
         x = x + attended
         return x + self.feed_forward(self.norm_feed(x)), weights

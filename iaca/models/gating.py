@@ -4,7 +4,7 @@ Tensors are ``(B, L, d)``; the paper writes ``d x L``.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple, get_args
 
@@ -22,6 +22,10 @@ GateInput = Literal["own", "both", "raw"]
 JointGateInput = Literal["joint", "all"]
 Fallback = Literal["module", "raw", "lstm", "self_attention"]
 
+FALLBACK_LAYERS: dict[Fallback, Callable[[int], nn.Module]] = {
+    "lstm": BiLSTM,
+    "self_attention": SelfAttention,
+}
 TEMPERATURE = 0.1  # the paper says "a small temperature"; this is its sibling paper's and code's
 
 
@@ -214,8 +218,8 @@ class InconsistencyAware(nn.Module):
         self.gate_visual = gate(reads, 2, stages == "second")
         reads = dim if joint_gate_input == "joint" else 3 * dim
         self.gate_audio_visual = gate(reads, 3, stages == "first")
-        self.fall_back_audio = _fallback(fallback, dim)
-        self.fall_back_visual = _fallback(fallback, dim)
+        fallback_layer = FALLBACK_LAYERS.get(fallback, nn.Identity)
+        self.fall_back_audio, self.fall_back_visual = fallback_layer(dim), fallback_layer(dim)
 
     @contextmanager
     def at_temperature(self, temperature: float) -> Iterator[None]:
@@ -247,7 +251,10 @@ class InconsistencyAware(nn.Module):
             attended = attended._replace(
                 self_audio=self.fall_back_audio(audio), self_visual=self.fall_back_visual(visual)
             )
-        read_audio, read_visual = self._read(attended, audio, visual)
+        read_audio, read_visual = attended.audio, attended.visual
+        if self.gate_input != "own":
+            pair = (audio, visual) if self.gate_input == "raw" else (read_audio, read_visual)
+            read_audio = read_visual = torch.cat(pair, dim=-1)  # (B, L, 2d)
         logits_audio, g_audio = self.gate_audio(read_audio)  # (B, L, 2), Eqs. 5-6
         logits_visual, g_visual = self.gate_visual(read_visual)
         x_att_gv = self.rectify(weigh(g_visual, attended.self_visual, attended.visual))  # Eq. 7
@@ -257,32 +264,9 @@ class InconsistencyAware(nn.Module):
         read = x_att_gav if self.joint_gate_input == "joint" else torch.cat(everything, dim=-1)
         logits_audio_visual, g_audio_visual = self.gate_audio_visual(read)  # (B, L, 3)
         x_att_g = self.rectify(weigh(g_audio_visual, *everything))  # Eq. 9, (B, L, d)
-        return Steps(
-            attended,
-            Gates(logits_audio, logits_visual, logits_audio_visual),
-            Gates(g_audio, g_visual, g_audio_visual),
-            x_att_ga,
-            x_att_gv,
-            x_att_gav,
-            x_att_g,
-        )
-
-    def _read(self, attended: Attended, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
-        """What stage 1's two gates read: ``(B, L, d)`` each, or ``(B, L, 2d)``."""
-        if self.gate_input == "own":
-            return attended.audio, attended.visual
-        pair = (attended.audio, attended.visual) if self.gate_input == "both" else (audio, visual)
-        side_by_side = torch.cat(pair, dim=-1)
-        return side_by_side, side_by_side
-
-
-def _fallback(name: Fallback, dim: int) -> nn.Module:
-    match name:
-        case "lstm":
-            return BiLSTM(dim)
-        case "self_attention":
-            return SelfAttention(dim)
-    return nn.Identity()
+        logits = Gates(logits_audio, logits_visual, logits_audio_visual)
+        gates = Gates(g_audio, g_visual, g_audio_visual)
+        return Steps(attended, logits, gates, *everything, x_att_g)
 
 
 def weigh(gate: Tensor, *features: Tensor) -> Tensor:

@@ -247,8 +247,7 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
         return FAMILIES[config.fusion](config.dim, config.dropout)
     if attention is not None and config.fusion in (*LEAVING_OUT, *UNIMODAL):
         raise ValueError(f"fusion {config.fusion!r} takes no attention: it leaves one out")
-    if config.fusion in UNIMODAL:
-        modality = UNIMODAL[config.fusion]
+    if modality := UNIMODAL.get(config.fusion):
         return Unimodal(build_encoder(config), config.dim, modality, config.gate_relu)
     if config.attention == "none" and attention is None:
         if config.fusion != "plain":
@@ -266,8 +265,7 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
             # Stage 1 would choose between a feature and itself.
             return build_gates(replace(config, stages="second"), attention)
         case "residual_mlp":
-            extra = gate_parameters(config)
-            return PlainFusion(attention, config.dim, config.gate_relu, extra)
+            return PlainFusion(attention, config.dim, config.gate_relu, gate_parameters(config))
         case "raw_and_attended":
             return PlainFusion(attention, config.dim, config.gate_relu, raw=True)
     return build_gates(config, attention)

@@ -2,7 +2,8 @@
 
 Three models share one program: JCA, RJCA and DCA, the sibling of IACA that has its first stage
 of gates. They read the frozen backbones' outputs as they are: 512 audio features, and 512 channels
-at 7 x 7 positions for vision, flattened to 25088. Tensors are ``(B, L, d)``.
+at 7 x 7 positions for vision, flattened to 25088. Tensors are ``(B, L, d)``. ``dim`` is d,
+``length`` L, ``dropout`` a probability.
 
 Their joint attention is not the papers' (`iaca.models.attention` has that). As in JCA's equations,
 features are correlated and not clips, and there is no softmax. But the values are multiplied with
@@ -60,12 +61,8 @@ class ReleasedConfig:
 class TemporalEncoder(nn.Module):
     """Two BiLSTM layers with a learned first state, a residual linear layer and unit length.
 
-    ``normalise(FC [x ; BiLSTM x])``, with dropout between the layers and before FC.
-
-    Args:
-        features: how many it reads.
-        dim: d, even: d/2 units a direction.
-        dropout: probability.
+    ``normalise(FC [x ; BiLSTM x])`` of any number of ``features``, with dropout between the layers
+    and before FC. d is even: d/2 units a direction.
     """
 
     def __init__(self, features: int, dim: int, dropout: float) -> None:
@@ -99,12 +96,7 @@ class AudioGuidedAttention(nn.Module):
     is laid out channel by channel, (d, 7, 7) flattened. With ``layout="chw"`` a token is one
     position with its d channels. With ``"scrambled"``, as released, the vector is cut into 49
     pieces of d numbers instead, each of them parts of eleven or twelve channels, so that no
-    position can be chosen.
-
-    Args:
-        dim: d.
-        positions: tokens, and hidden units.
-        layout: of the tokens.
+    position can be chosen. ``positions`` counts tokens, and hidden units.
     """
 
     def __init__(self, dim: int, positions: int, layout: Layout) -> None:
@@ -152,11 +144,6 @@ class JointAttention(nn.Module):
 
     all of them with a bias. ``K_m`` maps the axis of the clips, so that L is fixed; ``S_m`` is
     d x 2d.
-
-    Args:
-        dim: d.
-        length: L.
-        dropout: probability.
     """
 
     def __init__(self, dim: int, length: int, dropout: float) -> None:
