@@ -1,6 +1,7 @@
 """One visible training loop, on Lightning Fabric."""
 
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -13,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from iaca.base.files import replacing
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import feature_statistics, gather, training_windows
@@ -299,8 +299,12 @@ class _Training:
             "rng": torch.get_rng_state(),
             "rng_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        with replacing(path) as file:
+        partial = path.with_name(f"{path.name}.partial")
+        with partial.open("wb") as file:
             torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
 
     def resume(self, path: Path) -> None:
         """Go on from where :meth:`save` was called."""

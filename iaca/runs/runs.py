@@ -233,7 +233,7 @@ def execute_run(
         metrics["seconds"] = round(time.monotonic() - started, 2)
         write_json(partial / "config.json", identity)
         write_json(partial / "metrics.json", metrics)
-        for checkpoint in partial.glob("*resume.pt*"):  # a killed process can leave half of one
+        for checkpoint in partial.glob("resume.pt*"):  # a killed process can leave half of one
             checkpoint.unlink()
         sync_folder(partial)
         partial.rename(folder)
