@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from iaca.base.files import DataError, sha256_of
+from iaca.base.files import DataError, check_one_of, sha256_of
 from iaca.extraction.clips import CLIP_FRAMES, CLIP_SAMPLES
 from iaca.extraction.video import SAMPLE_RATE, SIDE
 
@@ -48,11 +48,9 @@ class VisualBackbone(nn.Module):
         super().__init__()
         self.trunk: nn.Module = getattr(torchvision().models.video, name)(weights=None)
         self.trunk.fc = nn.Identity()
-        shape = (1, 3, 1, 1, 1)
-        self.register_buffer("mean", 255.0 * torch.tensor(MEAN).view(shape), persistent=False)
-        self.register_buffer(
-            "deviation", 255.0 * torch.tensor(DEVIATION).view(shape), persistent=False
-        )
+        for key, values in (("mean", MEAN), ("deviation", DEVIATION)):
+            by_channel = 255.0 * torch.tensor(values).view(1, 3, 1, 1, 1)
+            self.register_buffer(key, by_channel, persistent=False)
 
     def normalise(self, clips: Tensor) -> Tensor:
         """Pictures as the trunk takes them, ``(B, 3, 8, 112, 112)``."""
@@ -91,16 +89,8 @@ class LogMel(nn.Module):
         self.register_buffer("window", torch.hann_window(WINDOW_SAMPLES))
 
     def forward(self, samples: Tensor) -> Tensor:
-        spectrum = torch.stft(
-            samples,
-            N_FFT,
-            HOP_LENGTH,
-            WINDOW_SAMPLES,
-            self.window,
-            center=True,
-            pad_mode="reflect",
-            return_complex=True,
-        )  # (B, 513, 104)
+        sizes = (N_FFT, HOP_LENGTH, WINDOW_SAMPLES)
+        spectrum = torch.stft(samples, *sizes, self.window, return_complex=True)  # (B, 513, 104)
         power = spectrum.real.square() + spectrum.imag.square()
         decibels = 10.0 * (self.filters @ power).clamp(min=POWER_FLOOR).log10()
         floor = decibels.amax(dim=(1, 2), keepdim=True) - TOP_DB
@@ -161,9 +151,12 @@ def build_backbones(
         DataError: weights that cannot be had or do not fit, with the file and the names; a GPU
             that is not there.
     """
-    device = _device(device)
-    if visual not in get_args(VisualName):
-        raise DataError(f"backbone {visual!r}: expected one of {', '.join(get_args(VisualName))}")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise DataError(f"device {str(device)!r}: torch sees no GPU")
+    check_one_of("backbone", visual, get_args(VisualName))
     names = (visual, "resnet18")
     found = [_weights(name, given) for name, given in zip(names, weights, strict=True)]
     with torch.random.fork_rng(devices=[]):
@@ -176,15 +169,6 @@ def build_backbones(
         network.requires_grad_(False).eval().to(device)
         source |= {f"{role}_backbone": name, f"{role}_weights": origin}
     return Backbones(*networks, source)
-
-
-def _device(asked: torch.device | str) -> torch.device:
-    if asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(asked)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise DataError(f"device {str(asked)!r}: torch sees no GPU")
-    return device
 
 
 def torchvision() -> ModuleType:

@@ -70,13 +70,7 @@ class StoreFolder:
         self._write()
 
     def add(self, name: str, made: Path, facts: Mapping[str, Any]) -> None:
-        """Take in a recording, in place of an older one of that name.
-
-        Args:
-            name: of the recording.
-            made: its file, on the same disk.
-            facts: see ``recordings``.
-        """
+        """Take in a recording's file, made on the same disk, in place of an older one."""
         with made.open("rb") as file:
             os.fsync(file.fileno())
         with self.lock:

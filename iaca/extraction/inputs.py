@@ -72,12 +72,11 @@ def plain_videos(folder: Path | str) -> tuple[Source, ...]:
         raise DataError(f"{folder}: no such folder")
     sources: dict[str, Source] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in VIDEO_SUFFIXES:
-            continue
-        name = check_name(file.stem, f"{folder}: video")
-        if name in sources:
-            raise DataError(f"{file}: also {sources[name].video.name}, expected distinct names")
-        sources[name] = Source(name, name, file)
+        if file.suffix.lower() in VIDEO_SUFFIXES:
+            name = check_name(file.stem, f"{folder}: video")
+            if name in sources:
+                raise DataError(f"{file}: also {sources[name].video.name}, expected distinct names")
+            sources[name] = Source(name, name, file)
     if not sources:
         raise DataError(f"{folder}: no videos, expected {', '.join(VIDEO_SUFFIXES)}")
     return tuple(sources.values())

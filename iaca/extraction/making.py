@@ -133,13 +133,6 @@ class Job:
     progress: Progress
     stopping: threading.Event = field(default_factory=threading.Event)
 
-    @property
-    def decoder_threads(self) -> int:
-        """Of each decoder: on a CPU the networks have the cores, beside a GPU decoders do."""
-        if self.backbones.device.type == "cpu":
-            return 1
-        return max(1, (os.cpu_count() or 1) // self.effort.workers)
-
     def run(self, pending: Sequence[Source]) -> None:
         """Make recordings; the first unexpected error, or Ctrl-C, stops them all."""
         with ThreadPoolExecutor(self.effort.workers) as pool:
@@ -171,8 +164,11 @@ class Job:
         inputs = input_hash(source)  # first: what changes while it is read is another input
         crops = None if source.crops is None else list_crops(source.crops)
         sound, made = scratch / "sound.f32", scratch / "recording.safetensors"
-        options = (self.decoder_threads, self.effort.timeout)
-        with decode(source.video, sound, crops, *options) as decoded:
+        cores = (
+            os.cpu_count() if self.backbones.device.type != "cpu" else None
+        )  # networks need them
+        threads = max(1, (cores or 1) // self.effort.workers)
+        with decode(source.video, sound, crops, threads, self.effort.timeout) as decoded:
             timeline = decoded.timeline
             labels = read_annotations(source.annotation, len(timeline.times))
             if not (timeline.has_audio or self.config.allow_silent):

@@ -1,7 +1,4 @@
-"""Media files to a recording store: what has to be made, and a store that says what is in it.
-
-`iaca.extraction.making` makes the recordings.
-"""
+"""Media files to a recording store: what has to be made, and a store that says what is in it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -163,11 +160,8 @@ def _outcome(folder: StoreFolder, sources: Sequence[Source]) -> dict[str, Any]:
     absent = sorted(folder.failed)
     silent = sum(folder.recordings[name]["silent"] for name in parts if name not in absent)
     notes: dict[str, Any] = {"wanted": dict(Counter(parts.values()))}
-    if absent:
-        notes["not_extracted"] = {
-            part: [name for name in absent if parts[name] == part]
-            for part in {parts[name] for name in absent}
-        }
+    for name in absent:
+        notes.setdefault("not_extracted", {}).setdefault(parts[name], []).append(name)
     if silent:
         notes["silent_recordings"] = silent
     return notes

@@ -206,11 +206,9 @@ def _opened(path: Path | str) -> Iterator[InputContainer]:
 
 
 def _check_size(path: Path | str, picture: av.VideoStream | VideoFrame) -> None:
-    if not 0 < picture.width * picture.height <= MAX_PIXELS:
-        raise DataError(
-            f"{path}: pictures of {picture.width} x {picture.height}, expected 1 to {MAX_PIXELS} "
-            "pixels"
-        )
+    width, height = picture.width, picture.height
+    if not 0 < width * height <= MAX_PIXELS:
+        raise DataError(f"{path}: pictures of {width} x {height}, expected 1 to {MAX_PIXELS} px")
 
 
 def _check_whole(
@@ -251,11 +249,8 @@ def _check_last_packet(path: Path | str, frames: int) -> None:
 def _square(path: Path | str, frame: VideoFrame) -> np.ndarray:
     _check_size(path, frame)
     scale = SIDE / min(frame.width, frame.height)
-    width = max(SIDE, round(frame.width * scale))
-    height = max(SIDE, round(frame.height * scale))
-    picture = frame.reformat(
-        width=width, height=height, format="rgb24", interpolation="AREA"
-    ).to_ndarray()
+    width, height = (max(SIDE, round(side * scale)) for side in (frame.width, frame.height))
+    picture = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
     top, left = (height - SIDE) // 2, (width - SIDE) // 2
     return picture[top : top + SIDE, left : left + SIDE]
 

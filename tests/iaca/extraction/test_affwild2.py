@@ -92,12 +92,10 @@ def test_two_subjects_share_a_video_and_count_once(tmp_path: Path):
 
 
 def test_test_videos_have_neither_labels_nor_a_role(tmp_path: Path):
-    names = tmp_path / "test.txt"
-    names.write_text("t_left\nt_right\n\nu\n")
-    folder = scan_folder(lay_out(tmp_path, sub="VA_Set"), names)
-    tests = [source for source in folder.sources if source.split is None]
-    assert [source.name for source in tests] == ["t_left", "t_right", "u"]
-    assert all(source.annotation is None for source in tests)
+    (tmp_path / "test.txt").write_text("t_left\nt_right\n\nu\n")
+    folder = scan_folder(lay_out(tmp_path, sub="VA_Set"), tmp_path / "test.txt")
+    tests = [(each.name, each.annotation) for each in folder.sources if each.split is None]
+    assert tests == [("t_left", None), ("t_right", None), ("u", None)]
     assert folder.videos == Counts(train=2, validation=1, test=2)
 
 
