@@ -9,11 +9,10 @@ import multiprocessing
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from iaca.base.files import DataError
 from iaca.base.processes import end_with_parent
@@ -23,14 +22,10 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the machine's fault, not a file's
 TIMEOUT = 60.0  # seconds without a sign of life from the child
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """A file being decoded.
+class Decoded(NamedTuple):
+    """A file being decoded: the frames in order, once, and the crops that could not be read.
 
-    Attributes:
-        timeline: when frames are shown, and where the sound begins.
-        chunks: the frames in order, once; the iterator raises `DataError` if decoding fails.
-        problems: crops that could not be read, in words; complete when the chunks have ended.
+    ``problems`` is complete when the chunks have ended; they raise `DataError` if decoding fails.
     """
 
     timeline: Timeline

@@ -451,7 +451,12 @@ def test_a_bar_takes_the_place_of_the_lines(
     assert "100% |" in capsys.readouterr().err
 
 
-def test_other_settings_are_refused(miniature: Path, begun: Path):
+def test_other_settings_and_options_without_sense_are_refused(miniature: Path, begun: Path):
+    for option in ({"batch_size": 0}, {"workers": 0}):
+        with pytest.raises(DataError, match="expected at least 1"):
+            Effort(**option)
+    with pytest.raises(DataError, match="stride 5: expected a divisor of 32"):
+        extract(miniature, begun, stride=5)
     with pytest.raises(DataError, match=r"extraction\.json: key 'clip': was made with .*every 8'"):
         extract(miniature, begun, stride=16)
     assert len(RecordingStore(begun)) == 4
@@ -496,11 +501,3 @@ def test_an_unexpected_error_stops_all_and_keeps_what_is_done(
     result = extract(miniature, tmp_path / "store", only="3 4")
     assert result.store is not None and len(result.store) == 2
     assert result.made == (() if place == "folder.write_index" else ("4",))
-
-
-def test_options_have_limits(miniature: Path, tmp_path: Path):
-    for option in ({"batch_size": 0}, {"workers": 0}):
-        with pytest.raises(DataError, match="expected at least 1"):
-            Effort(**option)
-    with pytest.raises(DataError, match="stride 5: expected a divisor of 32"):
-        extract(miniature, tmp_path / "store", stride=5)
