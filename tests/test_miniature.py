@@ -14,7 +14,7 @@ from media import FOR_TRAINING, stand_ins, write_miniature
 from companion.publishing import execute as execution
 from companion.publishing.execute import execute, make_tasks
 from companion.publishing.pages import Page
-from iaca.base.paths import NOTEBOOKS
+from iaca.base.paths import ROOT
 from iaca.cli import main
 from iaca.commands import extract as command
 from iaca.data.recordings import RecordingStore
@@ -52,7 +52,7 @@ def run_chapter(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     def run(name: str) -> list[nbformat.NotebookNode]:
         page = Page("miniature", name, {"manifest": "affwild2"})
-        (task,) = make_tasks([page], NOTEBOOKS, tmp_path, "smoke", build, {})
+        (task,) = make_tasks([page], ROOT / "notebooks", tmp_path, "smoke", build, {})
         failure = execute(task)
         assert failure is None, str(failure)
         return nbformat.read(task.executed, as_version=4).cells

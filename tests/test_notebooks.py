@@ -9,9 +9,9 @@ import pytest
 
 from companion.publishing.execute import execute, make_tasks
 from companion.publishing.pages import Page, pages_of
-from iaca.base.paths import BUILD, COMPANION, NOTEBOOKS, ROOT
+from iaca.base.paths import BUILD, COMPANION, ROOT
 
-KEPT = sorted(NOTEBOOKS.glob("*.ipynb"))
+KEPT = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PARAMETERS = ["profile", "manifest", "seeds", "device", "output_dir"]
 
 
@@ -127,7 +127,7 @@ def test_without_its_data_a_notebook_says_so_and_goes_on(
         pytest.skip(f"{data_set} was downloaded on this machine, so it cannot be missing")
     monkeypatch.delenv("IACA_DATA_MIRROR", raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody listens: as without a network
-    (task,) = make_tasks([page], NOTEBOOKS, tmp_path, "smoke", smoke_output, {})
+    (task,) = make_tasks([page], ROOT / "notebooks", tmp_path, "smoke", smoke_output, {})
     failure = execute(task)
     assert failure is None, str(failure)
     assert said in said_by(task.executed)
@@ -136,7 +136,7 @@ def test_without_its_data_a_notebook_says_so_and_goes_on(
 def executed(name: str, folder: Path, build: Path) -> nbformat.NotebookNode:
     """A chapter on real conversations, by its parameters alone."""
     page = Page("conversations", name, {"manifest": "hri_enjoyment"})
-    (task,) = make_tasks([page], NOTEBOOKS, folder, "smoke", build, {})
+    (task,) = make_tasks([page], ROOT / "notebooks", folder, "smoke", build, {})
     failure = execute(task)
     assert failure is None, str(failure)
     assert "25 subjects, 25 recordings, 590 clips" in said_by(task.executed)

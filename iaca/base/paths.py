@@ -10,8 +10,6 @@ PACKAGE = Path(__file__).resolve().parents[1]
 _IS_CHECKOUT = (PACKAGE.parent / "data_manifests").is_dir()
 ROOT = PACKAGE.parent if _IS_CHECKOUT else Path.cwd()
 MANIFESTS = ROOT / "data_manifests" if _IS_CHECKOUT else PACKAGE / "manifests"
-NOTEBOOKS = ROOT / "notebooks"
-BOOK = ROOT / "book"
 BUILD = ROOT / "_build"
 COMPANION = PACKAGE.with_name("companion")
 

@@ -109,8 +109,7 @@ def open_folder(path: Path, settings: Mapping[str, Any]) -> Iterator[StoreFolder
     where it points to.
 
     Raises:
-        DataError: another process is at it; what is there has other settings, or was made by
-            something else.
+        DataError: another process is at it; what is there is no extraction with these settings.
     """
     path = Path(os.path.realpath(path))
     ledger = path / LEDGER

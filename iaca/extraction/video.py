@@ -39,8 +39,7 @@ class Timeline(NamedTuple):
         times: ``(N,)`` seconds from the first frame, increasing: when each frame is shown.
         frame_rate: frames a second, as the file says, or as the times do.
         samples: of the sound, mono at 44.1 kHz; 0 without a sound stream.
-        audio_start: seconds from the first frame to the first sample; negative if sound begins
-            first.
+        audio_start: seconds from first frame to first sample; negative if sound begins first.
         has_audio: whether there is a sound stream.
     """
 
@@ -66,8 +65,7 @@ def read_timeline(
 
     Args:
         path: the video.
-        sound: where the sound is written: raw float32 samples, mono, 44.1 kHz, from the stream's
-            first sample on.
+        sound: where the sound is written: raw float32, mono, 44.1 kHz, from its first sample on.
         pulse: called now and then, to show that something is happening.
 
     Raises:

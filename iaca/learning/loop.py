@@ -54,8 +54,7 @@ class TrainingConfig:
         temperature_start: T of the gates in the first epoch; it then falls (or rises) by the same
             factor every epoch to the model's own T. Without it, T is the model's throughout.
         anneal_epochs: epochs until the model's own T is reached.
-        modality_dropout: probability that a training window loses clips of one modality, see
-            `drop_modality`.
+        modality_dropout: probability that a window loses clips, see `drop_modality`.
     """
 
     epochs: int = 20

@@ -107,8 +107,7 @@ def unbiased_ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) 
 
     with unbiased deviations and, in the denominator of :math:`\rho` alone, ``epsilon``. Of N pairs
     it is what :func:`ccc_loss` gives with :math:`(\bar x - \bar y)^2` shrunk by (N - 1) / N. The
-    released code masks no pair, its training files holding valid ones only; here invalid ones are
-    left out.
+    released code masks no pair, its files holding valid ones only; here invalid ones are left out.
 
     Args:
         prediction: ``(..., n)``.

@@ -91,19 +91,14 @@ class Unimodal(nn.Module):
     The floor for a fusion whose second modality goes missing.
 
     Args:
-        encode: the modality's own encoder, ``(B, L, d)`` to ``(B, L, d)``; `torch.nn.Identity`
-            for none.
+        encode: the modality's own encoder, ``(B, L, d)`` to ``(B, L, d)``, or an identity.
         dim: d.
         modality: ``audio`` or ``visual``.
         relu: whether the feature passes a ReLU, as in `PlainFusion`.
     """
 
     def __init__(
-        self,
-        encode: nn.Module,
-        dim: int,
-        modality: Literal["audio", "visual"],
-        relu: bool = True,
+        self, encode: nn.Module, dim: int, modality: Literal["audio", "visual"], relu: bool = True
     ) -> None:
         super().__init__()
         self.encode = encode

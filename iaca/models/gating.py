@@ -162,8 +162,7 @@ class InconsistencyAware(nn.Module):
         gate_input: what stage 1's gates read: ``own``, their modality's attended feature;
             ``both``, audio's and visual's attended features side by side; ``raw``, what the
             attention was given, audio's and visual's side by side.
-        joint_gate_input: what stage 2's gate reads: ``joint``, or ``all``: audio, visual and joint
-            side by side.
+        joint_gate_input: what stage 2's gate reads: ``joint``, or ``all`` three side by side.
         relu: whether Eqs. 7-9 have their ReLU.
         fallback: what stage 1 chooses in place of the attended feature: ``module``, what the
             attention returns for it; ``raw``, what the attention was given; ``lstm`` and

@@ -96,12 +96,7 @@ class BiLSTM(nn.Module):
         if dim % 2:
             raise ValueError(f"dim {dim}: expected an even number, half for each direction")
         self.lstm = nn.LSTM(
-            features or dim,
-            dim // 2,
-            layers,
-            dropout=dropout,
-            batch_first=True,
-            bidirectional=True,
+            features or dim, dim // 2, layers, dropout=dropout, batch_first=True, bidirectional=True
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -23,13 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from iaca.models.fusions import JointRepresentation
-from iaca.models.layers import (
-    HEADS,
-    BiLSTM,
-    SequenceTransformer,
-    TemporalConvolutions,
-    check_heads,
-)
+from iaca.models.layers import HEADS, BiLSTM, SequenceTransformer, TemporalConvolutions, check_heads
 
 FamilyName = Literal[
     "lstm",

@@ -60,8 +60,7 @@ def open_ray(options: RayOptions, jobs: int | None, device: Device) -> Iterator[
     """Connect to a cluster and send it the code; disconnect with the block, Ctrl-C included.
 
     Raises:
-        DataError: if Ray is not installed, the address does not answer, or runs ask for more GPUs
-            than there are.
+        DataError: Ray is not installed, nothing answers, or runs ask for more GPUs than there are.
     """
     try:
         import ray

@@ -67,8 +67,7 @@ class RunConfig:
 class Run(NamedTuple):
     """A finished run.
 
-    ``stale`` is true for one that other code than today's made, and that was asked for all the
-    same.
+    ``stale`` is true for one that other code made, and that was asked for all the same.
     """
 
     config: RunConfig

@@ -52,11 +52,7 @@ def check_share(share: float) -> float:
 
 
 def write_benchmark(
-    path: Path,
-    benchmark: Benchmark,
-    share: float,
-    data_seed: int = 0,
-    norm_matched: bool = True,
+    path: Path, benchmark: Benchmark, share: float, data_seed: int = 0, norm_matched: bool = True
 ) -> RecordingStore:
     """Generate the benchmark into a store at ``path``.
 

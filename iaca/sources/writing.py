@@ -61,11 +61,7 @@ def write_recording(
     """
     save_file(_storable(recording, info, dtype), file)
     return Entry(
-        recording.subject,
-        len(recording),
-        recording.frame_rate,
-        recording.split,
-        sha256_of(file),
+        recording.subject, len(recording), recording.frame_rate, recording.split, sha256_of(file)
     )
 
 

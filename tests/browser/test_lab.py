@@ -17,7 +17,7 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from iaca.base.paths import NOTEBOOKS
+from iaca.base.paths import ROOT
 
 CHAPTER = "02_gating"
 PATIENCE = 180  # seconds for the server, the kernel and the run; seconds on a free machine
@@ -29,7 +29,7 @@ READY = """() => window.jupyterapp?.commands.hasCommand("notebook:run-all-cells"
 @pytest.fixture
 def chapter(tmp_path: Path, smoke_output: Path) -> Path:
     """A copy of the notebook that finds the smoke book's runs."""
-    notebook = load_notebook_node(str(NOTEBOOKS / f"{CHAPTER}.ipynb"))
+    notebook = load_notebook_node(str(ROOT / "notebooks" / f"{CHAPTER}.ipynb"))
     given = {"profile": "smoke", "output_dir": str(smoke_output)}
     notebook = parameterize_notebook(notebook, given, kernel_name="python3", language="python")
     folder = tmp_path / "notebooks"

@@ -30,7 +30,7 @@ from companion.experiments.side_by_side import (
     trial_runs,
     tuned_runs,
 )
-from iaca.base.paths import NOTEBOOKS, ROOT
+from iaca.base.paths import ROOT
 from iaca.models.related_work import FAMILIES
 from iaca.runs.profiles import PROFILES, Profile, get_profile
 from iaca.runs.runs import Run, RunConfig, execute_run
@@ -163,7 +163,7 @@ print(len(runs), plain.parameters - count_regressor(mine.model, 3, 4, 2).paramet
 
 
 def test_a_model_added_as_the_chapter_says_is_in_the_side_by_side(tmp_path: Path) -> None:
-    cells = nbformat.read(NOTEBOOKS / "05_sota.ipynb", as_version=4).cells
+    cells = nbformat.read(ROOT / "notebooks" / "05_sota.ipynb", as_version=4).cells
     (text,) = [cell.source for cell in cells if cell.source.startswith("(sec-sota-add)=")]
     (added,) = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
     (patch,) = re.findall(r"^```diff\n(.*?)^```", text, re.M | re.S)

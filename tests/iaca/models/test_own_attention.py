@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from toys import AUDIO_DIM, VISUAL_DIM, toy_split, toy_store
 
-from iaca.base.paths import BOOK, ROOT
+from iaca.base.paths import ROOT
 from iaca.learning.loop import TrainingConfig, train
 from iaca.models.regressor import AffectRegressor, ModelConfig
 
@@ -22,7 +22,7 @@ def blocks_of(page: Path) -> list[str]:
 
 @pytest.fixture
 def blocks() -> list[str]:
-    return blocks_of(BOOK / "own_attention.md")
+    return blocks_of(ROOT / "book" / "own_attention.md")
 
 
 @pytest.fixture

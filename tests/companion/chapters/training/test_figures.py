@@ -16,7 +16,7 @@ from toys import toy_split, toy_store
 from companion.chapters import book
 from companion.chapters.drawing.arms import ARM_LOOKS
 from companion.chapters.training import figures
-from iaca.base.paths import NOTEBOOKS
+from iaca.base.paths import ROOT
 from iaca.data.windows import feature_statistics, gather, training_windows
 from iaca.learning.evaluation import predict, score
 from iaca.learning.loop import TrainingConfig, adamw, dropout_seed, train
@@ -114,7 +114,7 @@ def test_split_table_counts_each_role(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fusion", ["plain", "iaca"])
 def test_the_loop_in_the_chapter_is_the_packages_loop(tmp_path: Path, fusion: str) -> None:
-    notebook = nbformat.read(NOTEBOOKS / "03_training.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "notebooks" / "03_training.ipynb", as_version=4)
     source = {cell.id: cell.source for cell in notebook.cells}
     names = {
         "adamw": adamw,
