@@ -120,9 +120,7 @@ class LevelAudio(nn.Module):
 
 
 def stand_ins(
-    visual: str = "r3d_18",
-    weights: tuple[str, str] = ("random", "random"),
-    device: str = "cpu",
+    visual: str = "r3d_18", weights: tuple[str, str] = ("random", "random"), device: str = "cpu"
 ) -> Backbones:
     """In place of `build_backbones`: features that can be told from the media by hand."""
     return Backbones(GreyVisual(), LevelAudio(), {"visual_backbone": "stand-in"})

@@ -17,12 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from iaca.learning.loop import TrainingConfig, adamw
 from iaca.learning.metrics import ccc_loss
-from iaca.models.regressor import (
-    AffectRegressor,
-    ModelConfig,
-    build_fusion,
-    count_parameters,
-)
+from iaca.models.regressor import AffectRegressor, ModelConfig, build_fusion, count_parameters
 
 
 class Cost(NamedTuple):

@@ -10,14 +10,7 @@ from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.learning.loop import Device
 from iaca.models.regressor import AffectRegressor
-from iaca.runs.runs import (
-    Run,
-    RunConfig,
-    device_type,
-    execute_run,
-    finished_runs,
-    identify_runs,
-)
+from iaca.runs.runs import Run, RunConfig, device_type, execute_run, finished_runs, identify_runs
 from iaca.sources.loading import DataConfig, open_data
 
 
@@ -57,10 +50,7 @@ def initial_model(run: Run, store: RecordingStore, device: Device = "cpu") -> Af
 
 
 def obtain(
-    configs: Sequence[RunConfig],
-    output_dir: Path,
-    device: Device = "auto",
-    progress: bool = True,
+    configs: Sequence[RunConfig], output_dir: Path, device: Device = "auto", progress: bool = True
 ) -> list[Run]:
     """Load runs; train those that are missing, with a notice: a notebook may be opened alone."""
     found = finished_runs(identify_runs(configs, output_dir, device), output_dir)

@@ -103,8 +103,7 @@ def build(
         return index
     _compute_runs(profile, output_dir, jobs, device, manifest, seeds)
     _execute(tasks, code, jobs or os.cpu_count() or 1, force)
-    provenance = _provenance(profile, commit, seeds, private)
-    _render(root, executed, pages, provenance, output_dir)
+    _render(root, executed, pages, _provenance(profile, commit, seeds, private), output_dir)
     stamp = {"sources": sources, "data": data_state(), "profile": profile, "private": private}
     write_json(output_dir / "html.json", stamp)
     print(f"Built in {tqdm.format_interval(time.monotonic() - started)} ({profile}).\n{index}")

@@ -135,11 +135,7 @@ def test_every_slider_and_menu_redraws_its_chart(site: str, visit: Callable) -> 
 
 
 def test_the_book_works_from_a_file(smoke_book: Path, visit: Callable) -> None:
-    for name in (
-        "index.html",
-        "notebooks/01_cross_attention.html",
-        "notebooks/02_gating.html",
-    ):
+    for name in ("index.html", "notebooks/01_cross_attention.html", "notebooks/02_gating.html"):
         visited = visit((smoke_book / name).as_uri())
         assert not faults(visited), name
     page = visit((smoke_book / "search.html").as_uri() + "?q=attention").page

@@ -15,12 +15,7 @@ from matplotlib.patches import Patch
 
 from companion.analysis.criteria import AT_ZERO
 from companion.analysis.inference import Interval
-from companion.chapters.drawing.arms import (
-    ARM_LOOKS,
-    DELTA,
-    in_order,
-    looks_of,
-)
+from companion.chapters.drawing.arms import ARM_LOOKS, DELTA, in_order, looks_of
 from companion.chapters.drawing.intervals import interval_curves, interval_rows, number_map
 from companion.chapters.drawing.numbers import (
     MISSING,

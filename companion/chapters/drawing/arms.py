@@ -56,21 +56,14 @@ class Look(NamedTuple):
 ARM_LOOKS: dict[str, Look] = dict(
     zip(
         ARMS,
-        (
-            Look(PLAIN, "o"),
-            Look(PUBLISHED, "s", (7, 3)),
-            Look(ZERO, "D", (8, 3, 2, 3)),
-        ),
+        (Look(PLAIN, "o"), Look(PUBLISHED, "s", (7, 3)), Look(ZERO, "D", (8, 3, 2, 3))),
         strict=True,
     )
 )
 CONTROL_LOOKS = tuple(
     Look(colour, marker, pattern, 1.1)
     for colour, marker, pattern in zip(
-        OTHERS,
-        "^vPX<",
-        ((2, 3), (10, 4), (8, 3, 2, 3, 2, 3), (2, 6), (12, 3, 2, 3)),
-        strict=True,
+        OTHERS, "^vPX<", ((2, 3), (10, 4), (8, 3, 2, 3, 2, 3), (2, 6), (12, 3, 2, 3)), strict=True
     )
 )
 

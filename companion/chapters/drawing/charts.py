@@ -97,10 +97,7 @@ def interval_curves(
 
 
 def _table(
-    found: Found,
-    menus: Sequence[str],
-    models: Mapping[str, Look],
-    words: Callable[[Interval], str],
+    found: Found, menus: Sequence[str], models: Mapping[str, Look], words: Callable[[Interval], str]
 ) -> pd.DataFrame:
     """A row per interval: what is chosen, its values, and where and how strongly it is drawn."""
     rows = pd.DataFrame(

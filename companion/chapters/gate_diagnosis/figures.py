@@ -14,11 +14,7 @@ from torch import Tensor
 
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import ARM_LOOKS, DELTA, Look, in_order
-from companion.chapters.drawing.intervals import (
-    interval_curves,
-    interval_rows,
-    number_map,
-)
+from companion.chapters.drawing.intervals import interval_curves, interval_rows, number_map
 from companion.chapters.drawing.style import AUDIO, LABEL, MODALITIES, VISUAL, WIDTH, style
 from companion.chapters.drawing.traces import UNATTENDED, stage_1, stage_2, weak_clips
 from companion.chapters.gate_diagnosis.detectors import STAGE_1, STAGE_2

@@ -62,10 +62,7 @@ def _colour(names: Sequence[str]) -> alt.Color:
 
 
 def _chart(
-    rows: list[dict[str, object]],
-    weight: str,
-    layers: Sequence[alt.Chart],
-    names: Sequence[str],
+    rows: list[dict[str, object]], weight: str, layers: Sequence[alt.Chart], names: Sequence[str]
 ) -> Layers:
     """Layers over a softmax that the reader's browser computes, and one clip's weights in words."""
     data, clips = pd.DataFrame(rows).round(5), len(rows) // len(names)

@@ -47,11 +47,7 @@ class Altered:
     """
 
     def __init__(
-        self,
-        store: RecordingStore,
-        share: float = 0.0,
-        shift: Tensor | None = None,
-        seed: int = 0,
+        self, store: RecordingStore, share: float = 0.0, shift: Tensor | None = None, seed: int = 0
     ) -> None:
         self.store = store
         self.invalid = Corruption("missing", "both", share, "block", seed)

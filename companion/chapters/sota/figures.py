@@ -17,13 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from companion.analysis.inference import Interval
-from companion.chapters.drawing.arms import (
-    ARM_LOOKS,
-    Look,
-    handle,
-    in_order,
-    offset,
-)
+from companion.chapters.drawing.arms import ARM_LOOKS, Look, handle, in_order, offset
 from companion.chapters.drawing.intervals import draw, interval_rows
 from companion.chapters.drawing.numbers import MISSING, decimals, with_bounds, with_spread
 from companion.chapters.drawing.style import HALO, LABEL, OTHERS, SLIM, SMALL, WIDTH, style
@@ -115,7 +109,7 @@ def named(arm: str) -> str:
 def best_for_the_cost(models: Mapping[str, Mapping[str, Bought]]) -> list[tuple[str, str]]:
     """Name and arm of every model that no cheaper or equally dear one matches, by rising cost."""
     ranked = sorted(
-        ((found.cost, -found.score.value, name, arm) for name, arm, found in _all(models)),
+        ((found.cost, -found.score.value, name, arm) for name, arm, found in _all(models))
     )
     best, front = np.inf, []
     for _, loss, name, arm in ranked:

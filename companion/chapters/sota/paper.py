@@ -49,10 +49,7 @@ EDITIONS = {24: "ABAW2", 25: "ABAW3", 23: "ABAW3", 26: "ABAW5", 27: "ABAW5"}
 
 # The ABAW5 challenge's results, as reference [26] prints them for itself and other teams. The
 # abstract of [27] has its mean, too, and second place.
-PUBLISHED_TEST = {
-    26: Published((0.5008, 0.6325), 0.5666),
-    27: Published((0.6486, 0.6258), 0.6372),
-}
+PUBLISHED_TEST = {26: Published((0.5008, 0.6325), 0.5666), 27: Published((0.6486, 0.6258), 0.6372)}
 
 
 # Validation of [26] in its own paper: Table 1 prints it cut off after three decimals, not rounded.

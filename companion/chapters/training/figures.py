@@ -13,13 +13,7 @@ from torch import Tensor
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import ARM_LOOKS, ZERO_LINE, handle, name_models
 from companion.chapters.drawing.intervals import interval_rows
-from companion.chapters.drawing.numbers import (
-    MISSING,
-    decimals,
-    percent,
-    signed,
-    with_bounds,
-)
+from companion.chapters.drawing.numbers import MISSING, decimals, percent, signed, with_bounds
 from companion.chapters.drawing.style import LABEL, WIDTH, style
 from companion.chapters.drawing.traces import weak_strip
 from iaca.data.recordings import RecordingStore

@@ -153,9 +153,7 @@ def test_swapping_looks_among_the_given_recordings_only(store: RecordingStore) -
         alone["r1"]
 
 
-def test_the_store_on_disk_and_its_open_recordings_stay_as_they_are(
-    store: RecordingStore,
-) -> None:
+def test_the_store_on_disk_and_its_open_recordings_stay_as_they_are(store: RecordingStore) -> None:
     before = {name: store[name].audio.clone() for name in store}
     for kind, more in (("missing", {}), ("noisy", {"snr": 0.0}), ("misaligned", {"lag": 2})):
         seen = CorruptedStore(store, Corruption(kind, "both", **more))

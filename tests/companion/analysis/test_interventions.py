@@ -65,9 +65,7 @@ def test_a_models_own_gates_change_nothing(
             assert torch.equal(replayed.gates[gate][name], clean.gates[gate][name])
 
 
-def test_rjcas_own_gates_change_nothing_where_windows_do_not_overlap(
-    store: RecordingStore,
-) -> None:
+def test_rjcas_own_gates_change_nothing_where_windows_do_not_overlap(store: RecordingStore) -> None:
     model = toy_regressor("rjca")
     clean = predict(model, store, NAMES)
     replayed = predict_with_gates(model, store, NAMES, clean.gates)

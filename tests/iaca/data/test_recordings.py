@@ -127,10 +127,7 @@ BAD_RECORDINGS = {
         r"'one', row 4: visual",
     ),
     "float16 overflow": (changed(audio=with_value(6, 1e5)), r"'one', row 6: audio .*float32"),
-    "lengths differ": (
-        changed(visual=torch.zeros(19, VISUAL_DIM)),
-        r"'one': holds .*19, 4",
-    ),
+    "lengths differ": (changed(visual=torch.zeros(19, VISUAL_DIM)), r"'one': holds .*19, 4"),
     "short state": (changed(state=torch.zeros(2, dtype=torch.int64)), r"'one': holds .*\(2,\)"),
     "no rows": (toy_recording(rows=0), "'one': no rows"),
     "climbing name": (changed(name="../x"), r"'\.\./x'"),
@@ -138,10 +135,7 @@ BAD_RECORDINGS = {
     "another audio width": (changed(audio=torch.zeros(20, 2)), r"'one'.*\(20, 2\).*\(20, 5\)"),
     "another label width": (changed(labels=torch.zeros(20, 1)), r"\(20, 1\).*\(20, 2\)"),
     "flat features": (changed(audio=torch.zeros(20)), r"'one': holds .*\(20,\)"),
-    "whole numbers": (
-        changed(audio=torch.zeros(20, AUDIO_DIM).int()),
-        "'one': audio has .*int32",
-    ),
+    "whole numbers": (changed(audio=torch.zeros(20, AUDIO_DIM).int()), "'one': audio has .*int32"),
     "infinite label": (changed(labels=torch.full((20, 2), torch.inf)), "'one': label inf"),
     "label out of range": (changed(labels=torch.full((20, 2), 1.5)), "'one': label 1.5"),
     "frames fall": (changed(end_frame=torch.arange(20).flip(0)), "'one': end_frame"),

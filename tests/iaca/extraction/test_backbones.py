@@ -11,13 +11,7 @@ from safetensors.torch import load_file, save_file
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
 from iaca.base.files import DataError
-from iaca.extraction.backbones import (
-    Backbones,
-    LogMel,
-    build_backbones,
-    mel_filters,
-    torchvision,
-)
+from iaca.extraction.backbones import Backbones, LogMel, build_backbones, mel_filters, torchvision
 from iaca.extraction.clips import CLIP_SAMPLES
 from iaca.extraction.video import SAMPLE_RATE
 
@@ -160,9 +154,7 @@ def test_bytes_that_are_no_weights_are_refused_by_name(tmp_path: Path, content: 
     assert "\n" not in str(e.value)
 
 
-def test_unknown_backbones_and_a_gpu_that_is_not_there_are_refused(
-    monkeypatch: pytest.MonkeyPatch,
-):
+def test_unknown_backbones_and_a_gpu_that_is_not_there_are_refused(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(DataError, match="backbone 'r50': expected one of r3d_18, r2plus1d_18"):
         build_backbones("r50", RANDOM)  # type: ignore[arg-type]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

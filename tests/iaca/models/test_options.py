@@ -145,9 +145,7 @@ def transcribed(model: InconsistencyAware, audio: Tensor, visual: Tensor, **opti
                 everything = options.get("joint_gate_input", "joint") == "all"
                 read = np.concatenate([pair, gav]) if everything else gav
                 g_av[b, t] = gate_of(read, model.gate_audio_visual)
-            out[b, t] = rectified(
-                g_av[b, t, 0] * ga + g_av[b, t, 1] * gv + g_av[b, t, 2] * gav,
-            )
+            out[b, t] = rectified(g_av[b, t, 0] * ga + g_av[b, t, 1] * gv + g_av[b, t, 2] * gav)
     return {"audio": g_a, "visual": g_v, "audio_visual": g_av, "fused": out}
 
 

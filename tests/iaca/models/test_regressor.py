@@ -152,12 +152,7 @@ def test_plain_fusion_is_relu_of_a_layer_on_relus() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"attention": "cross"},
-        {"encoder_norm": "batch"},
-        {"fusion": "gated?"},
-        {"norm_axis": "row"},
-    ],
+    [{"attention": "cross"}, {"encoder_norm": "batch"}, {"fusion": "gated?"}, {"norm_axis": "row"}],
     ids=lambda changes: next(iter(changes)),
 )
 def test_unknown_names_are_refused(changes: dict[str, str]) -> None:
