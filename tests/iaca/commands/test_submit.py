@@ -36,9 +36,6 @@ def write_template(folder: Path, rows: Iterable[tuple[str, int]]) -> Path:
     return file
 
 
-# ---- Templates -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("mark", ["", "\ufeff"])  # spreadsheets begin a file with one
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_template_is_read_in_its_order(mark: str, end: str, tmp_path: Path) -> None:
@@ -89,9 +86,6 @@ def test_what_is_no_file_of_text_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="pipe: not a regular file"):
         read_template(tmp_path / "pipe")
-
-
-# ---- Frames that have no row of their own -----------------------------------------------------
 
 
 def find(at: Iterable[int], frames: Iterable[int]) -> pd.DataFrame:
@@ -162,9 +156,6 @@ def test_videos_are_kept_apart_and_all_bad_ones_are_counted() -> None:
     assert "videos with frames without a prediction: 6: 'v1', frames: 1 (12), expected" in said
     assert "'v5', frames: 1 (16)" in said and said.endswith("; and 1 more")
     assert "v0" not in said and "v6" not in said
-
-
-# ---- From a run ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -53,9 +53,6 @@ def same_weights(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool
     return list(one) == list(other) and all(torch.equal(one[key], other[key]) for key in one)
 
 
-# ---- What is trained ------------------------------------------------------------------------
-
-
 def plain_training(store: RecordingStore, protocol: Protocol = STRICT) -> list[dict[str, Tensor]]:
     """A training written out, without Fabric and without evaluation: the weights of each epoch."""
     split, info = toy_split(), store.info
@@ -232,9 +229,6 @@ def test_selecting_on_the_reported_set_reads_that_and_not_select(store: Recordin
         fit(RecordingStore(store.path), config=config)
 
 
-# ---- What is scored -------------------------------------------------------------------------
-
-
 def one_recording(folder: Path, labels: Tensor, /, every: int = 1, **info: Any) -> RecordingStore:
     rows = len(labels)
     toy = toy_recording(rows=rows)
@@ -344,33 +338,6 @@ def test_windows_are_frames_not_rows(tmp_path: Path, every: int, rows: int) -> N
     assert torch.equal(found[:, 1], x[:, 1])
 
 
-def test_zeros_of_invalid_frames_leak_into_their_neighbours(tmp_path: Path) -> None:
-    labels = torch.full((9, 2), 0.5)
-    labels[4] = torch.nan
-    store = one_recording(tmp_path / "store", labels)
-    given = torch.full((9, 2), 0.6)
-    for invalid, expected in (
-        ("zero_pairs", [0.6] * 3 + [0.4] * 3 + [0.6] * 3),
-        ("masked", [0.6] * 9),
-    ):
-        protocol = Protocol(invalid_frames=invalid, smooth_valence=3)  # type: ignore[arg-type]
-        values, _ = pairs_to_score(given, store["one"], store.info, protocol)
-        assert values[:, 0].tolist() == pytest.approx(expected)
-
-
-def test_zero_padding_pulls_the_ends_towards_zero(tmp_path: Path) -> None:
-    store = one_recording(tmp_path / "store", torch.zeros(100, 2))
-    given = torch.ones(100, 2)
-    ends = {}
-    for padding in ("nearest", "zero"):
-        protocol = Protocol(smooth_arousal=50, smoothing_padding=padding)  # type: ignore[arg-type]
-        ends[padding], _ = pairs_to_score(given, store["one"], store.info, protocol)
-    assert torch.equal(ends["nearest"], given)
-    assert ends["zero"][:, 1].tolist() == pytest.approx(
-        [(25 + t) / 50 for t in range(25)] + [1.0] * 51 + [1.0 - t / 50 for t in range(1, 25)]
-    )
-
-
 def test_clipping_is_to_the_range_and_before_smoothing(tmp_path: Path) -> None:
     store = one_recording(tmp_path / "store", torch.zeros(4, 2), label_range=(-0.5, 1.0))
     given = torch.tensor([[3.0, 0.2], [0.0, 0.3], [-2.0, -9.0], [0.0, 0.4]])
@@ -419,9 +386,6 @@ def test_released_is_all_of_it_at_once(tmp_path: Path) -> None:
         assert found[name] == pytest.approx(expected, abs=1e-5)
 
 
-# ---- The loss -------------------------------------------------------------------------------
-
-
 def test_the_unbiased_loss_is_the_released_formula() -> None:
     x, y = signals(0.3, rows=7)
     labels = torch.from_numpy(y.copy()).view(1, 7, 2)
@@ -454,9 +418,6 @@ def test_the_unbiased_loss_needs_two_valid_labels() -> None:
     both.backward()
     assert torch.isfinite(x.grad).all()  # type: ignore[arg-type]
     assert unbiased_ccc_loss(x[:, :1], y[:, :1]) is None
-
-
-# ---- Names and values -----------------------------------------------------------------------
 
 
 def test_a_protocol_says_what_it_is() -> None:

@@ -59,9 +59,6 @@ def spread(module: nn.Module) -> Any:
 families = pytest.mark.parametrize("name", FAMILIES)
 
 
-# ---- What all of them keep to ---------------------------------------------------------------
-
-
 def test_every_name_has_a_module() -> None:
     assert set(get_args(FamilyName)) == set(FAMILIES) < set(get_args(FusionName))
 
@@ -171,9 +168,6 @@ def test_an_attention_is_refused(name: str) -> None:
 def test_a_width_that_does_not_divide_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="dim 7"):
         build_fusion(config(name, dim=7))
-
-
-# ---- The equations, in float64 NumPy and the d x L layout -----------------------------------
 
 
 def rows(x: Tensor) -> Array:

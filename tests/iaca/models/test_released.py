@@ -44,9 +44,6 @@ def features() -> tuple[Tensor, Tensor]:
     return audio, torch.randn(B, L, D * POSITIONS, dtype=torch.float64)
 
 
-# ---- The equations, in NumPy: rows are clips ------------------------------------------------
-
-
 def numbers(tensor: Tensor) -> Array:
     return tensor.detach().numpy()
 
@@ -158,9 +155,6 @@ def test_the_models_are_the_equations(name: str, layout: str) -> None:
         np.testing.assert_allclose(numbers(found.values[b]), expected, rtol=1e-9, atol=1e-12)
 
 
-# ---- Sizes and starts -----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("name", "parameters"), [("jca", 8_586_323), ("rjca", 15_947_859), ("dca", 18_574_967)]
 )
@@ -179,9 +173,6 @@ def test_linear_layers_start_as_released() -> None:
         assert 0.5 * bound < module.weight.abs().max() <= bound
     assert model.encode_joint.state.abs().max() <= math.sqrt(6.0 / (8 + 16))
     assert model.encode_joint.lstm.bias_ih_l0.any()  # torch's own
-
-
-# ---- The two layouts ------------------------------------------------------------------------
 
 
 def test_scrambled_tokens_are_no_positions() -> None:
@@ -215,32 +206,11 @@ def test_only_the_right_layout_finds_a_face_wherever_it_is() -> None:
     assert found["scrambled"] > 1e-3
 
 
-# ---- The map, its dropout and its gradient --------------------------------------------------
-
-
-def test_evaluation_draws_nothing_and_training_does() -> None:
-    model = ReleasedModel(small("dca")).double()
-    audio, visual = features()
-    model.eval()
-    state = torch.get_rng_state()
-    assert torch.equal(model(audio, visual).values, model(audio, visual).values)
-    assert torch.equal(torch.get_rng_state(), state)
-    model.train()
-    torch.manual_seed(1)
-    first = model(audio, visual).values
-    assert not torch.equal(model(audio, visual).values, first)
-    torch.manual_seed(1)
-    assert torch.equal(model(audio, visual).values, first)
-
-
 @pytest.mark.parametrize("name", BLOCKS)
 def test_every_parameter_learns(name: str) -> None:
     model = spread(ReleasedModel(small(name))).train()
     (model(*features()).values ** 2).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
-
-
-# ---- What goes in and what comes out --------------------------------------------------------
 
 
 def test_only_dca_has_gates_and_only_the_first_stage() -> None:

@@ -136,9 +136,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-# ---- What a node does, in this process ---------------------------------------------------------
-
-
 def test_a_node_that_would_make_another_run_says_so(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,9 +184,6 @@ def test_a_relative_path_means_nothing_to_a_node(config: RunConfig, field: str) 
     engine = Cluster(SimpleNamespace(), 1.0, None, "cpu")
     with pytest.raises(DataError, match=r"mine\.yaml: for Ray expected an absolute path"):
         next(engine.make({run: {}}, Path("out"), runs.execute_run))
-
-
-# ---- What is asked of a cluster ----------------------------------------------------------------
 
 
 def test_auto_is_a_gpu_where_the_cluster_has_one() -> None:
