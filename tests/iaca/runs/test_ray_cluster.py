@@ -109,7 +109,8 @@ def test_lost_workers_and_a_lost_node_leave_the_table_complete_and_identical(
     assert two_nodes.attempts(0) == "x"  # what fails once fails again
     # The code that ran is what was sent.
     assert str(PACKAGE) not in failed[wanted[0]] and "working_dir_files" in failed[wanted[0]]
-    assert len(lost) == 1 and (lost[0] == "1" or len(two_nodes.attempts(int(lost[0]))) > 1)
+    # What was under way on the lost node was begun again; seed 1 leaves its mark wherever it dies.
+    assert lost and all(len(two_nodes.attempts(int(seed))) > 1 for seed in lost)
     assert list(made) == wanted[2:]
     assert all(list((home / "data").glob("tiny-*")) for home in two_nodes.homes)  # made there
     for run in wanted[2:]:
