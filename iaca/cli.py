@@ -1,4 +1,4 @@
-"""The command line: ``iaca data list | show | fetch | ...``, ``sweep``, ``submit``, ``predict``.
+"""The command line: ``iaca data list | show | ...``, ``sweep``, ``predict``, ``doctor`` and others.
 
 Subcommands import what they need when they run, so that ``iaca --help`` answers at once. An error
 in the input is one line on standard error and exit status 2.
@@ -52,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_sweep(commands)
     _add_submit(commands)
     _add_predict(commands)
+    check = commands.add_parser(
+        "doctor", help="what this machine has, and what to do about the rest"
+    )
+    check.set_defaults(run=_doctor)
+    check.add_argument("--output-dir", type=Path, default=BUILD, help="by default _build")
     return parser
 
 
@@ -262,6 +267,12 @@ def _sweep(options: argparse.Namespace) -> int:
     request = Request(**{name: given.pop(name) for name in Request.__dataclass_fields__})
     cluster = ray_options(given.pop("address"), given.pop("gpus_per_run"))
     return sweep(request, cluster=cluster, **given)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from iaca.commands.doctor import doctor
+
+    return doctor(options.output_dir)
 
 
 def _given(options: argparse.Namespace, **more: object) -> dict[str, Any]:

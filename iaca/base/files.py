@@ -1,6 +1,7 @@
 """Atomic file writes, and names and hashes that can be trusted."""
 
 import ast
+import errno
 import functools
 import hashlib
 import json
@@ -10,9 +11,9 @@ import shutil
 import stat
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
@@ -95,18 +96,28 @@ def _syntax(text: str) -> str:
     return ast.dump(tree)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text so that a reader sees the old file or the new one, never a half."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file so that a reader sees the old one or the new one, never a half.
+
+    Several may write it at once, on several machines: the last one's stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         with partial.open("wb") as file:
-            file.write(text.encode())
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text through :func:`whole_file`."""
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -140,12 +151,19 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def free_space(path: Path) -> int:
+    """Bytes that are free on the disk where a folder is, or where it would be made."""
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Fill a temporary folder beside ``path`` and rename it into place when the block succeeds.
 
     If the block raises, or the process dies, ``path`` is what it was before. A folder that another
-    process put there first is kept: both were made from the same inputs.
+    process put there first, here or on another machine, is kept: the inputs were the same.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
@@ -155,8 +173,24 @@ def whole_folder(path: Path) -> Iterator[Path]:
         sync_folder(partial)
         try:
             partial.rename(path)
-        except OSError:
-            if not path.is_dir():
+        except OSError as error:  # a shared disk's folders may be seen late, so ask the error
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block, so that work is not done twice.
+
+    The lock is the kernel's: it is gone with the process that held it, whatever killed it. A disk
+    that machines share may have no locks, or locks that the others do not see. The block then runs
+    at once, so it must be safe beside another.
+    """
+    import fcntl  # here, because Windows lacks it
+
+    with path.open("ab") as file:
+        with suppress(OSError):  # the disk has no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

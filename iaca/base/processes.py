@@ -1,4 +1,4 @@
-"""Worker processes that do not outlive the process that started them."""
+"""Worker processes: how many, and that they do not outlive the process that started them."""
 
 import multiprocessing
 import os
@@ -25,6 +25,13 @@ def end_with_parent() -> None:
         os._exit(1)  # at once: what a run or a notebook has kept on disk is whole at any moment
 
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: on a cluster often fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS
 
 
 def timed(work: Callable[..., object], *arguments: object) -> float:

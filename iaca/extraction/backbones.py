@@ -206,9 +206,15 @@ def _weights(name: str, given: str) -> tuple[Mapping[str, Tensor] | None, str]:
     return _from_file(Path(given))
 
 
-def _published(name: str) -> tuple[Mapping[str, Tensor], str]:
+def published(name: str) -> Any:
+    """What torchvision says of a backbone's published weights, say their ``url``."""
     found = torchvision().models.get_model_weights(name)
     (weights,) = [entry for entry in found if entry.name in ("KINETICS400_V1", "IMAGENET1K_V1")]
+    return weights
+
+
+def _published(name: str) -> tuple[Mapping[str, Tensor], str]:
+    weights = published(name)
     try:
         state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:

@@ -120,20 +120,25 @@ def _downloaded(manifest: Manifest, file: RemoteFile) -> Path:
     return BUILD / "downloads" / manifest.name / file.path
 
 
-def _problem(file: RemoteFile, path: Path) -> str | None:
+def _problem(file: RemoteFile, path: Path, checksum: bool = True) -> str | None:
     if path.stat().st_size != file.bytes:
         return f"found {path.stat().st_size} bytes, expected {file.bytes}"
+    if not checksum:
+        return None
     found = sha256_of(path)
     return None if found == file.sha256 else f"found sha256 {found}, expected {file.sha256}"
 
 
-def verify(manifest: Manifest) -> list[FileStatus]:
-    """Check every file that is already here, mirror before downloads, without fetching any."""
+def verify(manifest: Manifest, checksums: bool = True) -> list[FileStatus]:
+    """Check every file that is already here, mirror before downloads, without fetching any.
+
+    Without ``checksums``, files of the right size are taken to be right.
+    """
     report = []
     for file in manifest.files:
         places = [_mirrored(manifest, file), _downloaded(manifest, file)]
         found = next((place for place in places if place and place.is_file()), None)
-        status = (_problem(file, found) or "ok") if found else "missing"
+        status = (_problem(file, found, checksums) or "ok") if found else "missing"
         report.append(FileStatus(file.path, found, status))
     return report
 

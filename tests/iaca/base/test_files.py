@@ -15,6 +15,7 @@ from iaca.base.files import (
     sha256_of,
     short_hash,
     syntax_hash,
+    whole_file,
     whole_folder,
     write_json,
     write_text,
@@ -104,6 +105,18 @@ def test_text_is_replaced_whole(tmp_path: Path) -> None:
         write_text(file, "third \ud800")
     assert file.read_text() == "second\n"
     assert os.listdir(file.parent) == ["text"]  # noqa: PTH208 (hidden ones too)
+
+
+def test_of_two_that_write_a_file_at_once_each_writes_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    with whole_file(file) as first:
+        first.write(b"long, and ")
+        with whole_file(file) as second:
+            second.write(b"short")
+        first.write(b"the last")
+        assert file.read_bytes() == b"short"
+    assert file.read_bytes() == b"long, and the last"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
 def test_json_round_trip_and_errors(tmp_path: Path) -> None:
