@@ -20,7 +20,7 @@ from reporting import machine, spread, table
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from iaca.learning.loop import TrainingConfig, adamw
+from iaca.learning.config import TrainingConfig, adamw
 from iaca.learning.metrics import ccc_loss
 from iaca.models.regressor import AffectRegressor, AttentionName, FusionName, ModelConfig
 
@@ -55,7 +55,7 @@ def make_step(config: ModelConfig, device: str, batch: int) -> Step:
     torch.manual_seed(0)
     model = AffectRegressor(config, config.dim, config.dim, TARGETS).to(device)
     training = TrainingConfig()
-    optimiser = adamw(model, training, device)
+    optimiser = adamw(model.parameters(), training, device)
 
     def step() -> None:
         loss = ccc_loss(model(audio, visual, mask).values, labels)

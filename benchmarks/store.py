@@ -30,7 +30,8 @@ from torch import Tensor
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.splits import Split
 from iaca.data.windows import WINDOW_LENGTH, Window, gather, training_windows
-from iaca.learning.loop import TrainingConfig, adamw, train
+from iaca.learning.config import TrainingConfig, adamw
+from iaca.learning.loop import train
 from iaca.learning.metrics import ccc_loss
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.sources.writing import write_store
@@ -113,7 +114,7 @@ def steps(store: RecordingStore, batch: Sequence[Window], attention: str, device
     torch.manual_seed(0)
     config = ModelConfig(attention, dim=512)  # type: ignore[arg-type]
     model = AffectRegressor(config, AUDIO_DIM, VISUAL_DIM, len(LABELS)).to(device)
-    optimiser = adamw(model, TrainingConfig(), device)
+    optimiser = adamw(model.parameters(), TrainingConfig(), device)
     audio, visual, labels, mask = (x.to(device) for x in gather(store, batch))
 
     def task() -> None:

@@ -25,7 +25,7 @@ from iaca.base.paths import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 INSTALLED_EXTRAS = ("book", "cluster", "media", "test")
-HEAVY = {"torch", "numpy", "pandas", "sklearn", "matplotlib", "lightning_fabric", "pydantic"}
+HEAVY = {"torch", "numpy", "pandas", "sklearn", "matplotlib", "pydantic"}
 # The folders of one user, on Linux, macOS and Windows; spelled so as not to match themselves.
 OWN_FOLDERS = re.compile(
     rb"(?<![\w.~-])/(?:home|Users)/[A-Za-z0-9_]|(?<![\w.~-])/root[/]|\\Users\\[A-Za-z0-9_]"

@@ -11,7 +11,7 @@ from torch import nn
 from iaca.base.paths import MANIFESTS
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.splits import Split
-from iaca.learning.loop import TrainingConfig
+from iaca.learning.config import TrainingConfig
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.runs.runs import Run, RunConfig, finished_runs, identify_runs
 from iaca.sources.loading import DataConfig

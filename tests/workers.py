@@ -48,8 +48,8 @@ def killed_and_failing(job: Job, out: Path, device: str) -> None:
 
 def killed_in_training(config: Any, out: Path, device: Any) -> None:
     """Makes a real run, but is killed after the first epoch of the first attempt at seed 1."""
-    from iaca.learning.loop import train
-    from iaca.runs import runs
+    from iaca.learning.loop import train_together
+    from iaca.runs import execution
 
     first = note_attempt(out, config.seed) == 0
 
@@ -58,22 +58,22 @@ def killed_in_training(config: Any, out: Path, device: Any) -> None:
         if first and config.seed == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        return train(*arguments, **{**options, "checkpoint_seconds": 0.0, "after_epoch": note})
+    def wrapped(*arguments: Any) -> Any:
+        return train_together(*arguments, checkpoint_seconds=0.0, after_epoch=note)
 
-    runs.train = wrapped  # type: ignore[attr-defined]
-    runs.execute_run(config, out, device)
+    execution.train_together = wrapped
+    execution.execute_run(config, out, device)
 
 
 def on_a_cluster(config: Any, out: Path, device: Any) -> None:
     """Makes a real run in its time; seed 0 fails, and seed 1 is always killed."""
-    from iaca.runs import runs
+    from iaca.runs import execution
 
     note_attempt(out, config.seed)
     if config.seed == 0:
-        raise ArithmeticError(f"failed in {runs.__file__}")
+        raise ArithmeticError(f"failed in {execution.__file__}")
     if config.seed == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(1.0)
-    runs.execute_run(config, out, device)
+    execution.execute_run(config, out, device)
     (out / f"done-{config.seed}").touch()

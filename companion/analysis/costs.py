@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from iaca.learning.loop import TrainingConfig, adamw
+from iaca.learning.config import TrainingConfig, adamw
 from iaca.learning.metrics import ccc_loss
 from iaca.models.regressor import AffectRegressor, ModelConfig, build_fusion, count_parameters
 
@@ -169,7 +169,7 @@ def _training_step(model: AffectRegressor, batch: int, device: str) -> Callable[
     model.to(device).train()
     audio, visual = _random_windows(model, batch, device)
     labels = torch.randn(*audio.shape[:2], len(model.heads), device=device)
-    optimiser = adamw(model, TrainingConfig(), device)
+    optimiser = adamw(model.parameters(), TrainingConfig(), device)
 
     def step() -> None:
         loss = ccc_loss(model(audio, visual).values, labels)

@@ -9,12 +9,12 @@ from typing import get_args
 import torch
 
 from companion.experiments.breadth import Breadth, breadth_of
+from iaca.base.devices import Device, device_type
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Manifest, OfficialSplit
-from iaca.learning.loop import Device
 from iaca.runs.profiles import Profile, get_profile
-from iaca.runs.runs import CPU_THREADS, device_type
+from iaca.runs.runs import CPU_THREADS
 from iaca.sources.manifest import load_manifest
 
 PROFILE_VARIABLE = "IACA_PROFILE"  # profile of a notebook that is opened by hand

@@ -29,10 +29,10 @@ from companion.experiments.grids import (
     version_runs,
 )
 from companion.experiments.side_by_side import first_runs, tuned_runs
+from iaca.base.devices import Device
 from iaca.base.files import DataError
 from iaca.cli import add_execution
 from iaca.commands.sweep import resolve_manifests
-from iaca.learning.loop import Device
 from iaca.runs.profiles import Profile, get_profile
 from iaca.runs.ray_cluster import RayOptions, ray_options
 from iaca.runs.runs import RunConfig, RunError

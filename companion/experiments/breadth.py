@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from iaca.learning.loop import TrainingConfig
+from iaca.learning.config import TrainingConfig
 from iaca.models.regressor import AttentionName
 from iaca.runs.arms import GATED_ARMS, Arm
 from iaca.runs.profiles import Profile

@@ -14,7 +14,7 @@ from companion.experiments.arms import model_runs
 from companion.experiments.breadth import breadth_of
 from companion.experiments.grids import BACKBONES, Runs, leaves
 from companion.experiments.trained import obtain
-from iaca.learning.loop import Device
+from iaca.base.devices import Device
 from iaca.models.regressor import ModelConfig
 from iaca.models.related_work import FamilyName
 from iaca.runs.arms import ARMS

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import torch
 
+from iaca.base.devices import Device, device_type
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
-from iaca.learning.loop import Device
 from iaca.models.regressor import AffectRegressor
-from iaca.runs.runs import Run, RunConfig, device_type, execute_run, finished_runs, identify_runs
+from iaca.runs.execution import execute_run
+from iaca.runs.runs import Run, RunConfig, finished_runs, identify_runs
 from iaca.sources.loading import DataConfig, open_data
 
 

@@ -46,7 +46,7 @@ from iaca.base.files import (
 from iaca.base.paths import BUILD, PROFILE_NAMES, ROOT
 
 if TYPE_CHECKING:
-    from iaca.learning.loop import Device  # imports torch
+    from iaca.base.devices import Device  # imports torch
 
 RENDERERS = (
     "jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme", "vl-convert-python",

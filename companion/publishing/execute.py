@@ -32,7 +32,7 @@ CELL_TIMEOUT = dict(zip(PROFILE_NAMES, (300, 900, 7 * 24 * 3600), strict=True)) 
 KERNEL_START = 180  # seconds; a loaded machine is slow to start two kernels at once
 # What a notebook's results and looks depend on, besides its own text and the package.
 PACKAGES = (
-    "torch", "numpy", "pandas", "scikit-learn", "lightning-fabric", "safetensors",
+    "torch", "numpy", "pandas", "scikit-learn", "safetensors",
     "scipy", "matplotlib", "seaborn", "altair", "ipywidgets", "ipykernel", "papermill",
 )  # fmt: skip
 # Rooms that no notebook uses: a change in them makes no result old. Neither does one in Ray's.

@@ -9,9 +9,9 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from iaca.base.devices import Device
 from iaca.base.files import DataError, check_one_of, write_text
 from iaca.commands.sweep_table import ARM_OPTIONS, as_read, render, table
-from iaca.learning.loop import Device
 from iaca.learning.protocol import PROTOCOLS, RELEASED_RATE
 from iaca.models.regressor import AttentionName, ModelConfig
 from iaca.runs.profiles import Profile, at_share, folds_of, get_profile, training_on

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from iaca.learning.config import TrainingConfig
 from iaca.learning.evaluation import score
-from iaca.learning.loop import TrainingConfig
 from iaca.learning.protocol import protocol_name
 from iaca.models.regressor import GATED, FusionName, ModelConfig
 from iaca.runs.arms import ARMS, by_seed

@@ -192,7 +192,7 @@ class RecordingStore(Mapping[str, Recording]):
         arrays = _load(self.path / "null.safetensors")
         return arrays["audio"], arrays["visual"]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of the index, and through its checksums of every byte of the store."""
         content = {

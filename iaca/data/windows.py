@@ -4,7 +4,7 @@ A window takes rows ``r, r + s, ..., r + (L - 1) s`` of a recording, ``s`` being
 `clip_spacing`: with features at every frame, neighbouring clips of a window are 32 rows apart.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,8 @@ from iaca.base.files import DataError
 from iaca.data.recordings import Recordings, RecordingStore
 
 WINDOW_LENGTH = 16  # clips, the paper's baselines' L
+# What stands where there is no row, by the names of `Batch`.
+PADDING = {"audio": 0.0, "visual": 0.0, "labels": torch.nan, "mask": 0.0, "state": 0.0}
 VALUES_AT_ONCE = 2**21  # of a recording, for statistics: 16 MB in float64
 
 
@@ -40,13 +42,20 @@ class Window(NamedTuple):
 class Batch(NamedTuple):
     """Windows stacked: ``audio (B, L, d_a)``, ``visual (B, L, d_v)``, ``labels (B, L, n)``.
 
-    ``mask (B, L)`` is true at rows that exist; padding is zero and its labels are NaN.
+    ``mask (B, L)`` is true at rows that exist; padding is zero and its labels are NaN. ``state
+    (B, L)`` is the true state of made data, and None for others: no input of a model.
     """
 
     audio: Tensor
     visual: Tensor
     labels: Tensor
     mask: Tensor
+    state: Tensor | None = None
+
+    def map(self, change: Callable[[str, Tensor], Tensor]) -> "Batch":
+        """The batch with every tensor changed: ``change`` is given its name and itself."""
+        there = {name: x for name, x in self._asdict().items() if x is not None}
+        return Batch(**{name: change(name, x) for name, x in there.items()})
 
 
 def evaluation_windows(
@@ -107,20 +116,23 @@ def gather(store: Recordings, windows: Sequence[Window], length: int = WINDOW_LE
     recordings = [store[window.recording] for window in windows]
     lengths = torch.tensor([window.length for window in windows])
 
-    def stacked(key: str, fill: float) -> Tensor:
+    def stacked(key: str) -> Tensor:
         pairs = zip(recordings, windows, strict=True)
         parts = [getattr(recording, key)[window.rows] for recording, window in pairs]
         padded = [
-            part if len(part) == length else pad(part, (0, 0, 0, length - len(part)), value=fill)
+            part
+            if len(part) == length
+            else pad(part, (*(0, 0) * (part.dim() - 1), 0, length - len(part)), value=PADDING[key])
             for part in parts
         ]
-        return torch.stack(padded).float()  # (B, L, d), converted once
+        return torch.stack(padded)  # (B, L, ...)
 
     return Batch(
-        audio=stacked("audio", 0.0),
-        visual=stacked("visual", 0.0),
-        labels=stacked("labels", torch.nan),
+        audio=stacked("audio").float(),  # converted once
+        visual=stacked("visual").float(),
+        labels=stacked("labels").float(),
         mask=torch.arange(length) < lengths.unsqueeze(1),  # (B, L)
+        state=None if any(each.state is None for each in recordings) else stacked("state"),
     )
 
 

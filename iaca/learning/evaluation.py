@@ -1,18 +1,23 @@
 """A trained model over recordings: predictions, gates and scores."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
-import pandas as pd
 import torch
 from torch import Tensor
 
+from iaca.data.batches import WindowBatches, evaluation_batches
 from iaca.data.recordings import Recording, Recordings, StoreInfo
-from iaca.data.windows import Batch, Window, evaluation_windows, gather
+from iaca.data.windows import Batch
 from iaca.learning.metrics import ccc, extremes
 from iaca.learning.protocol import STRICT, Protocol, smooth
 from iaca.models.regressor import AffectRegressor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EVALUATION_BATCH = 256  # windows; bounds memory, changes nothing else
 
@@ -49,92 +54,95 @@ def predict(
     Raises:
         ValueError: for a temperature that is not positive, or of a model without gates.
     """
-    names = list(names)
+    own = nullcontext() if temperature is None else model.gating.at_temperature(temperature)
+    with own:
+        return predict_batches(model, batches_for(model, store, names), batch_size)
+
+
+def predict_batches(
+    model: AffectRegressor, batches: WindowBatches, batch_size: int = EVALUATION_BATCH
+) -> Traces:
+    """Do as `predict`, on windows that can be used again: `batches_for` makes them."""
 
     def compute(batch: Batch) -> dict[str, Tensor]:
         output = model(batch.audio, batch.visual, batch.mask)
         gates = {} if output.gates is None else output.gates._asdict()
         return {"": output.values.float()} | {name: gate.float() for name, gate in gates.items()}
 
-    own = nullcontext() if temperature is None else model.gating.at_temperature(temperature)
-    with own:
-        windows, found = over_windows(model, store, names, compute, batch_size)
-    traces = {key: by_recording(windows, values, store, names) for key, values in found.items()}
+    found = over_windows(model, batches, compute, batch_size)
+    traces = {key: batches.by_recording(values) for key, values in found.items()}
     return Traces(traces.pop("", {}), traces)
+
+
+def batches_for(
+    model: AffectRegressor, store: Recordings, names: Iterable[str], whole: bool = False
+) -> WindowBatches:
+    """The evaluation windows of some recordings, for a model and on its device.
+
+    With ``whole``, those of recordings that are shorter than a window are left out.
+    """
+    device = next(model.parameters()).device
+    return evaluation_batches(store, names, model.config.window, device, whole)
 
 
 def over_windows(
     model: AffectRegressor,
-    store: Recordings,
-    names: Iterable[str],
+    batches: WindowBatches,
     compute: Callable[[Batch], Mapping[str, Tensor]],
     batch_size: int = EVALUATION_BATCH,
-    whole: bool = False,
-) -> tuple[list[Window], dict[str, Tensor]]:
-    """Compute something on the evaluation windows of some recordings, without gradients.
+) -> dict[str, Tensor]:
+    """Compute something on windows, without gradients.
 
     Args:
         model: in evaluation mode meanwhile; its mode is restored afterwards.
-        store: the recordings.
-        names: which of them.
-        compute: maps a batch, on the model's device, to named tensors ``(B, L, ...)``.
+        batches: W windows, on the model's device.
+        compute: maps a batch to named tensors ``(B, L, ...)``.
         batch_size: windows at a time.
-        whole: leave out recordings that are shorter than a window.
 
     Returns:
-        The W windows, and each named tensor for all of them, ``(W, L, ...)`` on the CPU.
+        Each named tensor for all windows, ``(W, L, ...)`` on the CPU.
     """
-    length = model.config.window
-    windows = evaluation_windows(store, names, length)
-    if whole:
-        windows = [window for window in windows if window.length == length]
-    device = next(model.parameters()).device
     found: dict[str, list[Tensor]] = {}
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for start in range(0, len(windows), batch_size):
-                batch = gather(store, windows[start : start + batch_size], length)
-                for name, values in compute(Batch(*(x.to(device) for x in batch))).items():
-                    found.setdefault(name, []).append(values.cpu())
+            for chosen in torch.arange(len(batches), device=batches.device).split(batch_size):
+                if len(chosen) == 0:
+                    continue
+                for name, values in compute(batches.take(chosen)).items():
+                    found.setdefault(name, []).append(values)
     finally:
         model.train(was_training)
-    return windows, {name: torch.cat(parts) for name, parts in found.items()}
+    return {name: torch.cat(parts).cpu() for name, parts in found.items()}
 
 
-def by_recording(
-    windows: Sequence[Window], values: Tensor, store: Recordings, names: Iterable[str]
-) -> dict[str, Tensor]:
-    """Put what `over_windows` computed, ``(W, L, ...)``, back in place: name -> ``(T, ...)``.
-
-    Each row is of the one window that is to predict it; rows of no window are NaN.
-    """
-    traces = {
-        name: values.new_full((store.entries[name].rows, *values.shape[2:]), torch.nan)
-        for name in names
-    }
-    for row, window in zip(values, windows, strict=True):
-        kept = slice(window.fresh, window.length)
-        traces[window.recording][window.rows][kept] = row[kept]
-    return traces
-
-
-class Scores(NamedTuple):
+@dataclass(frozen=True)
+class Scores:
     """CCC of some predictions.
 
     Attributes:
         pooled: target -> CCC over all valid clips of all recordings.
-        per_recording: one row a recording, one column a target.
+        pairs: recording -> predictions and labels as they were scored, ``(T, n)`` each.
+        agreement: how they were scored.
     """
 
     pooled: dict[str, float]
-    per_recording: pd.DataFrame
+    pairs: Mapping[str, tuple[Tensor, Tensor]]
+    agreement: Callable[[Tensor, Tensor], Tensor]
 
     @property
     def mean(self) -> float:
         """Mean pooled CCC over targets, what model selection maximises."""
         return sum(self.pooled.values()) / len(self.pooled)
+
+    @cached_property
+    def per_recording(self) -> "pd.DataFrame":
+        """One row per recording, one column per target."""
+        import pandas as pd
+
+        each = [self.agreement(said, labels).tolist() for said, labels in self.pairs.values()]
+        return pd.DataFrame(each, pd.Index(self.pairs, name="recording"), list(self.pooled))
 
 
 def post_process(
@@ -190,16 +198,14 @@ def score(
     The protocol decides what becomes of invalid rows, and on clipping, smoothing and scaling; by
     default nothing is done, and invalid labels do not count.
     """
-    targets = store.info.labels
-    names = list(predictions)
-    pairs = [pairs_to_score(predictions[name], store[name], store.info, protocol) for name in names]
+    pairs = {
+        name: pairs_to_score(values, store[name], store.info, protocol)
+        for name, values in predictions.items()
+    }
     agreement = _min_max_ccc if protocol.min_max else ccc
-    pooled = agreement(torch.cat([said for said, _ in pairs]), torch.cat([y for _, y in pairs]))
-    each = [agreement(said, labels).tolist() for said, labels in pairs]
-    return Scores(
-        dict(zip(targets, pooled.tolist(), strict=True)),
-        pd.DataFrame(each, index=pd.Index(names, name="recording"), columns=list(targets)),
-    )
+    said, labels = (torch.cat(parts) for parts in zip(*pairs.values(), strict=True))
+    pooled = agreement(said, labels).tolist()
+    return Scores(dict(zip(store.info.labels, pooled, strict=True)), pairs, agreement)
 
 
 def _min_max_ccc(prediction: Tensor, label: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def extremes(x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(valid, x, torch.inf).amin(dim=0), torch.where(valid, x, -torch.inf).amax(0)
 
 
-def ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor | None:
+def ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor:
     r"""Summed :math:`1 - \mathrm{CCC}` over targets, over all valid pairs of a batch.
 
     Args:
@@ -78,28 +78,21 @@ def ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor
         epsilon: added to the denominator, so that constant predictions have a gradient.
 
     Returns:
-        A scalar in [0, 2n], or ``None`` if the batch has no valid label: it then has nothing to
-        say, and the caller skips and counts it. A target without a valid label adds nothing.
+        A scalar in [0, 2n]. A target without a valid label adds nothing, nor any gradient.
 
     >>> y = torch.tensor([[0.0], [1.0], [torch.nan]])
     >>> round(float(ccc_loss(torch.tensor([[0.0], [1.0], [9.0]]), y)), 6)
     0.0
     """
-    n = prediction.shape[-1]
-    x, y = prediction.reshape(-1, n), label.reshape(-1, n)
-    valid = ~y.isnan()
-    count = valid.sum(dim=0)  # (n,)
-    if not count.any():
-        return None
+    dx, dy, gap, count = _deviations(prediction, label)
     safe = count.clamp(min=1)
-    dx, dy, gap = _centred(x, y, valid, safe)
     covariance = (dx * dy).sum(dim=0) / safe
-    spread = (dx.square().sum(dim=0) + dy.square().sum(dim=0)) / safe
+    spread = (dx.square() + dy.square()).sum(dim=0) / safe
     agreement = concordance(covariance, spread, gap, epsilon)
     return torch.where(count > 0, 1.0 - agreement, 0.0).sum()
 
 
-def unbiased_ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor | None:
+def unbiased_ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) -> Tensor:
     r"""The summed :math:`1 - \mathrm{CCC}` of the baselines' released code.
 
     .. math::
@@ -115,24 +108,27 @@ def unbiased_ccc_loss(prediction: Tensor, label: Tensor, epsilon: float = 1e-8) 
         epsilon: added to the denominator of the correlation.
 
     Returns:
-        A scalar in [0, 2n], or ``None`` if no target has two valid labels; NaN, and gradients of
-        NaN, where a target's predictions or labels are constant.
+        A scalar in [0, 2n]; NaN, and gradients of NaN, where a target's predictions or labels are
+        constant. A target with fewer than two valid labels adds nothing, nor any gradient.
 
     >>> x, y = torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [3.0]])
     >>> round(float(unbiased_ccc_loss(x, y)), 6)  # 1 - 2 * 2 / (2 + 2 + 1)
     0.2
     """
+    dx, dy, gap, count = _deviations(prediction, label)
+    enough = count >= 2
+    # A root of 0 has a gradient of NaN, which a target that is left out must not pass on.
+    x2, y2 = (torch.where(enough, z.square().sum(dim=0), 1.0) for z in (dx, dy))
+    correlation = (dx * dy).sum(dim=0) / (x2.sqrt() * y2.sqrt() + epsilon)
+    s_x2, s_y2 = (z / (count - 1).clamp(min=1) for z in (x2, y2))
+    agreement = concordance(correlation * s_x2.sqrt() * s_y2.sqrt(), s_x2 + s_y2, gap)
+    return torch.where(enough, 1.0 - agreement, 0.0).sum()
+
+
+def _deviations(prediction: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`_centred` of all pairs of a batch, and how many of them are valid, ``(n,)``."""
     n = prediction.shape[-1]
     x, y = prediction.reshape(-1, n), label.reshape(-1, n)
-    losses = []
-    for target in range(n):
-        valid = ~y[:, target].isnan()
-        if valid.sum() < 2:
-            continue
-        x_valid, y_valid = x[valid, target], y[valid, target]
-        dx, dy = x_valid - x_valid.mean(), y_valid - y_valid.mean()
-        correlation = (dx * dy).sum() / (dx.norm() * dy.norm() + epsilon)
-        s_x, s_y = x_valid.std(), y_valid.std()
-        spread, gap = s_x.square() + s_y.square(), x_valid.mean() - y_valid.mean()
-        losses.append(1.0 - concordance(correlation * s_x * s_y, spread, gap))
-    return torch.stack(losses).sum() if losses else None
+    valid = ~y.isnan()
+    count = valid.sum(dim=0)
+    return *_centred(x, y, valid, count.clamp(min=1)), count

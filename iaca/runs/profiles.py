@@ -10,7 +10,7 @@ from pathlib import Path
 
 from iaca.base.files import DataError, check_one_of
 from iaca.data.schema import SubjectFolds
-from iaca.learning.loop import TrainingConfig
+from iaca.learning.config import TrainingConfig
 from iaca.sources.loading import DataConfig, count_folds
 from iaca.sources.manifest import load_manifest
 

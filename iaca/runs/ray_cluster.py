@@ -18,11 +18,11 @@ from typing import Any, Literal, NamedTuple
 
 import pooch
 
+from iaca.base.devices import Device, device_type
 from iaca.base.files import DataError, check_name, whole_folder
 from iaca.base.paths import BUILD, MANIFESTS, PACKAGE
 from iaca.base.processes import timed
-from iaca.learning.loop import Device
-from iaca.runs.runs import Identity, RunConfig, device_type, identify_runs, run_key
+from iaca.runs.runs import Identity, RunConfig, identify_runs, run_key
 from iaca.sources.manifest import load_manifest
 
 Worker = Callable[[RunConfig, Path, Device], object]

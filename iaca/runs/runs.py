@@ -14,37 +14,28 @@ A run that is being made lives in ``.<key>.partial`` and is renamed when it is w
 """
 
 import functools
-import math
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pandas as pd
 import torch
-from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from iaca.base.files import (
-    DataError,
-    canonical_json,
-    read_json,
-    short_hash,
-    sync_folder,
-    syntax_hash,
-    write_json,
-)
+from iaca.base.devices import Device, device_type
+from iaca.base.files import DataError, canonical_json, read_json, short_hash, syntax_hash
 from iaca.base.paths import PACKAGE
 from iaca.data.recordings import RecordingStore
-from iaca.data.splits import Split
-from iaca.learning.evaluation import predict, score
-from iaca.learning.loop import Device, Trained, TrainingConfig, train
+from iaca.learning.config import TrainingConfig
+from iaca.learning.engines import engine_for
 from iaca.learning.protocol import STRICT, Protocol, protocol_name
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.sources.loading import DataConfig, open_data
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CODE = ("data", "models", "learning")  # rooms whose code decides a run's numbers
 Identity = dict[str, Any]  # all that a run's key is made of
@@ -76,8 +67,10 @@ class Run(NamedTuple):
     stale: bool = False
 
     @property
-    def history(self) -> pd.DataFrame:
+    def history(self) -> "pd.DataFrame":
         """One row an epoch: loss, batches skipped, CCC on `select`."""
+        import pandas as pd
+
         return pd.read_csv(self.folder / "history.csv")
 
     @property
@@ -109,13 +102,6 @@ def code_key() -> str:
     return syntax_hash(*(PACKAGE / name for name in CODE))
 
 
-def device_type(device: Device) -> Literal["cpu", "cuda"]:
-    """``cuda`` or ``cpu``: what ``auto`` comes to on this machine."""
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def run_identity(config: RunConfig, data_key: str, device: Device) -> Identity:
     """All that a run's key is made of; ``data_key`` is its store's."""
     return {
@@ -124,6 +110,7 @@ def run_identity(config: RunConfig, data_key: str, device: Device) -> Identity:
         "code": code_key(),
         "torch": torch.__version__.split("+")[0],
         "device": device_type(device),
+        "engine": engine_for(config.model, config.protocol, device_type(device)),
     }
 
 
@@ -191,74 +178,6 @@ def open_run(folder: Path) -> Run:
         return Run(config, folder, metrics, stale=identity["code"] != code_key())
     except (KeyError, TypeError, ValidationError) as error:
         raise DataError(f"{file}: not a run of this version, {error!r}") from error
-
-
-def execute_run(
-    config: RunConfig, output_dir: Path, device: Device = "auto", progress: bool = False
-) -> Run:
-    """Return a run, training it if it is not there; an interrupted training is continued.
-
-    On a CPU this process computes with one thread from then on, as every run does. Two processes
-    that want the same run train it once: the second waits for the first.
-    """
-    store, split = open_data(config.data, output_dir / "data")
-    identity = run_identity(config, store.key, device)
-    key = run_key(identity)
-    folder = output_dir / "runs" / key
-    if (finished := _load(config, folder)) is not None:
-        return finished
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if device_type(device) == "cpu":
-        torch.set_num_threads(CPU_THREADS)
-    # The lock is the kernel's: it is gone with the process that held it, whatever killed it.
-    with FileLock(folder.with_name(f".{key}.lock")):
-        if (finished := _load(config, folder)) is not None:
-            return finished
-        partial = folder.with_name(f".{key}.partial")
-        partial.mkdir(exist_ok=True)
-        started = time.monotonic()
-        trained = train(
-            config.model,
-            config.training,
-            store,
-            split,
-            config.seed,
-            checkpoint=partial / "resume.pt",
-            device=device,
-            progress=progress,
-            protocol=config.protocol,
-        )
-        metrics = _write_results(partial, config, trained, store, split)
-        metrics["seconds"] = round(time.monotonic() - started, 2)
-        write_json(partial / "config.json", identity)
-        write_json(partial / "metrics.json", metrics)
-        for checkpoint in partial.glob("resume.pt*"):  # a killed process can leave half of one
-            checkpoint.unlink()
-        sync_folder(partial)
-        partial.rename(folder)
-    return Run(config, folder, metrics)
-
-
-def _write_results(
-    folder: Path, config: RunConfig, trained: Trained, store: RecordingStore, split: Split
-) -> dict[str, Any]:
-    """Write a training's history, weights and predictions; returns its metrics."""
-    model = trained.model
-    report = predict(model, store, split.report).predictions
-    select = predict(model, store, split.select).predictions
-    metrics: dict[str, Any] = {
-        "best_epoch": trained.best_epoch,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "skipped_batches": int(trained.history["skipped_batches"].sum()),
-    }
-    for part, predictions in (("report", report), ("select", select)):
-        pooled = score(predictions, store, config.protocol).pooled
-        metrics[part] = {x: None if math.isnan(value) else value for x, value in pooled.items()}
-    trained.history.to_csv(folder / "history.csv", index=False)
-    for name, tensors in (("model", model.cpu().state_dict()), ("predictions", report)):
-        contiguous = {key: value.contiguous() for key, value in tensors.items()}
-        save_file(contiguous, folder / f"{name}.safetensors")
-    return metrics
 
 
 def describe(config: RunConfig) -> str:

@@ -14,8 +14,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from iaca.base.devices import Device, device_type
 from iaca.base.processes import end_with_parent, timed
-from iaca.learning.loop import Device
+from iaca.runs.execution import execute_run
 from iaca.runs.ray_cluster import Cluster, Outcome, RayOptions, Worker, open_ray
 from iaca.runs.runs import (
     Identity,
@@ -23,8 +24,6 @@ from iaca.runs.runs import (
     RunConfig,
     RunError,
     describe,
-    device_type,
-    execute_run,
     finished_runs,
     identify_runs,
 )

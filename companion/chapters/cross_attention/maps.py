@@ -11,7 +11,7 @@ from companion.analysis.entropy import relative_entropy
 from companion.analysis.inference import Interval, resample, seed_interval
 from iaca.data.recordings import RecordingStore
 from iaca.data.windows import Batch, Window
-from iaca.learning.evaluation import over_windows
+from iaca.learning.evaluation import batches_for, over_windows
 from iaca.models.regressor import AffectRegressor
 from iaca.sources.synthetic import STATES
 
@@ -60,7 +60,8 @@ def read_attention(model: AffectRegressor, store: RecordingStore, names: Sequenc
         }
 
     length = model.config.window
-    windows, found = over_windows(model, store, names, compute, whole=True)
+    batches = batches_for(model, store, names, whole=True)
+    windows, found = batches.windows, over_windows(model, batches, compute)
     if not windows:
         raise ValueError(f"no recording of {length} clips or more among {list(names)}")
     fresh = torch.arange(length) >= torch.tensor([w.fresh for w in windows]).unsqueeze(1)

@@ -20,7 +20,7 @@ from companion.experiments.trained import load_models
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import Batch
-from iaca.learning.evaluation import Traces, by_recording, over_windows, predict
+from iaca.learning.evaluation import Traces, batches_for, over_windows, predict
 from iaca.models.attention import CrossAttention, TransformerCrossAttention
 from iaca.models.regressor import AffectRegressor
 from iaca.runs.runs import Run
@@ -189,9 +189,9 @@ def attention_evenness(
             found[EVENNESS[modality]] = even
         return found
 
-    names = list(names)
-    windows, found = over_windows(model, store, names, compute, whole=True)
-    return {what: by_recording(windows, values, store, names) for what, values in found.items()}
+    batches = batches_for(model, store, names, whole=True)
+    found = over_windows(model, batches, compute)
+    return {what: batches.by_recording(values) for what, values in found.items()}
 
 
 def simple_scores(

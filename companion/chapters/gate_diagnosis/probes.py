@@ -18,7 +18,7 @@ from companion.chapters.cross_attention.maps import STRONG
 from companion.chapters.gate_diagnosis.detectors import ClipScores
 from iaca.data.recordings import RecordingStore
 from iaca.data.windows import Batch
-from iaca.learning.evaluation import by_recording, over_windows
+from iaca.learning.evaluation import batches_for, over_windows
 from iaca.models.regressor import AffectRegressor
 from iaca.sources.synthetic import STATES
 
@@ -62,9 +62,9 @@ def gate_inputs(
             PRODUCTS: torch.cat([audio, visual, audio * visual], dim=-1),
         }  # (B, L, k)
 
-    names = list(names)
-    windows, read = over_windows(model, store, names, compute, whole=True)
-    return {what: by_recording(windows, values, store, names) for what, values in read.items()}
+    batches = batches_for(model, store, names, whole=True)
+    read = over_windows(model, batches, compute)
+    return {what: batches.by_recording(values) for what, values in read.items()}
 
 
 def probe(

@@ -22,11 +22,12 @@ from companion.chapters.widgets import (
 from companion.experiments.trained import LoadedModel
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
+from iaca.learning.config import TrainingConfig
 from iaca.learning.evaluation import predict, score
-from iaca.learning.loop import TrainingConfig
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.runs.arms import Arm
-from iaca.runs.runs import Run, RunConfig, execute_run
+from iaca.runs.execution import execute_run
+from iaca.runs.runs import Run, RunConfig
 from iaca.sources.loading import DataConfig, open_data
 
 ZERO = Arm.ZERO_STARTED

@@ -11,8 +11,8 @@ from companion.experiments.arms import arm_runs, model_runs
 from companion.experiments.trained import initial_model
 from iaca.models.regressor import ModelConfig
 from iaca.runs.arms import ARMS, GATED_ARMS, Arm
+from iaca.runs.execution import execute_run
 from iaca.runs.profiles import folds_of, get_profile, training_on
-from iaca.runs.runs import execute_run
 from iaca.sources.loading import DataConfig, open_data
 
 QUICK = get_profile("quick")

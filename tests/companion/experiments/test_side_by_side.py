@@ -32,8 +32,9 @@ from companion.experiments.side_by_side import (
 )
 from iaca.base.paths import ROOT
 from iaca.models.related_work import FAMILIES
+from iaca.runs.execution import execute_run
 from iaca.runs.profiles import PROFILES, Profile, get_profile
-from iaca.runs.runs import Run, RunConfig, execute_run
+from iaca.runs.runs import Run, RunConfig
 from iaca.sources.loading import DataConfig
 
 QUICK, SMOKE = get_profile("quick"), get_profile("smoke")

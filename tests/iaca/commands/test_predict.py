@@ -18,9 +18,10 @@ from iaca.commands.predict import GATE_COLUMNS, predict_video
 from iaca.extraction import pipeline
 from iaca.extraction.affwild2 import scan_folder
 from iaca.extraction.making import ExtractionConfig
-from iaca.learning.loop import TrainingConfig
+from iaca.learning.config import TrainingConfig
 from iaca.models.regressor import ModelConfig
-from iaca.runs.runs import Run, RunConfig, execute_run
+from iaca.runs.execution import execute_run
+from iaca.runs.runs import Run, RunConfig
 from iaca.sources.loading import DataConfig
 
 

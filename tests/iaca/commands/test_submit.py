@@ -21,7 +21,8 @@ from iaca.commands.submit import Submission, read_template, rows_of, submit
 from iaca.data.recordings import Recording, RecordingStore
 from iaca.learning.evaluation import Traces, predict
 from iaca.learning.protocol import Protocol
-from iaca.runs.runs import Run, execute_run
+from iaca.runs.execution import execute_run
+from iaca.runs.runs import Run
 from iaca.sources.loading import open_data
 from iaca.sources.writing import write_store
 

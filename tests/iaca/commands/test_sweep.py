@@ -23,9 +23,10 @@ from iaca.models.gating import TEMPERATURE
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.runs import runs, scheduler
 from iaca.runs.arms import ARMS
+from iaca.runs.execution import execute_run
 from iaca.runs.profiles import get_profile
 from iaca.runs.ray_cluster import RayOptions
-from iaca.runs.runs import RunConfig, execute_run
+from iaca.runs.runs import RunConfig
 from iaca.sources.loading import DataConfig
 
 SMALL = ["--profile", "smoke", "--set", "model.dim=8", "--device", "cpu"]

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from toys import toy_info, toy_recording, toy_split
 
 from iaca.base.files import DataError
+from iaca.data.batches import WindowBatches
 from iaca.data.recordings import Recording, RecordingStore
-from iaca.data.windows import feature_statistics, gather, training_windows
-from iaca.learning import loop as training
+from iaca.data.windows import Batch, feature_statistics, gather, training_windows
+from iaca.learning import training
+from iaca.learning.config import TrainingConfig, TrainingError, dropout_seed
 from iaca.learning.evaluation import pairs_to_score, post_process, predict, score
-from iaca.learning.loop import Trained, TrainingConfig, TrainingError, dropout_seed, train
+from iaca.learning.loop import Trained, train
 from iaca.learning.metrics import ccc, ccc_loss, unbiased_ccc_loss
 from iaca.learning.protocol import PROTOCOLS, RELEASED, STRICT, Protocol, protocol_name, smooth
 from iaca.models.regressor import AffectRegressor, ModelConfig
@@ -54,7 +56,7 @@ def same_weights(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool
 
 
 def plain_training(store: RecordingStore, protocol: Protocol = STRICT) -> list[dict[str, Tensor]]:
-    """A training written out, without Fabric and without evaluation: the weights of each epoch."""
+    """A training written out, without evaluation: the weights of each epoch."""
     split, info = toy_split(), store.info
     torch.manual_seed(0)
     model = AffectRegressor(MODEL, info.audio_dim, info.visual_dim, len(info.labels))
@@ -87,7 +89,6 @@ def plain_training(store: RecordingStore, protocol: Protocol = STRICT) -> list[d
             loss = (ccc_loss if protocol.loss == "biased" else unbiased_ccc_loss)(
                 values, batch.labels
             )
-            assert loss is not None
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), TRAINING.clip_norm)
@@ -126,11 +127,13 @@ def test_unshuffled_windows_come_in_the_order_of_the_store(
 ) -> None:
     seen: list[Any] = []
 
-    def watched(store: RecordingStore, windows: list[Any], length: int) -> Any:
-        seen.extend(windows)
-        return gather(store, windows, length)
+    def watched(self: WindowBatches, chosen: Tensor) -> Batch:
+        if self.windows == wanted:  # not when it selects
+            seen.extend(self.windows[i] for i in chosen)
+        return take(self, chosen)
 
-    monkeypatch.setattr(training, "gather", watched)
+    take = WindowBatches.take
+    monkeypatch.setattr(WindowBatches, "take", watched)
     wanted = training_windows(store, toy_split().train, TRAINING.hop, MODEL.window)
     fit(store, Protocol(shuffle=False))
     assert seen == wanted * TRAINING.epochs
@@ -398,7 +401,6 @@ def test_the_unbiased_loss_is_the_released_formula() -> None:
         expected += 1 - 2 * rho * s_a * s_b / (s_a**2 + s_b**2 + (a.mean() - b.mean()) ** 2)
     found = unbiased_ccc_loss(torch.from_numpy(x).view(1, 7, 2), labels)
     biased = ccc_loss(torch.from_numpy(x).view(1, 7, 2), labels)
-    assert found is not None and biased is not None
     assert found.item() == pytest.approx(expected, abs=1e-6)
     assert abs(found.item() - biased.item()) > 1e-4
 
@@ -414,10 +416,10 @@ def test_the_unbiased_loss_needs_two_valid_labels() -> None:
     y = torch.tensor([[0.1, 0.2], [torch.nan, 0.5], [torch.nan, 0.1]])
     x = torch.rand(3, 2, requires_grad=True)
     both, second = unbiased_ccc_loss(x, y), unbiased_ccc_loss(x[:, 1:], y[:, 1:])
-    assert both is not None and torch.equal(both, second)  # type: ignore[arg-type]
+    assert torch.equal(both, second)
     both.backward()
     assert torch.isfinite(x.grad).all()  # type: ignore[arg-type]
-    assert unbiased_ccc_loss(x[:, :1], y[:, :1]) is None
+    assert unbiased_ccc_loss(x[:, :1], y[:, :1]) == 0.0
 
 
 def test_a_protocol_says_what_it_is() -> None:

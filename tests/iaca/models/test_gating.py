@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from toys import toy_split, toy_store
 
-from iaca.learning.loop import TrainingConfig, train
+from iaca.learning.config import TrainingConfig
+from iaca.learning.loop import train_together
+from iaca.learning.training import Training
 from iaca.models.attention import Attended, CrossAttention
 from iaca.models.gating import FixedGate, Gate, InconsistencyAware
 from iaca.models.regressor import AffectRegressor, ModelConfig
@@ -156,17 +158,11 @@ def test_training_draws_the_same_dropout_in_every_arm(tmp_path: Path) -> None:
     store = toy_store(tmp_path / "store", rows=(20, 20, 20, 20))
     states = []
     for options in ({}, {"fusion": "iaca"}, {"fusion": "iaca", "gate_init": "zero"}):
-        seen: list[Tensor] = []
-        train(
-            ModelConfig(dim=8, dropout=0.3, **options),
-            TrainingConfig(epochs=1),
-            store,
-            toy_split(),
-            seed=3,
-            device="cpu",
-            after_epoch=lambda _, seen=seen: seen.append(torch.get_rng_state()),
-        )
-        states.append(seen[0])
-    assert all(torch.equal(state, states[0]) for state in states)
-    torch.manual_seed(3)
-    assert not torch.equal(states[0], torch.get_rng_state())
+        model = ModelConfig(dim=8, dropout=0.3, **options)
+        training = Training(model, TrainingConfig(epochs=1), store, toy_split(), 3, "cpu")
+        began = training.generator.get_state()
+        train_together([training], "sequential", [None])
+        assert not torch.equal(training.generator.get_state(), began)
+        states += [(began, training.generator.get_state())]
+    for began, ended in states:
+        assert torch.equal(began, states[0][0]) and torch.equal(ended, states[0][1])

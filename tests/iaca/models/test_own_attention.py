@@ -10,7 +10,8 @@ from torch import nn
 from toys import AUDIO_DIM, VISUAL_DIM, toy_split, toy_store
 
 from iaca.base.paths import ROOT
-from iaca.learning.loop import TrainingConfig, train
+from iaca.learning.config import TrainingConfig
+from iaca.learning.loop import train
 from iaca.models.regressor import AffectRegressor, ModelConfig
 
 FUSIONS = ("plain", "iaca", "residual_mlp", "raw_and_attended")

@@ -14,7 +14,8 @@ from toys import tiny_run
 
 from iaca.base.files import DataError
 from iaca.base.paths import PACKAGE
-from iaca.runs import ray_cluster, runs
+from iaca.runs import ray_cluster
+from iaca.runs.execution import execute_run
 from iaca.runs.ray_cluster import (
     Cluster,
     RayOptions,
@@ -24,7 +25,7 @@ from iaca.runs.ray_cluster import (
     open_ray,
     ray_options,
 )
-from iaca.runs.runs import RunConfig, RunError, execute_run, identify_runs
+from iaca.runs.runs import RunConfig, RunError, identify_runs
 from iaca.runs.scheduler import execute_runs
 
 SETTINGS = {
@@ -184,7 +185,7 @@ def test_a_relative_path_means_nothing_to_a_node(config: RunConfig, field: str) 
     run = replace(config, data=replace(config.data, **relative))
     engine = Cluster(SimpleNamespace(), 1.0, None, "cpu")
     with pytest.raises(DataError, match=r"mine\.yaml: for Ray expected an absolute path"):
-        next(engine.make({run: {}}, Path("out"), runs.execute_run))
+        next(engine.make({run: {}}, Path("out"), execute_run))
 
 
 def test_auto_is_a_gpu_where_the_cluster_has_one() -> None:

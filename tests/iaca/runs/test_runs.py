@@ -17,19 +17,11 @@ from workers import note_attempt
 
 from iaca.base.files import DataError
 from iaca.learning.evaluation import predict, score
-from iaca.learning.loop import train
+from iaca.learning.loop import train_together
 from iaca.learning.protocol import Protocol
-from iaca.runs import runs
-from iaca.runs.runs import (
-    Run,
-    RunConfig,
-    code_key,
-    describe,
-    execute_run,
-    identify_runs,
-    open_run,
-    run_key,
-)
+from iaca.runs import execution, runs
+from iaca.runs.execution import execute_run
+from iaca.runs.runs import Run, RunConfig, code_key, describe, identify_runs, open_run, run_key
 from iaca.sources.loading import open_data
 
 FILES = {
@@ -69,7 +61,7 @@ def visible(out: Path) -> list[str]:
 
 
 def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(execution, "train_together", lambda *_, **__: pytest.fail("trained again"))
 
 
 def test_the_key_is_made_of_configuration_data_code_torch_and_device(
@@ -104,7 +96,7 @@ def test_the_key_is_made_of_configuration_data_code_torch_and_device(
     ("name", "old", "new", "counts"),
     [
         ("learning/metrics.py", "1e-8", "1e-7", True),
-        ("learning/loop.py", "epochs: int = 20", "epochs: int = 21", True),
+        ("learning/config.py", "epochs: int = 20", "epochs: int = 21", True),
         ("models/layers.py", "10_000.0", "1_000.0", True),
         ("data/windows.py", "WINDOW_LENGTH = 16", "WINDOW_LENGTH = 15", True),
         ("learning/loop.py", "    training = ", "    # A comment.\n    training = ", False),
@@ -208,15 +200,15 @@ def test_a_run_is_selected_and_scored_under_its_protocol(config: RunConfig, out:
 
 
 def resuming(stop_after: int | None, epochs: list[int]) -> Callable[..., Any]:
-    """`train` that checkpoints each epoch, notes it, and may be interrupted after one."""
+    """`train_together` that checkpoints each epoch, notes it, and may be interrupted after one."""
 
     def note(epoch: int) -> None:
         epochs.append(epoch)
         if epoch == stop_after:
             raise KeyboardInterrupt
 
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        return train(*arguments, **{**options, "checkpoint_seconds": 0.0, "after_epoch": note})
+    def wrapped(*arguments: Any) -> Any:
+        return train_together(*arguments, checkpoint_seconds=0.0, after_epoch=note)
 
     return wrapped
 
@@ -226,14 +218,14 @@ def test_a_partial_run_is_resumed(
 ) -> None:
     whole = execute_run(config, tmp_path / "whole", "cpu")
     epochs: list[int] = []
-    monkeypatch.setattr(runs, "train", resuming(1, epochs))
+    monkeypatch.setattr(execution, "train_together", resuming(1, epochs))
     with pytest.raises(KeyboardInterrupt):
         execute_run(config, out, "cpu")
     assert visible(out) == []
     assert find_run(config, out) is None
-    monkeypatch.setattr(runs, "train", resuming(None, epochs))
+    monkeypatch.setattr(execution, "train_together", resuming(None, epochs))
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(runs, "sync_folder", lambda folder: 1 / 0)  # an error while writing
+        patch.setattr(execution, "sync_folder", lambda folder: 1 / 0)  # an error while writing
         execute_run(config, out, "cpu")
     assert visible(out) == []
     resumed = execute_run(config, out, "cpu")
@@ -263,7 +255,9 @@ def test_a_stale_run_is_reused_only_when_asked_and_marked(
 def test_scores_that_are_no_numbers_are_null(
     config: RunConfig, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "score", lambda *a: score(*a)._replace(pooled={"x": float("nan")}))
+    monkeypatch.setattr(
+        execution, "score", lambda *a: replace(score(*a), pooled={"x": float("nan")})
+    )
     run = execute_run(config, out, "cpu")
     assert json.loads((run.folder / "metrics.json").read_text())["report"] == {"x": None}
 
@@ -274,12 +268,12 @@ def test_scores_that_are_no_numbers_are_null(
 def slow_to_train(config: RunConfig, out: Path) -> None:
     """Says when it trains, and then takes its time."""
 
-    def slow(*arguments: Any, **options: Any) -> Any:
+    def slow(*arguments: Any) -> Any:
         note_attempt(out, config.seed)
         time.sleep(1.0)
-        return train(*arguments, **options)
+        return train_together(*arguments)
 
-    runs.train = slow  # type: ignore[attr-defined]
+    execution.train_together = slow
     execute_run(config, out, "cpu")
 
 

@@ -14,7 +14,8 @@ from workers import Job
 
 from iaca.base.files import DataError
 from iaca.runs import runs, scheduler
-from iaca.runs.runs import RunError, execute_run
+from iaca.runs.execution import execute_run
+from iaca.runs.runs import RunError
 from iaca.runs.scheduler import execute_runs
 
 pytestmark = pytest.mark.usefixtures("one_thread")

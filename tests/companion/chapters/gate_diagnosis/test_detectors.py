@@ -30,7 +30,7 @@ from companion.experiments.trained import load_models
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import evaluation_windows, gather
-from iaca.runs.runs import execute_run
+from iaca.runs.execution import execute_run
 from iaca.sources.writing import write_store
 
 L = 4

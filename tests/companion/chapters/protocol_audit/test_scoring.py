@@ -16,7 +16,8 @@ from companion.chapters.protocol_audit import scoring as audit
 from iaca.data.recordings import RecordingStore
 from iaca.learning.evaluation import score
 from iaca.learning.protocol import STRICT, Protocol
-from iaca.runs.runs import Run, RunConfig, execute_run
+from iaca.runs.execution import execute_run
+from iaca.runs.runs import Run, RunConfig
 from iaca.sources.writing import write_store
 
 Array = NDArray[np.float64]

@@ -18,8 +18,9 @@ from companion.chapters.drawing.arms import ARM_LOOKS
 from companion.chapters.training import figures
 from iaca.base.paths import ROOT
 from iaca.data.windows import feature_statistics, gather, training_windows
+from iaca.learning.config import TrainingConfig, adamw, dropout_seed
 from iaca.learning.evaluation import predict, score
-from iaca.learning.loop import TrainingConfig, adamw, dropout_seed, train
+from iaca.learning.loop import train
 from iaca.learning.metrics import ccc_loss
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.runs.runs import RunConfig

@@ -1,0 +1,230 @@
+"""How runs are made: one by one, or several of one architecture as one training."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from filelock import FileLock
+from safetensors.torch import save_file
+
+from iaca.base.devices import Device, device_type
+from iaca.base.files import sync_folder, write_json
+from iaca.data.recordings import RecordingStore
+from iaca.data.splits import Split
+from iaca.learning.config import TrainingError
+from iaca.learning.evaluation import predict, score
+from iaca.learning.loop import Trained, train_together
+from iaca.learning.training import Placed, Training
+from iaca.runs.runs import (
+    CPU_THREADS,
+    Identity,
+    Run,
+    RunConfig,
+    describe,
+    finished_runs,
+    identify_runs,
+    run_key,
+)
+from iaca.sources.loading import open_data
+
+
+def execute_run(
+    config: RunConfig, output_dir: Path, device: Device = "auto", progress: bool = False
+) -> Run:
+    """Return a run, training it if it is not there; an interrupted training is continued.
+
+    On a CPU this process computes with one thread from then on, as every run does. Two processes
+    that want the same run train it once: the second waits for the first.
+
+    Raises:
+        TrainingError: if it cannot be trained.
+    """
+    outcome = execute_together([config], output_dir, device, progress)[config]
+    if isinstance(outcome, TrainingError):
+        raise outcome
+    return outcome
+
+
+def company(config: RunConfig) -> RunConfig:
+    """What runs that one engine can train together have in common; equal for all of them.
+
+    They may differ in the seed, in the seed of a benchmark's data, and in how gates start.
+    """
+    return replace(
+        config,
+        seed=0,
+        data=replace(config.data, data_seed=0),
+        model=replace(config.model, gate_init="xavier"),
+    )
+
+
+class Begun(NamedTuple):
+    """A run that is being made: its training, its data, and where its results go."""
+
+    config: RunConfig
+    identity: Identity
+    partial: Path
+    training: Training
+    store: RecordingStore
+    split: Split
+
+    @property
+    def checkpoint(self) -> Path:
+        """What an interrupted training goes on from."""
+        return self.partial / "resume.pt"
+
+
+def execute_together(
+    configs: Sequence[RunConfig], output_dir: Path, device: Device = "auto", progress: bool = False
+) -> dict[RunConfig, Run | TrainingError]:
+    """Do as `execute_run` for several runs, which are trained together where they are alike.
+
+    A run that fails takes no other with it: its error stands in its place.
+    """
+    if device_type(device) == "cpu":
+        torch.set_num_threads(CPU_THREADS)
+    identities = identify_runs(configs, output_dir, device)
+    outcomes: dict[RunConfig, Run | TrainingError] = {}
+    outcomes |= finished_runs(identities, output_dir)
+    missing = {run_key(identities[config]): config for config in configs if config not in outcomes}
+    runs = output_dir / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as locks:
+        for key in sorted(missing):  # everywhere in the same order: nobody waits in a circle
+            # The lock is the kernel's: it is gone with the process that held it, however killed.
+            locks.enter_context(FileLock(runs / f".{key}.lock"))
+        outcomes |= finished_runs({c: identities[c] for c in missing.values()}, output_dir)
+        alike: dict[object, list[RunConfig]] = {}
+        for config in missing.values():
+            if config not in outcomes:
+                alike.setdefault(company(config), []).append(config)
+        for group in alike.values():
+            outcomes |= _make(group, identities, output_dir, device, progress)
+    return outcomes
+
+
+def _make(
+    configs: Sequence[RunConfig],
+    identities: Mapping[RunConfig, Identity],
+    output_dir: Path,
+    device: Device,
+    progress: bool,
+) -> dict[RunConfig, Run | TrainingError]:
+    """Train alike runs; if the GPU's memory is too small for all of them, in two halves."""
+    half = len(configs) // 2
+    try:
+        return _train(configs, identities, output_dir, device, progress)
+    except torch.OutOfMemoryError:
+        reason = (
+            f"{describe(configs[0])}: the GPU has too little memory for {len(configs)} of these "
+            "runs at a time"
+        )
+    torch.cuda.empty_cache()
+    if not half:
+        error = TrainingError(f"{reason}; a smaller training.batch_size or model.dim needs less")
+        return {configs[0]: error}
+    print(f"{reason}; now {len(configs) - half}", flush=True)
+    parts = (configs[:half], configs[half:])
+    outcomes = [_make(part, identities, output_dir, device, progress) for part in parts]
+    return outcomes[0] | outcomes[1]
+
+
+def _train(
+    configs: Sequence[RunConfig],
+    identities: Mapping[RunConfig, Identity],
+    output_dir: Path,
+    device: Device,
+    progress: bool,
+) -> dict[RunConfig, Run | TrainingError]:
+    outcomes: dict[RunConfig, Run | TrainingError] = {}
+    equally_far: dict[tuple[int, int], list[Begun]] = {}
+    shared: dict[object, Placed] = {}
+    for config in configs:
+        try:
+            begun = _begin(config, identities[config], output_dir, device, shared)
+        except TrainingError as error:
+            outcomes[config] = error
+            continue
+        training = begun.training
+        equally_far.setdefault((len(training.history), len(training.batches)), []).append(begun)
+    for group in equally_far.values():
+        started = time.monotonic()
+        trainings = [begun.training for begun in group]
+        checkpoints = [begun.checkpoint for begun in group]
+        engine = identities[group[0].config]["engine"]
+        trained = train_together(trainings, engine, checkpoints, progress)
+        seconds = (time.monotonic() - started) / len(group)
+        for begun, outcome in zip(group, trained, strict=True):
+            if isinstance(outcome, Trained):
+                outcomes[begun.config] = _finish(begun, outcome, seconds)
+            else:
+                outcomes[begun.config] = outcome
+    return outcomes
+
+
+def _begin(
+    config: RunConfig,
+    identity: Identity,
+    output_dir: Path,
+    device: Device,
+    shared: dict[object, Placed],
+) -> Begun:
+    store, split = open_data(config.data, output_dir / "data")
+    partial = output_dir / "runs" / f".{run_key(identity)}.partial"
+    partial.mkdir(exist_ok=True)
+    training = Training(
+        config.model,
+        config.training,
+        store,
+        split,
+        config.seed,
+        device,
+        protocol=config.protocol,
+        shared=shared,
+    )
+    begun = Begun(config, identity, partial, training, store, split)
+    if begun.checkpoint.exists():
+        training.resume(begun.checkpoint)
+    return begun
+
+
+def _finish(begun: Begun, trained: Trained, seconds: float) -> Run:
+    """Write a run's results, and give its folder the name that says it is whole."""
+    partial, config = begun.partial, begun.config
+    metrics = _write_results(partial, config, trained, begun.store, begun.split)
+    metrics["seconds"] = round(seconds, 2)
+    write_json(partial / "config.json", begun.identity)
+    write_json(partial / "metrics.json", metrics)
+    for checkpoint in partial.glob("resume.pt*"):  # a killed process can leave half of one
+        checkpoint.unlink()
+    sync_folder(partial)
+    folder = partial.with_name(run_key(begun.identity))
+    partial.rename(folder)
+    return Run(config, folder, metrics)
+
+
+def _write_results(
+    folder: Path, config: RunConfig, trained: Trained, store: RecordingStore, split: Split
+) -> dict[str, Any]:
+    """Write a training's history, weights and predictions; returns its metrics."""
+    model = trained.model
+    report = predict(model, store, split.report).predictions
+    select = predict(model, store, split.select).predictions
+    metrics: dict[str, Any] = {
+        "best_epoch": trained.best_epoch,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "skipped_batches": int(trained.history["skipped_batches"].sum()),
+    }
+    for part, predictions in (("report", report), ("select", select)):
+        pooled = score(predictions, store, config.protocol).pooled
+        metrics[part] = {x: None if math.isnan(value) else value for x, value in pooled.items()}
+    trained.history.to_csv(folder / "history.csv", index=False)
+    for name, tensors in (("model", model.cpu().state_dict()), ("predictions", report)):
+        contiguous = {key: value.contiguous() for key, value in tensors.items()}
+        save_file(contiguous, folder / f"{name}.safetensors")
+    return metrics
