@@ -1,7 +1,6 @@
 """One training: a model, its optimiser, its windows, and how far it has come."""
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from iaca.base.devices import Device, device_type
+from iaca.base.files import whole_file
 from iaca.data.batches import WindowBatches, evaluation_batches
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
@@ -249,12 +249,8 @@ class Training:
             "order": self.order.get_state(),
             "random": self.generator.get_state(),
         }
-        partial = path.with_name(f"{path.name}.partial")
-        with partial.open("wb") as file:
+        with whole_file(path) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
 
     def resume(self, path: Path) -> None:
         """Go on from where :meth:`save` was called.

@@ -1,6 +1,7 @@
 """How runs are made: one by one, or several of one architecture as one training."""
 
 import math
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -9,11 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from filelock import FileLock
 from safetensors.torch import save_file
 
 from iaca.base.devices import Device, device_type
-from iaca.base.files import sync_folder, write_json
+from iaca.base.files import locked, whole_folder, write_json
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.learning.config import TrainingError
@@ -39,7 +39,8 @@ def execute_run(
     """Return a run, training it if it is not there; an interrupted training is continued.
 
     On a CPU this process computes with one thread from then on, as every run does. Two processes
-    that want the same run train it once: the second waits for the first.
+    that want the same run train it once: the second waits for the first. On a shared disk without
+    locks both train it, and the first one's result is kept.
 
     Raises:
         TrainingError: if it cannot be trained.
@@ -96,8 +97,7 @@ def execute_together(
     runs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as locks:
         for key in sorted(missing):  # everywhere in the same order: nobody waits in a circle
-            # The lock is the kernel's: it is gone with the process that held it, however killed.
-            locks.enter_context(FileLock(runs / f".{key}.lock"))
+            locks.enter_context(locked(runs / f".{key}.lock"))
         outcomes |= finished_runs({c: identities[c] for c in missing.values()}, output_dir)
         alike: dict[object, list[RunConfig]] = {}
         for config in missing.values():
@@ -176,7 +176,6 @@ def _begin(
 ) -> Begun:
     store, split = open_data(config.data, output_dir / "data")
     partial = output_dir / "runs" / f".{run_key(identity)}.partial"
-    partial.mkdir(exist_ok=True)
     training = Training(
         config.model,
         config.training,
@@ -194,18 +193,15 @@ def _begin(
 
 
 def _finish(begun: Begun, trained: Trained, seconds: float) -> Run:
-    """Write a run's results, and give its folder the name that says it is whole."""
-    partial, config = begun.partial, begun.config
-    metrics = _write_results(partial, config, trained, begun.store, begun.split)
-    metrics["seconds"] = round(seconds, 2)
-    write_json(partial / "config.json", begun.identity)
-    write_json(partial / "metrics.json", metrics)
-    for checkpoint in partial.glob("resume.pt*"):  # a killed process can leave half of one
-        checkpoint.unlink()
-    sync_folder(partial)
-    folder = partial.with_name(run_key(begun.identity))
-    partial.rename(folder)
-    return Run(config, folder, metrics)
+    """Write a run's results, whole or not at all, and remove what an unfinished one had kept."""
+    folder = begun.partial.with_name(run_key(begun.identity))
+    with whole_folder(folder) as whole:
+        metrics = _write_results(whole, begun.config, trained, begun.store, begun.split)
+        metrics["seconds"] = round(seconds, 2)
+        write_json(whole / "config.json", begun.identity)
+        write_json(whole / "metrics.json", metrics)
+    shutil.rmtree(begun.partial, ignore_errors=True)
+    return Run(begun.config, folder, metrics)
 
 
 def _write_results(

@@ -8,9 +8,9 @@
                model.safetensors     weights of the best epoch, with the standardisation
                predictions.safetensors   recording -> (T, n), raw predictions of the reported split,
                                      whatever the protocol; never labels
-               resume.pt             only while a training is unfinished
 
-A run that is being made lives in ``.<key>.partial`` and is renamed when it is whole.
+While a training is unfinished, ``.<key>.partial`` holds its ``resume.pt``. The run's own folder
+gets its name when it is whole.
 """
 
 import functools

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from toys import find_run, tiny_run
 from workers import note_attempt
 
+from iaca.base import files
 from iaca.base.files import DataError
 from iaca.learning.evaluation import predict, score
 from iaca.learning.loop import train_together
@@ -225,7 +226,7 @@ def test_a_partial_run_is_resumed(
     assert find_run(config, out) is None
     monkeypatch.setattr(execution, "train_together", resuming(None, epochs))
     with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-        patch.setattr(execution, "sync_folder", lambda folder: 1 / 0)  # an error while writing
+        patch.setattr(files, "sync_folder", lambda folder: 1 / 0)  # an error while writing
         execute_run(config, out, "cpu")
     assert visible(out) == []
     resumed = execute_run(config, out, "cpu")
