@@ -8,7 +8,6 @@ below the output folder: ``notebooks/<profile>/`` (executed), ``stage/`` (what J
 
 import argparse
 import importlib.metadata
-import os
 import platform
 import re
 import shutil
@@ -44,6 +43,7 @@ from iaca.base.files import (
     write_text,
 )
 from iaca.base.paths import BUILD, PROFILE_NAMES, ROOT
+from iaca.base.processes import usable_cores
 
 if TYPE_CHECKING:
     from iaca.base.devices import Device  # imports torch
@@ -102,7 +102,7 @@ def build(
         print(f"Nothing changed since the last build ({profile}).\n{index}")
         return index
     _compute_runs(profile, output_dir, jobs, device, manifest, seeds)
-    _execute(tasks, code, jobs or os.cpu_count() or 1, force)
+    _execute(tasks, code, jobs or usable_cores(), force)
     _render(root, executed, pages, _provenance(profile, commit, seeds, private), output_dir)
     stamp = {"sources": sources, "data": data_state(), "profile": profile, "private": private}
     write_json(output_dir / "html.json", stamp)

@@ -61,11 +61,9 @@ def _in_a_line(error: Exception) -> str:
 
 def check_machine(_: Path) -> Iterator[Finding]:
     """Python and the system, the cores that this process may use, and the memory."""
-    yield Finding("python", f"{platform.python_version()}, {sys.executable}")
-    yield Finding("system", platform.platform())
-    yield Finding("cores", f"{usable_cores()} of {os.cpu_count()} for this process")
+    yield Finding("python", f"{platform.python_version()}, {sys.executable}, {platform.platform()}")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GB
-    yield Finding("memory", f"{memory:.1f} GB")
+    yield Finding("machine", f"{usable_cores()} of {os.cpu_count()} cores, {memory:.1f} GB memory")
 
 
 def check_torch(_: Path) -> Iterator[Finding]:

@@ -4,7 +4,6 @@ Two engines make the runs that are missing: `Processes` of this machine, and a R
 """
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from iaca.base.devices import Device, device_type
-from iaca.base.processes import end_with_parent, timed
+from iaca.base.processes import end_with_parent, timed, usable_cores
+from iaca.runs.announce import announce
 from iaca.runs.execution import execute_run
 from iaca.runs.ray_cluster import Cluster, Outcome, RayOptions, Worker, open_ray
 from iaca.runs.runs import (
@@ -64,7 +64,7 @@ def execute_runs(
             return _execute(wanted, output_dir, report, worker, ray, reuse_stale)
     device = device_type(device)
     if jobs is None:
-        jobs = 1 if device == "cuda" else os.cpu_count() or 1
+        jobs = 1 if device == "cuda" else usable_cores()
     return _execute(wanted, output_dir, report, worker, Processes(jobs, device), reuse_stale)
 
 
@@ -83,6 +83,7 @@ def _execute(
         report(f"runs: all {len(wanted)} are there already")
         return finished
     report(f"runs: {len(missing)} of {len(wanted)} to make, {engine.where}")
+    announce(missing, output_dir, engine.jobs if isinstance(engine, Processes) else None, report)
     failed: dict[RunConfig, str] = {}
     done, started = 0, time.monotonic()
     for config, outcome in engine.make(missing, output_dir, worker):

@@ -36,6 +36,7 @@ def jobs_only(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "finished_runs",
         lambda jobs, out, _: {job: "run" for job in jobs if job.seed in done(out)},
     )
+    monkeypatch.setattr(scheduler, "announce", lambda *_: None)
     for module in (scheduler, runs):
         monkeypatch.setattr(module, "describe", lambda job: f"seed {job.seed}")
 
