@@ -134,10 +134,27 @@ def add_execution(how: "argparse._ActionsContainer") -> None:
     add("--jobs", type=_positive, help="runs at a time")
     add("--device", choices=DEVICES, default="auto")
     add("--output-dir", type=Path, default=BUILD, help="by default _build")
+    text = "only part I of N of the runs; the table follows with the last part, or without --shard"
+    add("--shard", metavar="I/N", help=text)
     add("--address", help="of a Ray cluster, HOST:PORT or ray://HOST:PORT")
     add("--gpus-per-run", type=float, help="asked of the cluster; 1 by default")
     add("--reuse-stale", action="store_true", help="take runs that other code made")
     add("--dry-run", action="store_true", help="only say which runs are missing")
+
+
+def parse_execution(given: dict[str, Any]) -> dict[str, Any]:
+    """What :func:`add_execution` added, as the functions that make runs take it.
+
+    Raises:
+        DataError: naming the option that makes no sense, by itself or beside another.
+    """
+    from iaca.runs.ray_cluster import ray_options
+    from iaca.runs.shards import parse_shard
+
+    address, gpus, shard = (given.pop(name) for name in ("address", "gpus_per_run", "shard"))
+    if shard is not None and address is not None:
+        raise DataError(f"--shard {shard}: expected no --address beside it, Ray deals out all runs")
+    return given | {"cluster": ray_options(address, gpus), "shard": parse_shard(shard)}
 
 
 def _add_submit(commands: Commands) -> None:
@@ -261,12 +278,10 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _sweep(options: argparse.Namespace) -> int:
     from iaca.commands.sweep import Request, sweep
-    from iaca.runs.ray_cluster import ray_options
 
-    given = _given(options)
+    given = parse_execution(_given(options))
     request = Request(**{name: given.pop(name) for name in Request.__dataclass_fields__})
-    cluster = ray_options(given.pop("address"), given.pop("gpus_per_run"))
-    return sweep(request, cluster=cluster, **given)
+    return sweep(request, **given)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -31,12 +31,13 @@ from companion.experiments.grids import (
 from companion.experiments.side_by_side import first_runs, tuned_runs
 from iaca.base.devices import Device
 from iaca.base.files import DataError
-from iaca.cli import add_execution
+from iaca.cli import add_execution, parse_execution
 from iaca.commands.sweep import resolve_manifests
 from iaca.runs.profiles import Profile, get_profile
-from iaca.runs.ray_cluster import RayOptions, ray_options
+from iaca.runs.ray_cluster import RayOptions
 from iaca.runs.runs import RunConfig, RunError
 from iaca.runs.scheduler import execute_runs, report_missing
+from iaca.runs.shards import Shard, finished_of_all
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
 
@@ -140,10 +141,12 @@ def compute_runs(
     seeds: Sequence[int] | None = None,
     cluster: RayOptions | None = None,
     reuse_stale: bool = False,
+    shard: Shard | None = None,
 ) -> None:
     """Make the union of the chapters' runs, before any notebook is executed.
 
-    ``manifest`` and ``seeds`` are what the notebooks are given, if they are given any.
+    ``manifest`` and ``seeds`` are what the notebooks are given, if they are given any. With
+    ``shard``, only that part is made; what is tuned begins when all parts of the trials are there.
 
     Raises:
         RunError: if some failed; the others are kept.
@@ -151,9 +154,15 @@ def compute_runs(
     chosen = get_profile(profile, seeds)
 
     def execute(runs: list[RunConfig]) -> None:
-        execute_runs(runs, output_dir, jobs, device, cluster=cluster, reuse_stale=reuse_stale)
+        part = runs if shard is None else shard.of(runs)
+        execute_runs(part, output_dir, jobs, device, cluster=cluster, reuse_stale=reuse_stale)
 
-    execute(book_runs(chosen, output_dir, manifest))
+    first = book_runs(chosen, output_dir, manifest)
+    execute(first)
+    if shard is not None:
+        then = "once all are, the same command makes those of tuned models, if the profile tunes"
+        if len(finished_of_all(first, output_dir, device, reuse_stale, then)) < len(first):
+            return
     if tuned := tuned_book_runs(chosen, output_dir, manifest, device):
         execute(tuned)
 
@@ -169,8 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, help="by default the profile's")
     add_execution(parser)
     given = vars(parser.parse_args(arguments))
-    address, gpus, dry_run = (given.pop(name) for name in ("address", "gpus_per_run", "dry_run"))
+    dry_run = given.pop("dry_run")
     try:
+        given = parse_execution(given)
         manifests, given["output_dir"] = resolve_manifests(
             [given["manifest"]] if given["manifest"] else [], given["output_dir"]
         )
@@ -178,9 +188,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if dry_run:
             profile = get_profile(given["profile"], given["seeds"])
             runs = book_runs(profile, given["output_dir"], given["manifest"])
+            runs = given["shard"].of(runs) if given["shard"] else runs
             report_missing(runs, given["output_dir"], given["device"], given["reuse_stale"])
         else:
-            compute_runs(**given, cluster=ray_options(address, gpus))
+            compute_runs(**given)
     except DataError as error:
         print(f"book_runs: {error}", file=sys.stderr)
         return 2

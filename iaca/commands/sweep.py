@@ -18,6 +18,7 @@ from iaca.runs.profiles import Profile, at_share, folds_of, get_profile, trainin
 from iaca.runs.ray_cluster import RayOptions
 from iaca.runs.runs import RunConfig, RunError
 from iaca.runs.scheduler import execute_runs, report_missing
+from iaca.runs.shards import Shard, finished_of_all
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
 
@@ -55,9 +56,12 @@ def sweep(
     reuse_stale: bool = False,
     csv: Path | None = None,
     dry_run: bool = False,
+    shard: Shard | None = None,
     report: Callable[[str], None] = print,
 ) -> int:
     """Make a grid's runs and report its table. Returns 1 if some runs failed, else 0.
+
+    With ``shard``, only that part is made; the table follows if all others are there already.
 
     Raises:
         DataError: naming the option or key, what was found and what was expected.
@@ -70,17 +74,23 @@ def sweep(
             f"learning rate: {RELEASED_RATE:g}, as released, in runs whose protocol lets it jump; "
             f"another with --set {_RATE}=NUMBER"
         )
+    part = configs if shard is None else shard.of(configs)
     if dry_run:
-        report_missing(configs, output_dir, device, reuse_stale, report)
+        report_missing(part, output_dir, device, reuse_stale, report)
         return 0
     failed: Mapping[RunConfig, str] = {}
     try:
         runs = execute_runs(
-            configs, output_dir, jobs, device, report, cluster=cluster, reuse_stale=reuse_stale
+            part, output_dir, jobs, device, report, cluster=cluster, reuse_stale=reuse_stale
         )
     except RunError as error:
         report(f"{error}\n")
         runs, failed = error.done, error.failed
+    if shard is not None:
+        then = "once all are, the same command without --shard prints the table"
+        runs = finished_of_all(configs, output_dir, device, reuse_stale, then, report)
+        if len(runs) < len(configs):
+            return 1 if failed else 0
     rows = table(configs, runs, output_dir)
     report(render(rows))
     if csv is not None:

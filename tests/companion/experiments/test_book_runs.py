@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import tiny_manifest
+from toys import tiny_manifest, tiny_run
 
 from companion.experiments.arms import arm_runs
 from companion.experiments.book_runs import (
@@ -27,6 +27,7 @@ from iaca.runs.arms import ARMS
 from iaca.runs.profiles import PROFILES, get_profile
 from iaca.runs.ray_cluster import RayOptions
 from iaca.runs.runs import RunConfig, RunError
+from iaca.runs.shards import Shard
 from iaca.sources.loading import DataConfig
 
 MODULE = "companion.experiments.book_runs"
@@ -153,6 +154,23 @@ def test_a_profile_that_tunes_computes_trials_first_and_then_what_they_choose(
     assert {*first_runs(replace(SMOKE, seeds=(5, 6)), BENCHMARK, tmp_path)} <= {*asked[0]}
 
 
+def test_tuned_models_wait_for_all_parts_of_the_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trials = [replace(tiny_run(tmp_path), seed=seed) for seed in range(4)]
+    tuned = [replace(trials[0], seed=seed) for seed in range(10, 14)]
+    there: list[RunConfig] = []
+    monkeypatch.setattr(f"{MODULE}.book_runs", lambda *_: trials)
+    monkeypatch.setattr(f"{MODULE}.tuned_book_runs", lambda *_: tuned)
+    monkeypatch.setattr(f"{MODULE}.execute_runs", lambda runs, *_, **__: there.extend(runs))
+    monkeypatch.setattr("iaca.runs.shards.finished_runs", lambda *_: dict.fromkeys(there))
+    compute_runs("smoke", tmp_path, device="cpu", shard=Shard(1, 2))
+    assert len(there) == 2 and {*there} < {*trials}
+    assert "runs: 2 of all 4 are there; once all are" in capsys.readouterr().out
+    compute_runs("smoke", tmp_path, device="cpu", shard=Shard(2, 2))
+    assert {*there[:4]} == {*trials} and len(there[4:]) == 2 and {*there[4:]} < {*tuned}
+
+
 def test_the_command_computes_them_here_or_on_a_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,6 +203,8 @@ def test_the_command_computes_them_here_or_on_a_cluster(
         (["--seeds", "1", "1"], "distinct whole numbers"),
         (["--manifest", "iemocap"], "manifest 'iemocap': unknown"),
         (["--gpus-per-run", "1"], "expected --address"),
+        (["--shard", "3/2"], "--shard 3/2: expected I/N with 1 <= I <= N"),
+        (["--shard", "1/2", "--address", "here:1"], "expected no --address beside it"),
     ],
 )
 def test_the_command_names_what_it_does_not_understand(
