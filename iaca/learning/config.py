@@ -1,6 +1,7 @@
 """How a model is trained: the optimiser and its settings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -97,6 +98,22 @@ def adamw(
         fused=True,  # the default takes one parameter at a time on a CPU, in Python
         capturable=torch.device(device).type == "cuda",
     )
+
+
+@contextmanager
+def products(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Let a GPU round the inputs of float32 products if ``tf32`` is asked for, else never."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def dropout_seed(seed: int) -> int:

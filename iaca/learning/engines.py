@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from iaca.learning.config import adamw
 from iaca.learning.protocol import Protocol as Switches
@@ -57,8 +58,7 @@ class Graphed:
     def __init__(self, trainings: Sequence[Training]) -> None:
         self.trainings = trainings
         self.graphs: list[tuple[object, Step]] = [(None, training.step) for training in trainings]
-        on_gpu = trainings[0].device.type == "cuda"
-        self.streams = [torch.cuda.Stream() if on_gpu else None for _ in trainings]
+        self.streams = [new_stream(training.device) for training in trainings]
 
     def run_epoch(self, plans: Sequence[Mapping[int, Tensor]]) -> list[Tensor]:
         """See `Engine`."""
@@ -68,9 +68,11 @@ class Graphed:
             training.model.train()
             constants = _constants(training)
             if batches[each] and self.graphs[each][0] != constants:
+                self.graphs[each] = None, training.step  # frees an old graph
+                chosen, stream = batches[each][0], self.streams[each]
                 with training.randomness():
                     step = capture(
-                        training.step, batches[each][0], training.optimiser, training.generator
+                        training.step, chosen, training.optimiser, training.generator, stream
                     )
                 self.graphs[each] = constants, step
         if self.streams[0] is not None:
@@ -109,6 +111,7 @@ class Batched:
         if self.first.optimiser.state:  # a resumed training
             self._gather_moments()
         self.graph: tuple[object, Step] = (None, self.step)
+        self.stream = new_stream(self.first.device)
 
     def run_epoch(self, plans: Sequence[Mapping[int, Tensor]]) -> list[Tensor]:
         """See `Engine`."""
@@ -121,7 +124,9 @@ class Batched:
             mine["lr"] = theirs["lr"]
         with self.first.randomness():
             if (constants := _constants(self.first)) != self.graph[0]:
-                graph = capture(self.step, batches[0], self.optimiser, self.first.generator)
+                self.graph = None, self.step  # frees an old graph
+                generator = self.first.generator
+                graph = capture(self.step, batches[0], self.optimiser, generator, self.stream)
                 self.graph = constants, graph
             losses = torch.stack([self.graph[1](chosen) for chosen in batches])  # (N, K)
         self._hand_out_moments()
@@ -138,9 +143,11 @@ class Batched:
         def forward(weights: Any, buffers: Any, *features: Tensor) -> Tensor:
             return functional_call(first.model, (weights, buffers), features).values
 
-        with torch.autocast(
-            first.device.type, torch.bfloat16, enabled=first.config.precision == "bf16"
-        ):
+        bfloat16 = first.config.precision == "bf16"
+        autocast = torch.autocast(first.device.type, torch.bfloat16, enabled=bfloat16)
+        # Within vmap no tensor says that it needs a gradient: a GPU's fused attention would not
+        # keep what its own takes.
+        with autocast, sdpa_kernel(SDPBackend.MATH):
             values = torch.vmap(forward, randomness="different")(
                 self.weights, self.buffers, audio, visual, mask
             )  # (K, B, L, n)
@@ -194,8 +201,17 @@ def engine_for(config: ModelConfig, protocol: Switches, device: str) -> EngineNa
     return "graphed" if recurrent or protocol.loss != "biased" else "batched"
 
 
+def new_stream(device: torch.device) -> torch.cuda.Stream | None:
+    """A stream of a GPU, for a graph of its own; a CPU has none."""
+    return torch.cuda.Stream() if device.type == "cuda" else None
+
+
 def capture(
-    step: Step, chosen: Tensor, optimiser: torch.optim.Optimizer, generator: torch.Generator
+    step: Step,
+    chosen: Tensor,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+    stream: torch.cuda.Stream | None,
 ) -> Step:
     """Capture a training step as a CUDA graph. The step itself where that is not possible.
 
@@ -203,15 +219,15 @@ def capture(
         step: maps window numbers, always as many, to losses.
         chosen: some windows.
         optimiser: of the weights that the step changes; weights and moments are left as they were.
-        generator: what the step draws from; left as it was.
+        generator: what the step draws from, and the default one now; left as it was.
+        stream: where the step is tried and captured; None on a CPU, where nothing is.
     """
-    if chosen.device.type != "cuda":
+    if stream is None:
         return step
     weights = [weight for group in optimiser.param_groups for weight in group["params"]]
     before = [weight.detach().clone() for weight in weights]
     moments = {w: {k: x.clone() for k, x in state.items()} for w, state in optimiser.state.items()}
-    drawn, given = generator.get_state(), chosen.clone()
-    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
+    drawn, given, graph = generator.get_state(), chosen.clone(), torch.cuda.CUDAGraph()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(WARM_UP):
@@ -224,15 +240,22 @@ def capture(
                 moment.copy_(moments[weight][key]) if weight in moments else moment.zero_()
     generator.set_state(drawn)
     optimiser.zero_grad(set_to_none=True)
+    # cuBLAS keeps its workspace for a stream, also one that a graph will write to whenever it is
+    # replayed: no two graphs, and nothing that is not of a graph, may have the same.
+    torch._C._cuda_clearCublasWorkspaces()
     try:
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        # A capture that fails does not leave the stream that it entered: the outer block does.
+        capturing = torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local")
+        with torch.cuda.stream(stream), capturing:
             losses = step(given)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
         warnings.warn(f"no CUDA graph, each step is started anew: {error}", stacklevel=2)
-        generator.set_state(drawn)
+        _renew(generator, drawn)
         return step
+    finally:
+        torch._C._cuda_clearCublasWorkspaces()
 
     def replay(chosen: Tensor) -> Tensor:
         given.copy_(chosen)
@@ -240,6 +263,15 @@ def capture(
         return losses.clone()
 
     return replay
+
+
+def _renew(generator: torch.Generator, state: Tensor) -> None:
+    """Let a generator, the default one now, draw again: a failed capture leaves it locked."""
+    fresh = torch.Generator(generator.device)
+    fresh.set_state(state)
+    default = torch.cuda.default_generators[torch.cuda.current_device()]
+    for each in (generator, default):
+        each.graphsafe_set_state(fresh)
 
 
 def clip_each(weights: Any, largest: float) -> None:

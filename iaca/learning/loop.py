@@ -1,19 +1,18 @@
 """One visible training loop, for one model or for several at once."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
 from torch import nn
 from tqdm.auto import tqdm
 
 from iaca.base.devices import Device
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
-from iaca.learning.config import Precision, TrainingConfig, TrainingError
+from iaca.learning.config import TrainingConfig, TrainingError, products
 from iaca.learning.engines import ENGINES, EngineName
 from iaca.learning.protocol import STRICT, Protocol
 from iaca.learning.training import Training
@@ -122,47 +121,31 @@ def train_together(
     saved = time.monotonic()
     epochs = range(len(first.history), first.config.epochs)
     bar = tqdm(epochs, disable=not progress, desc="epochs", leave=False)
-    with _products(first.config.precision, first.device):
-        for epoch in bar:
-            with ExitStack() as stack:
-                noted = [stack.enter_context(each.at_epoch(epoch)) for each in trainings]
-                plans = [training.plan() for training in trainings]
-                losses = [each.tolist() for each in driver.run_epoch(plans)]
-            for k, training in enumerate(trainings):
-                if k in failed:
-                    continue
-                try:
-                    row = training.end_epoch(plans[k], losses[k], noted[k])
-                except TrainingError as error:
-                    failed[k] = error
-                    continue
-                bar.set_postfix(loss=f"{row['loss']:.3f}", select=f"{row['select_mean']:.3f}")
-            if len(failed) == len(trainings):
-                break
-            if time.monotonic() - saved >= checkpoint_seconds:
-                for k, path in enumerate(checkpoints):
-                    if path is not None and k not in failed:
-                        trainings[k].save(path)
-                saved = time.monotonic()
-            if after_epoch is not None:
-                after_epoch(epoch)
+    for epoch in bar:
+        with ExitStack() as stack:
+            stack.enter_context(products(first.config.precision, first.device))
+            noted = [stack.enter_context(each.at_epoch(epoch)) for each in trainings]
+            plans = [training.plan() for training in trainings]
+            losses = [each.tolist() for each in driver.run_epoch(plans)]
+        for k, training in enumerate(trainings):
+            if k in failed:
+                continue
+            try:
+                row = training.end_epoch(plans[k], losses[k], noted[k])
+            except TrainingError as error:
+                failed[k] = error
+                continue
+            bar.set_postfix(loss=f"{row['loss']:.3f}", select=f"{row['select_mean']:.3f}")
+        if len(failed) == len(trainings):
+            break
+        if time.monotonic() - saved >= checkpoint_seconds:
+            for k, path in enumerate(checkpoints):
+                if path is not None and k not in failed:
+                    trainings[k].save(path)
+            saved = time.monotonic()
+        if after_epoch is not None:
+            after_epoch(epoch)
     return [
         failed.get(k) or Trained(training.finish(), training.history, training.best_epoch)
         for k, training in enumerate(trainings)
     ]
-
-
-@contextmanager
-def _products(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Let a GPU round the inputs of float32 products if ``tf32`` is asked for, else never."""
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]

@@ -1,5 +1,7 @@
 """Modality dropout: clips of one modality are lost during training."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -17,17 +19,18 @@ def drop_modality(batch: Batch, null_features: tuple[Tensor, Tensor], probabilit
     TPAMI 2016, where a whole modality goes; the share is ours.
 
     Args:
-        batch: ``(B, L, ...)``, on the CPU.
-        null_features: ``(d_a,)`` and ``(d_v,)``.
+        batch: ``(B, L, ...)``.
+        null_features: ``(d_a,)`` and ``(d_v,)``, on the batch's device.
         probability: 0 to 1.
 
     Returns:
-        A batch; the given one stays as it is. Torch's own generator is used.
+        A batch; the given one stays as it is. The device's own generator is used.
     """
     windows, length = batch.mask.shape
-    hit = torch.rand(windows, 1) < probability
-    is_audio = torch.rand(windows, 1) < 0.5
-    lost = (torch.rand(windows, length) < torch.rand(windows, 1)) & hit  # (B, L)
+    rand = partial(torch.rand, device=batch.mask.device)
+    hit = rand(windows, 1) < probability
+    is_audio = rand(windows, 1) < 0.5
+    lost = (rand(windows, length) < rand(windows, 1)) & hit  # (B, L)
     null_audio, null_visual = (null.float() for null in null_features)
     return batch._replace(
         audio=torch.where((lost & is_audio).unsqueeze(-1), null_audio, batch.audio),

@@ -1,5 +1,6 @@
 """How runs are made: one by one, or several of one architecture as one training."""
 
+import gc
 import math
 import shutil
 import time
@@ -124,6 +125,7 @@ def _make(
             f"{describe(configs[0])}: the GPU has too little memory for {len(configs)} of these "
             "runs at a time"
         )
+    gc.collect()  # what failed holds itself in memory
     torch.cuda.empty_cache()
     if not half:
         error = TrainingError(f"{reason}; a smaller training.batch_size or model.dim needs less")
