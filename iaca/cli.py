@@ -99,7 +99,8 @@ def _add_extract(actions: Commands) -> None:
     add("--backbone", choices=("r3d_18", "r2plus1d_18"), default="r3d_18")
     add("--stride", type=int, default=1, help="frames between two rows: 1 (the default) to 32")
     add("--allow-silent", action="store_true", help="videos without sound are taken as silence")
-    add("--batch-size", type=_positive, default=32, help="clips a forward")
+    text = "clips a forward; by default 32, on a GPU by its free memory"
+    add("--batch-size", type=_positive, help=text)
     add("--workers", type=_positive, default=1, help="recordings at a time")
     add("--device", choices=DEVICES, default="auto")
     add("--timeout", type=float, default=60.0, help="of the decoder, seconds")

@@ -28,7 +28,7 @@ def run_extraction(
     backbone: VisualName,
     stride: int,
     allow_silent: bool,
-    batch_size: int,
+    batch_size: int | None,
     workers: int,
     device: str,
     timeout: float,

@@ -29,6 +29,9 @@ from iaca.extraction.inputs import Source, input_hash
 from iaca.sources.writing import write_recording
 
 MAX_LISTED = 3  # problems of one recording that are kept word by word
+CPU_BATCH, MAX_BATCH = 32, 256  # clips a forward
+# Peak of tensors that a forward holds, float32 as torchvision runs it; measured, any batch size.
+BYTES_A_CLIP: dict[VisualName, int] = {"r3d_18": 34_000_000, "r2plus1d_18": 50_000_000}
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Effort:
     """How the work is done; no feature depends on it.
 
     Attributes:
-        batch_size: clips a forward.
+        batch_size: clips a forward; ``None`` leaves it to `fitting_batch`.
         workers: recordings at a time; more than 1 where decoding is slower than the backbones.
         device: ``auto``, ``cpu`` or ``cuda``.
         timeout: seconds without a sign of life after which a decoder is given up.
@@ -62,16 +65,28 @@ class Effort:
         DataError: a batch without clips, or no worker.
     """
 
-    batch_size: int = 32
+    batch_size: int | None = None
     workers: int = 1
     device: str = "auto"
     timeout: float = TIMEOUT
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.workers < 1:
+        if (self.batch_size is not None and self.batch_size < 1) or self.workers < 1:
             raise DataError(
                 f"batch_size {self.batch_size}, workers {self.workers}: expected at least 1"
             )
+
+
+def fitting_batch(backbone: VisualName, effort: Effort) -> int:
+    """Clips a forward: a power of two that fits, for all workers, in half of a GPU's free memory.
+
+    The other half is for what convolutions need on top, and for the rows that wait on the GPU.
+    """
+    if effort.device == "cpu" or not torch.cuda.is_available():
+        return CPU_BATCH
+    free, _ = torch.cuda.mem_get_info()  # bytes
+    fit = max(1, free // 2 // effort.workers // BYTES_A_CLIP[backbone])
+    return min(MAX_BATCH, 1 << (fit.bit_length() - 1))
 
 
 class Progress:
@@ -131,6 +146,7 @@ class Job:
     config: ExtractionConfig
     effort: Effort
     progress: Progress
+    batch_size: int
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self, pending: Sequence[Source]) -> None:
@@ -191,7 +207,7 @@ class Job:
         """Last frames ``(T,)``, audio ``(T, 512)`` and visual features ``(T, 512)``, float16."""
         stride, device = self.config.stride, self.backbones.device
         ends, audio, visual = [], [], []
-        for clips in iterate_clips(decoded.chunks, stride, self.effort.batch_size, device):
+        for clips in iterate_clips(decoded.chunks, stride, self.batch_size, device):
             if self.stopping.is_set():
                 raise CancelledError
             heard = clip_sounds(sound, decoded.timeline.audio_start, clips.times)

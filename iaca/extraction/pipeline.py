@@ -18,7 +18,7 @@ from iaca.extraction.clips import CLIP_FRAMES, CLIP_SAMPLES, SLOT, check_stride
 from iaca.extraction.decoding import DISK_FULL
 from iaca.extraction.folder import StoreFolder, open_folder
 from iaca.extraction.inputs import Source, input_hash
-from iaca.extraction.making import Effort, ExtractionConfig, Job, Progress
+from iaca.extraction.making import Effort, ExtractionConfig, Job, Progress, fitting_batch
 from iaca.extraction.video import SAMPLE_RATE
 
 MAX_NAMED = 3  # recordings in a line that announces work
@@ -74,7 +74,8 @@ def extract(
             at ``out``, a full disk, too little memory on the GPU.
     """
     config, effort = config or ExtractionConfig(), effort or Effort()
-    with _clear_faults(out, effort.batch_size):
+    batch_size = effort.batch_size or fitting_batch(config.backbone, effort)
+    with _clear_faults(out, batch_size):
         backbones = build_backbones(config.backbone, config.weights, effort.device)
         info = _store_info(config, backbones, sources)
         with open_folder(out, {**info.source, "clip_spacing": info.clip_spacing}) as folder:
@@ -84,7 +85,7 @@ def extract(
             if store is None:
                 folder.begin()
                 lines = Progress(pending, progress, None if progress else notify)
-                Job(folder, info, backbones, config, effort, lines).run(pending)
+                Job(folder, info, backbones, config, effort, lines, batch_size).run(pending)
                 names -= folder.failed.keys()
                 told = {**info.source, **_outcome(folder, sources), **(notes or {})}
                 store = folder.finish(names, replace(info, source=told), backbones.null_features())
@@ -101,9 +102,10 @@ def _clear_faults(out: Path, batch_size: int) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
+        smaller = f"--batch-size {batch_size // 2} or less, or " if batch_size > 1 else ""
         raise DataError(
-            f"the GPU has too little memory for {batch_size} clips a forward: choose a smaller "
-            f"--batch-size, or fewer --workers; {go_on}"
+            f"the GPU has too little memory for {batch_size} clips a forward: choose {smaller}"
+            f"fewer --workers; {go_on}"
         ) from error
     except (OSError, SafetensorError) as error:  # of safetensors, the text alone has the number
         number = getattr(error, "errno", None)

@@ -462,6 +462,22 @@ def test_other_settings_and_options_without_sense_are_refused(miniature: Path, b
     assert len(RecordingStore(begun)) == 4
 
 
+@pytest.mark.parametrize(
+    ("free", "workers", "clips"),
+    [(0, 1, 1), (4e9, 1, 32), (4e9, 4, 8), (79e9, 4, 128), (79e9, 1, 256)],
+)
+def test_a_gpu_gets_the_clips_that_fit(
+    free: float, workers: int, clips: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An R(2+1)D-18 holds 50 MB a clip."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(free), int(80e9)))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert making.fitting_batch("r2plus1d_18", Effort(workers=workers)) == clips
+    assert making.fitting_batch("r2plus1d_18", Effort(device="cpu")) == 32
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert making.fitting_batch("r2plus1d_18", Effort()) == 32
+
+
 NOTHING_LOST = "the same command goes on, what is done is kept"
 FULL = rf"store: the disk is full: free some of it; {NOTHING_LOST}$"
 
@@ -474,7 +490,7 @@ FULL = rf"store: the disk is full: free some of it; {NOTHING_LOST}$"
             "making.features",
             torch.OutOfMemoryError("Tried to allocate\n20 GiB"),
             DataError,
-            rf"^the GPU has .* 32 clips .* smaller --batch-size, .*; {NOTHING_LOST}$",
+            rf"^the GPU has .* 32 clips .* --batch-size 16 or less, .*; {NOTHING_LOST}$",
         ),
         ("making.write_recording", OSError(errno.ENOSPC, "No space left"), DataError, FULL),
         ("folder.write_index", SafetensorError("I/O error (os error 28)"), DataError, FULL),
