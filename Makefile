@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .PHONY: help book test lint lab serve dist lock clean
 
 PROFILE ?= quick
+PRECISION ?= 32
 # TORCH_INDEX=https://... takes torch alone from another package index, say that of one CUDA version.
 TORCH_INDEX ?=
 # The lock is made for 3.11; a later Python is taken where that is missing or does not start.
@@ -22,10 +23,11 @@ help:  ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
 	@echo
 	@echo "PROFILE=smoke|quick|full chooses how much make book computes ($(PROFILE))."
+	@echo "PRECISION=32|tf32|bf16 chooses how it trains ($(PRECISION))."
 	@echo "TORCH_INDEX=URL chooses where torch comes from."
 
 book: $(BOOK)  ## Compute, execute and render the book into _build/html
-	@$(BIN)/python -m companion.publishing.build build --profile $(PROFILE)
+	@$(BIN)/python -m companion.publishing.build build --profile $(PROFILE) --precision $(PRECISION)
 
 test: lint  ## Check the style and the types, run every test
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder

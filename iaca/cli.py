@@ -121,6 +121,7 @@ def _add_sweep(commands: Commands) -> None:
     add("--manifest", nargs="+", default=["synthetic"], help="names, or paths of .yaml files")
     add("--share", nargs="+", type=float, help="the benchmark's dial")
     add("--protocol", nargs="+", default=["strict"], help="strict (the default), released")
+    add("--precision", nargs="+", default=["32"], help="32 (the default), tf32, bf16")
     add("--seeds", nargs="+", type=int, help="by default the profile's")
     shape = "KEY=VALUE[,VALUE]"
     text = "an option of data, model, training or protocol, say model.temperature=0.1,0.3"

@@ -3,6 +3,7 @@
 import html
 import re
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from companion.publishing.execute import execute, make_tasks
 from companion.publishing.pages import Page, pages_of
 from iaca.base.paths import BUILD, COMPANION, ROOT
+from iaca.runs.profiles import get_profile
 
 KEPT = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PARAMETERS = ["profile", "manifest", "seeds", "device", "output_dir"]
+PARAMETERS = ["profile", "manifest", "seeds", "device", "output_dir", "precision"]
 
 
 def test_a_chapter_has_one_name_everywhere() -> None:
@@ -26,7 +28,7 @@ def test_a_chapter_has_one_name_everywhere() -> None:
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_without_outputs_and_with_the_five_parameters(path: Path) -> None:
+def test_a_notebook_is_kept_without_outputs_and_with_the_six_parameters(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
@@ -34,6 +36,13 @@ def test_a_notebook_is_kept_without_outputs_and_with_the_five_parameters(path: P
     assert len(tagged) == 1
     assert re.findall(r"^(\w+) =", tagged[0].source, re.MULTILINE) == PARAMETERS
     assert cells[0].source.startswith("(ch-"), "a chapter opens with its label"
+    (opening,) = [cell.source for cell in code if "book.open_page(" in cell.source]
+    names: dict[str, Any] = {}
+    exec(tagged[0].source, names)
+    given = {"profile": "smoke", "seeds": [3], "output_dir": "here", "precision": "bf16"}
+    exec(opening, names := names | given)
+    page = names["page"]
+    assert (page.profile, page.output_dir) == (get_profile("smoke", [3], "bf16"), Path("here"))
 
 
 def test_every_figure_is_shown_exactly_once(smoke_output: Path) -> None:

@@ -14,7 +14,7 @@ from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Manifest, OfficialSplit
 from iaca.runs.profiles import Profile, get_profile
-from iaca.runs.runs import CPU_THREADS
+from iaca.runs.runs import CPU_THREADS, check_precision
 from iaca.sources.manifest import load_manifest
 
 PROFILE_VARIABLE = "IACA_PROFILE"  # profile of a notebook that is opened by hand
@@ -25,7 +25,7 @@ class Settings:
     """A notebook's checked parameters.
 
     Attributes:
-        profile: with the notebook's own seeds, if it was given any.
+        profile: with the notebook's own seeds, if it was given any, and its precision.
         manifest: the data set.
         device: ``cpu`` or ``cuda``.
         output_dir: where runs, prepared data and downloads are; ``private/`` below it for a gated
@@ -83,6 +83,7 @@ def read_settings(
     seeds: Sequence[int] | None = None,
     device: Device = "auto",
     output_dir: str | Path = "../_build",
+    precision: str | int = "32",
 ) -> Settings:
     """Check a notebook's parameters, as papermill or the reader set them.
 
@@ -93,15 +94,17 @@ def read_settings(
         seeds: of training runs, in place of the profile's.
         device: ``auto``, ``cpu`` or ``cuda``.
         output_dir: see `Settings`; relative to the notebook.
+        precision: of training, ``32``, ``tf32`` or ``bf16``; evaluation is in float32.
 
     Raises:
         DataError: naming the parameter, what was found and what was expected.
     """
-    chosen = get_profile(profile or os.environ.get(PROFILE_VARIABLE, "quick"), seeds)
+    chosen = get_profile(profile or os.environ.get(PROFILE_VARIABLE, "quick"), seeds, precision)
     if device not in get_args(Device):
         raise DataError(f"parameter device: {device!r}, expected one of {get_args(Device)}")
     if device == "cuda" and not torch.cuda.is_available():
         raise DataError("parameter device: 'cuda', but torch sees no GPU")
+    check_precision(chosen.training.precision, device)
     loaded = load_manifest(manifest)
     folder = Path(output_dir)
     if loaded.access == "gated" and folder.name != "private":

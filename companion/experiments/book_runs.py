@@ -35,7 +35,7 @@ from iaca.cli import add_execution, parse_execution
 from iaca.commands.sweep import resolve_manifests
 from iaca.runs.profiles import Profile, get_profile
 from iaca.runs.ray_cluster import RayOptions
-from iaca.runs.runs import RunConfig, RunError
+from iaca.runs.runs import RunConfig, RunError, check_precision
 from iaca.runs.scheduler import execute_runs, report_missing
 from iaca.runs.shards import Shard, finished_of_all
 from iaca.sources.loading import DataConfig
@@ -139,19 +139,23 @@ def compute_runs(
     device: Device = "auto",
     manifest: str | None = None,
     seeds: Sequence[int] | None = None,
+    precision: str = "32",
     cluster: RayOptions | None = None,
     reuse_stale: bool = False,
     shard: Shard | None = None,
 ) -> None:
     """Make the union of the chapters' runs, before any notebook is executed.
 
-    ``manifest`` and ``seeds`` are what the notebooks are given, if they are given any. With
-    ``shard``, only that part is made; what is tuned begins when all parts of the trials are there.
+    ``manifest``, ``seeds`` and ``precision`` are what the notebooks are given. With ``shard``, only
+    that part is made; what is tuned begins when all parts of the trials are there.
 
     Raises:
+        DataError: for bad input, before anything is computed.
         RunError: if some failed; the others are kept.
     """
-    chosen = get_profile(profile, seeds)
+    chosen = get_profile(profile, seeds, precision)
+    if cluster is None:
+        check_precision(precision, device)
 
     def execute(runs: list[RunConfig]) -> None:
         part = runs if shard is None else shard.of(runs)
@@ -176,6 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--profile", default="quick", help="smoke, quick (the default) or full")
     parser.add_argument("--manifest", help="a data set's name, or the path of a .yaml file")
     parser.add_argument("--seeds", nargs="+", type=int, help="by default the profile's")
+    parser.add_argument("--precision", default="32", help="32 (the default), tf32 or bf16")
     add_execution(parser)
     given = vars(parser.parse_args(arguments))
     dry_run = given.pop("dry_run")
@@ -186,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         given["manifest"] = manifests[0] if manifests else None
         if dry_run:
-            profile = get_profile(given["profile"], given["seeds"])
+            profile = get_profile(given["profile"], given["seeds"], given["precision"])
             runs = book_runs(profile, given["output_dir"], given["manifest"])
             runs = given["shard"].of(runs) if given["shard"] else runs
             report_missing(runs, given["output_dir"], given["device"], given["reuse_stale"])

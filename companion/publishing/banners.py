@@ -22,10 +22,12 @@ class Provenance:
     seeds: str
     versions: Mapping[str, str]  # of python, torch, iaca
     private: bool
+    precision: str = "32"  # of training
 
     def footer(self) -> str:
         """Return the footer's HTML."""
         parts = [f"Profile <strong>{html.escape(self.profile)}</strong>"]
+        parts += [f"precision {self.precision}"] if self.precision != "32" else []
         parts += [f"commit {html.escape(self.commit)}", f"seeds {html.escape(self.seeds)}"]
         parts += [f"{html.escape(name)} {html.escape(v)}" for name, v in self.versions.items()]
         text = " · ".join(parts) + (f"<br>{PRIVATE_BANNER}" if self.private else "")

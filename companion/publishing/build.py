@@ -68,6 +68,7 @@ def build(
     manifest: str | None = None,
     seeds: Sequence[int] | None = None,
     device: "Device" = "auto",
+    precision: str = "32",
     force: bool = False,
 ) -> Path:
     """Build the book and return its ``index.html``.
@@ -81,6 +82,7 @@ def build(
         manifest: data set for the chapters that do not choose their own.
         seeds: instead of the profile's own.
         device: ``auto``, ``cpu`` or ``cuda``.
+        precision: of training, ``32``, ``tf32`` or ``bf16``.
         force: execute every notebook again.
 
     Raises:
@@ -91,8 +93,9 @@ def build(
     pages = pages_of(root) if pages is None else pages
     private = _any_gated(pages, manifest)
     output_dir = output_dir / "private" if private else output_dir
-    given = {"manifest": manifest, "seeds": seeds, "device": None if device == "auto" else device}
-    overrides = {name: value for name, value in given.items() if value is not None}
+    given = {"manifest": manifest, "seeds": seeds, "device": device, "precision": precision}
+    defaults = (None, "auto", "32")
+    overrides = {name: value for name, value in given.items() if value not in defaults}
     executed, index = output_dir / "notebooks" / profile, output_dir / "html" / "index.html"
     tasks = make_tasks(pages, root / "notebooks", executed, profile, output_dir, overrides)
     code, commit = code_state(), _commit_of(root)
@@ -101,9 +104,10 @@ def build(
     if not force and _is_built(output_dir, sources):
         print(f"Nothing changed since the last build ({profile}).\n{index}")
         return index
-    _compute_runs(profile, output_dir, jobs, device, manifest, seeds)
+    _compute_runs(profile, output_dir, jobs, device, manifest, seeds, precision)
     _execute(tasks, code, jobs or usable_cores(), force)
-    _render(root, executed, pages, _provenance(profile, commit, seeds, private), output_dir)
+    provenance = _provenance(profile, commit, seeds, private, precision)
+    _render(root, executed, pages, provenance, output_dir)
     stamp = {"sources": sources, "data": data_state(), "profile": profile, "private": private}
     write_json(output_dir / "html.json", stamp)
     print(f"Built in {tqdm.format_interval(time.monotonic() - started)} ({profile}).\n{index}")
@@ -154,13 +158,14 @@ def _compute_runs(
     device: "Device",
     manifest: str | None,
     seeds: Sequence[int] | None,
+    precision: str,
 ) -> None:
     # Both import torch, which a build that has nothing to do need not wait for.
     from companion.experiments import book_runs
     from iaca.runs.runs import RunError
 
     try:
-        book_runs.compute_runs(profile, output_dir, jobs, device, manifest, seeds)
+        book_runs.compute_runs(profile, output_dir, jobs, device, manifest, seeds, precision)
     except RunError as error:
         raise BuildError(f"{error}\nNothing was published; finished runs are kept.") from error
 
@@ -176,13 +181,13 @@ def _execute(tasks: Sequence[Task], code: str, jobs: int, force: bool) -> None:
 
 
 def _provenance(
-    profile: str, commit: str, seeds: Sequence[int] | None, private: bool
+    profile: str, commit: str, seeds: Sequence[int] | None, private: bool, precision: str
 ) -> Provenance:
     from iaca.runs.profiles import get_profile
 
     used = ", ".join(map(str, get_profile(profile, seeds).seeds))
     versions = {"Python": platform.python_version(), **_versions(("torch", "iaca"))}
-    return Provenance(profile, commit, used, versions, private)
+    return Provenance(profile, commit, used, versions, private, precision)
 
 
 def _render(
@@ -254,6 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     built.add_argument("--manifest", help="data set instead of the bundled benchmark")
     built.add_argument("--seeds", type=int, nargs="+", help="instead of the profile's own")
     built.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    built.add_argument("--precision", choices=("32", "tf32", "bf16"), default="32")
     built.add_argument("--force", action="store_true", help="execute every notebook again")
     zipped = commands.add_parser("dist", help="zip the built book")
     for each in (built, zipped):

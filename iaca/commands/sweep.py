@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from iaca.base.devices import Device
 from iaca.base.files import DataError, check_one_of, write_text
 from iaca.commands.sweep_table import ARM_OPTIONS, as_read, render, table
+from iaca.learning.config import Precision
 from iaca.learning.protocol import PROTOCOLS, RELEASED_RATE
 from iaca.models.regressor import AttentionName, ModelConfig
 from iaca.runs.profiles import Profile, at_share, folds_of, get_profile, training_on
@@ -28,6 +29,7 @@ _OWN_OPTION = {
     "data.share": "--share",
     "data.fold": "nothing: all folds are run",
     "model.attention": "--attention",
+    "training.precision": "--precision",
 }
 _ARM_KEYS = ("model.fusion", "model.gate_init")
 _RATE = "training.learning_rate"
@@ -44,6 +46,7 @@ class Request:
     manifest: Sequence[str] = ("synthetic",)
     seeds: Sequence[int] | None = None
     protocol: Sequence[str] = ("strict",)
+    precision: Sequence[str] = ("32",)
     set: Sequence[str] = ()
 
 
@@ -126,6 +129,8 @@ def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
     settings = dict(_parse_setting(text) for text in request.set)
     if len(settings) != len(request.set):
         raise DataError(f"--set {' '.join(request.set)}: a key is given twice")
+    precisions = _named("--precision", request.precision, get_args(Precision))
+    settings["training.precision"] = list(precisions)
     configs: list[RunConfig] = []
     for values in product(*settings.values()):
         configs += _runs_at(request, profile, dict(zip(settings, values, strict=True)), output_dir)

@@ -7,10 +7,11 @@ for a GPU and patience.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, get_args
 
 from iaca.base.files import DataError, check_one_of
 from iaca.data.schema import SubjectFolds
-from iaca.learning.config import TrainingConfig
+from iaca.learning.config import Precision, TrainingConfig
 from iaca.sources.loading import DataConfig, count_folds
 from iaca.sources.manifest import load_manifest
 
@@ -39,19 +40,27 @@ PROFILES = {
 }
 
 
-def get_profile(name: str, seeds: Sequence[int] | None = None) -> Profile:
-    """Return a profile by its name, with other seeds if some are given.
+def get_profile(
+    name: str, seeds: Sequence[int] | None = None, precision: str | int = "32"
+) -> Profile:
+    """Return a profile by its name, with other seeds if some are given, at a precision.
+
+    Papermill makes a whole number of ``-p precision 32``; it will do.
 
     Raises:
-        DataError: naming the profile, if there is none of this name, or the seeds.
+        DataError: naming the profile, the precision or the seeds, and what was expected.
     """
     check_one_of("profile", name, PROFILES)
+    chosen: Any = str(precision)
+    check_one_of("precision", chosen, get_args(Precision))
+    profile = PROFILES[name]
+    training = replace(profile.training, precision=chosen)
     if seeds is None:
-        return PROFILES[name]
+        return replace(profile, training=training)
     whole = all(isinstance(seed, int) and seed >= 0 for seed in seeds)
     if not seeds or not whole or len(set(seeds)) != len(seeds):
         raise DataError(f"seeds {seeds!r}: expected distinct whole numbers >= 0")
-    return replace(PROFILES[name], seeds=tuple(seeds))
+    return replace(profile, seeds=tuple(seeds), training=training)
 
 
 def training_on(profile: Profile, data: DataConfig) -> TrainingConfig:

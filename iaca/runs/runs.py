@@ -119,15 +119,23 @@ def run_key(identity: Identity) -> str:
     return short_hash(canonical_json(identity))
 
 
+def check_precision(precision: str, device: Device) -> None:
+    """Raise `DataError` where a device does not have a precision: tf32 is a GPU's."""
+    if precision == "tf32" and device_type(device) == "cpu":
+        raise DataError("precision 'tf32': needs a GPU, expected '32' or 'bf16' on a CPU")
+
+
 def identify_runs(
     configs: Iterable[RunConfig], output_dir: Path, device: Device = "auto"
 ) -> dict[RunConfig, Identity]:
     """What the keys of some runs are made of. Each data set is opened once.
 
     Raises:
-        DataError: if data cannot be had.
+        DataError: if data cannot be had, or the device does not have a run's precision.
     """
     configs = list(configs)
+    for config in configs:
+        check_precision(config.training.precision, device)
     data = dict.fromkeys(config.data for config in configs)
     keys = {each: open_data(each, output_dir / "data")[0].key for each in data}
     return {config: run_identity(config, keys[config.data], device) for config in configs}

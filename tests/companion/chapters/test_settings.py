@@ -38,6 +38,11 @@ def test_seeds_replace_the_profiles() -> None:
     assert read_settings("smoke", seeds=[7, 9]).profile.seeds == (7, 9)
 
 
+def test_the_profile_carries_the_precision() -> None:
+    assert read_settings("smoke", precision="bf16").profile.training.precision == "bf16"
+    assert read_settings("smoke", precision=32) == read_settings("smoke")
+
+
 def test_gated_data_are_kept_apart(tmp_path: Path) -> None:
     found = read_settings("smoke", "affwild2", output_dir=tmp_path)
     assert found.gated and found.output_dir == tmp_path / "private"
@@ -88,6 +93,8 @@ def test_a_manifest_may_be_a_path(tmp_path: Path) -> None:
         ({"seeds": [1, 1]}, "expected distinct whole numbers"),
         ({"seeds": [0.5]}, "expected distinct whole numbers"),
         ({"seeds": [-1]}, "expected distinct whole numbers"),
+        ({"precision": 16}, "precision '16': expected one of 32, tf32, bf16"),
+        ({"precision": "tf32", "device": "cpu"}, "precision 'tf32': needs a GPU"),
         ({"device": "gpu"}, "parameter device: 'gpu', expected one of"),
     ],
 )

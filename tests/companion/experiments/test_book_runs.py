@@ -88,11 +88,11 @@ def test_what_the_notebooks_are_given_is_computed_beforehand(
     tmp_path: Path, asked: list[list[RunConfig]]
 ) -> None:
     manifest = str(tiny_manifest(tmp_path / "manifests"))
-    compute_runs("smoke", tmp_path, manifest=manifest, seeds=[7, 8])
+    compute_runs("smoke", tmp_path, manifest=manifest, seeds=[7, 8], precision="bf16")
     (runs,) = asked
-    assert {run.seed for run in runs} == {7, 8}
+    assert {(run.seed, run.training.precision) for run in runs} == {(7, "bf16"), (8, "bf16")}
     on_it = {run for run in runs if run.data.manifest == manifest}
-    profile = replace(SMOKE, seeds=(7, 8))
+    profile = get_profile("smoke", (7, 8), "bf16")
     for name, chapter in CHAPTERS.items():
         data = DataConfig(manifest) if chapter.swappable else BENCHMARK
         assert set(chapter_runs(name, profile, data, tmp_path)) <= set(runs), name
@@ -200,6 +200,8 @@ def test_the_command_computes_them_here_or_on_a_cluster(
     ("arguments", "complaint"),
     [
         (["--profile", "huge"], "book_runs: profile 'huge'"),
+        (["--precision", "16"], "book_runs: precision '16': expected one of 32, tf32, bf16"),
+        (["--precision", "tf32", "--device", "cpu"], "book_runs: precision 'tf32': needs a GPU"),
         (["--seeds", "1", "1"], "distinct whole numbers"),
         (["--manifest", "iemocap"], "manifest 'iemocap': unknown"),
         (["--gpus-per-run", "1"], "expected --address"),

@@ -23,7 +23,9 @@ show(alt.Chart({"values": [{"a": 1}]}).mark_bar().encode(x="a:Q"), "One bar.")""
 
 
 def write_notebook(root: Path, name: str, *cells: str) -> None:
-    parameters = new_code_cell('profile = "quick"\noutput_dir = "../_build"\nmanifest = "x"')
+    parameters = new_code_cell(
+        'profile = "quick"\noutput_dir = "../_build"\nmanifest = "x"\nprecision = 32'
+    )
     parameters.metadata["tags"] = ["parameters"]
     text = f"(ch-{name})=\n# The {name}\n\n$$ x = 1 $$ (eq-{name})\n\nSee {{eq}}`eq-{name}`."
     code = [new_code_cell(cell) for cell in cells]
@@ -183,6 +185,18 @@ def test_gated_data_go_below_private(copied: Path, monkeypatch: pytest.MonkeyPat
     assert read_json(private / "html.json")["private"] is True
     with pytest.raises(DataError, match="must not be published"):
         publish.dist(private)
+
+
+def test_the_precision_reaches_runs_notebooks_and_footer(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    monkeypatch.setattr(publish, "_compute_runs", lambda *given: said.append(given[-1]))
+    monkeypatch.setattr(publish, "_execute", lambda tasks, *_: said.extend(tasks))
+    monkeypatch.setattr(publish, "_render", lambda *given: said.append(given[3].footer()))
+    make(copied, precision="bf16", pages=[Page("first", "first")])
+    runs, task, footer = said
+    assert runs == task.parameters["precision"] == "bf16" and "precision bf16" in footer
 
 
 def test_a_commit_is_dirty_when_the_tree_is(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The staged book: variants without duplicates, a banner and a footer."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -63,6 +64,8 @@ def test_the_staged_configuration_executes_nothing_and_states_the_build() -> Non
     assert config["html"]["baseurl"] == "x"
     for part in ("smoke", "abc1234-dirty", "seeds 0, 1", "Python 3.11", "torch 2.6"):
         assert part in config["html"]["extra_footer"]
+    assert "precision" not in PROVENANCE.footer()
+    assert "precision bf16" in replace(PROVENANCE, precision="bf16").footer()
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,16 @@ def test_a_grid_over_protocols_and_their_switches(tmp_path: Path) -> None:
     ]
 
 
+def test_a_grid_over_precisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = Request("smoke", arm=["plain"], precision=["32", "bf16"])
+    assert [run.training.precision for run in grid_of(request, tmp_path)] == ["32", "bf16"]
+    arguments = ["--precision", "32", "tf32", "--output-dir", str(tmp_path)]
+    assert main(["sweep", *SMALL, *arguments]) == 2
+    error = "iaca: precision 'tf32': needs a GPU, expected '32' or 'bf16' on a CPU\n"
+    assert capsys.readouterr().err == error
+    assert not any(tmp_path.iterdir())  # nothing was computed
+
+
 def test_a_rate_that_jumps_starts_at_the_released_one(tmp_path: Path) -> None:
     """0.0001 rises tenfold at epoch 6; the book's 0.002 would fall to a half."""
     (run,) = grid_of(Request("smoke", arm=["plain"], protocol=["released"]), tmp_path)
@@ -214,6 +224,8 @@ def test_values_are_typed_as_their_field_is(tmp_path: Path) -> None:
         ({"set": ["model.stages=third"]}, "found 'third'; Input should be 'both'"),
         ({"set": ["training.temperature_start=x"]}, "found 'x'; Input should be a valid number"),
         ({"set": ["model.attention=ca"]}, "model.attention: expected --attention"),
+        ({"set": ["training.precision=32"]}, "training.precision: expected --precision"),
+        ({"precision": ["16"]}, "--precision '16': expected one of 32, tf32, bf16"),
         ({"set": ["data.share=0"]}, "data.share: expected --share"),
         ({"set": ["model.dim=8", "model.dim=9"]}, "a key is given twice"),
         ({"set": ["model.fusion=iaca"], "arm": ["zero"]}, "model.fusion: --arm sets it"),

@@ -18,7 +18,7 @@ from iaca.learning.config import TrainingConfig, TrainingError, adamw
 from iaca.learning.evaluation import predict, score
 from iaca.learning.loop import Trained, train
 from iaca.models.gating import Gate
-from iaca.models.regressor import ModelConfig
+from iaca.models.regressor import AttentionName, FusionName, ModelConfig
 from iaca.sources.writing import write_store
 
 MODEL = ModelConfig(dim=8, window=4, dropout=0.2)
@@ -65,6 +65,22 @@ def test_the_same_seed_gives_the_same_weights(store: RecordingStore, attention: 
     torch.rand(3)  # whatever was drawn before does not matter
     assert same(first, fit(store, model, config))
     assert not same(first, fit(store, model, config, seed=1))
+
+
+@pytest.mark.parametrize(("attention", "fusion"), [("ca", "plain"), ("rjca", "iaca")])
+def test_bfloat16_learns_nearly_as_much_and_keeps_float32_weights(
+    tmp_path: Path, attention: AttentionName, fusion: FusionName
+) -> None:
+    toy = toy_store(tmp_path / "toy", (120, 80, 60, 40))
+    model = ModelConfig(attention, fusion, dim=8, window=4)
+    config = TrainingConfig(epochs=8, batch_size=8, hop=2, learning_rate=0.01)
+    full, low = (fit(toy, model, replace(config, precision=name)) for name in ("32", "bf16"))
+    assert low.history.loss[0] != full.history.loss[0] and low.history.loss.map(math.isfinite).all()
+    scores = [trained.history.select_mean.max() for trained in (full, low)]
+    assert min(scores) > 0.7 and abs(scores[0] - scores[1]) < 0.1
+    assert {value.dtype for value in low.model.state_dict().values()} == {torch.float32}
+    with pytest.raises(TrainingError, match="precision 'tf32': a GPU's, expected '32' or 'bf16'"):
+        fit(toy, model, replace(config, precision="tf32"))
 
 
 def test_the_optimiser_is_adamw_up_to_rounding() -> None:

@@ -78,6 +78,7 @@ def test_the_key_is_made_of_configuration_data_code_torch_and_device(
         key(replace(config, seed=1)),
         key(replace(config, model=replace(config.model, dim=10))),
         key(replace(config, training=replace(config.training, epochs=4))),
+        key(replace(config, training=replace(config.training, precision="bf16"))),
         key(replace(config, data=replace(config.data, data_seed=1))),
         key(replace(config, protocol=Protocol(clip=True))),
         key(config, "cuda"),
@@ -88,7 +89,7 @@ def test_the_key_is_made_of_configuration_data_code_torch_and_device(
         keys.add(key(config))
     monkeypatch.setattr(torch, "__version__", "1.0.0")
     keys.add(key(config))
-    assert len(keys) == 10
+    assert len(keys) == 11
     monkeypatch.setattr(torch, "__version__", "1.0.0+cu999")  # the same torch, built otherwise
     assert key(config) in keys
 
