@@ -83,7 +83,8 @@ def _execute(
         report(f"runs: all {len(wanted)} are there already")
         return finished
     report(f"runs: {len(missing)} of {len(wanted)} to make, {engine.where}")
-    announce(missing, output_dir, engine.jobs if isinstance(engine, Processes) else None, report)
+    if isinstance(engine, Processes):  # of a cluster's nodes nothing is known
+        announce(missing, output_dir, engine.jobs, report)
     failed: dict[RunConfig, str] = {}
     done, started = 0, time.monotonic()
     for config, outcome in engine.make(missing, output_dir, worker):

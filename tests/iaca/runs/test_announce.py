@@ -1,20 +1,21 @@
 """What is said before a grid of large models starts, against plain arithmetic."""
 
 import json
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from toys import tiny_run
 
-from iaca.models.regressor import AffectRegressor
 from iaca.runs import announce as announcing
-from iaca.runs.announce import announce, size_of, step_seconds
+from iaca.runs.announce import Cost, announce, measure
+from iaca.runs.execution import execute_run
 from iaca.runs.runs import RunConfig, identify_runs
-from iaca.sources.loading import open_data
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
@@ -27,54 +28,43 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[RunConfig, A
     return identify_runs(configs, tmp_path, "cpu")
 
 
-def lines(runs: dict[RunConfig, Any], out: Path, jobs: int | None = 2) -> list[str]:
+class Here:
+    """Stands for a process that measures a thousand hours and as many gigabytes."""
+
+    def __init__(self, *_: Any) -> None: ...
+    def __enter__(self) -> "Here":
+        return self
+
+    def __exit__(self, *_: Any) -> None: ...
+    def submit(self, work: Any, configs: Any, *_: Any) -> Any:
+        future: Future[list[Cost]] = Future()
+        future.set_result([Cost(3.6e6, 1_000_000_000_000)] * len(configs))
+        return future
+
+
+def lines(runs: dict[RunConfig, Any], out: Path) -> list[str]:
     said: list[str] = []
-    announce(runs, out, jobs, said.append)
+    announce(runs, out, 2, said.append)
     return said
 
 
 def test_hours_and_gigabytes(
     wanted: dict[RunConfig, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Plain runs have taken an hour; gated ones are measured, with a second a step."""
-    for number, seconds in enumerate((3000.0, 3600.0, 9e9)):
+    """Plain runs have taken ten hours, the median of three; gated ones are measured."""
+    for number, seconds in enumerate((36_000.0, 1.0, 9e9)):
         folder = tmp_path / "runs" / f"old{number}"
         folder.mkdir(parents=True)
         identity = next(iter(wanted.values())) | {"code": "older"}
         (folder / "config.json").write_text(json.dumps(identity))
         (folder / "metrics.json").write_text(json.dumps({"seconds": seconds}))
-    asked: list[Any] = []
-
-    class Here:
-        def __init__(self, *_: Any) -> None: ...
-        def __enter__(self) -> "Here":
-            return self
-
-        def __exit__(self, *_: Any) -> None: ...
-        def submit(self, _: Any, models: Any, device: str) -> Any:
-            asked.extend(models)
-            return SimpleNamespace(result=lambda: [1000.0])
-
     monkeypatch.setattr(announcing, "ProcessPoolExecutor", Here)
     said = lines(wanted, tmp_path)
     assert said[0].startswith("runs: WARNING: d = 8 on a CPU")
-    assert [run.model.fusion for run, _ in asked] == ["iaca"]
-    # two recordings of 24 rows, a window every 8 rows, 4 windows a batch: 1.5 steps an epoch
-    hours = (6 * 3600 + 6 * 3 * 1.5 * 1000) / 2 / 3600
-    assert (
-        f"about {hours:.1f} h, from finished runs of 1 and measured steps of 1 kinds of model"
-        in said[2]
-    )
-    run = tiny_run(tmp_path)
-    store, split = open_data(run.data, tmp_path / "data")
-    info = store.info
-    model = AffectRegressor(run.model, info.audio_dim, info.visual_dim, len(info.labels))
-    numbers = sum(weights.numel() for weights in model.parameters())
-    numbers += sum(store[name].labels.numel() for name in split.report)
-    sizes = [size_of(each, tmp_path).bytes for each in wanted if each.seed == 0]
-    assert sizes[0] == pytest.approx(4 * numbers, abs=30_000)
-    monkeypatch.setattr(announcing, "GB", 1e3)
-    assert f"runs: about {6 * sum(sizes) / 1e3:.1f} GB" in lines(wanted, tmp_path)[1]
+    assert f"about {(6 * 10 + 6 * 1000) / 2:.1f} h" in said[1] and " 6000.0 GB," in said[1]
+    assert said[1].endswith("from finished runs of 1 kinds, measured steps of 1")
+    elsewhere = {run: {**identity, "device": "cuda"} for run, identity in wanted.items()}
+    assert f"about {12 * 1000 / 2:.1f} h" in lines(elsewhere, tmp_path)[0]
 
 
 def test_small_or_few_runs_start_without_words(
@@ -85,24 +75,28 @@ def test_small_or_few_runs_start_without_words(
     assert lines(wanted, tmp_path) == []
 
 
-def test_of_other_machines_and_full_gpus_no_time_is_guessed(
+def test_a_full_gpu_does_not_stop_them(
     wanted: dict[RunConfig, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not any(" h" in line for line in lines(wanted, tmp_path, None))
-
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(announcing, "ProcessPoolExecutor", full)
-    said = lines({run: {**key, "device": "cuda"} for run, key in wanted.items()}, tmp_path)
-    assert "no estimate" in said[-1] and "CUDA out of memory" in said[-1]
-    assert not any("CPU" in line for line in said)
+    assert "could not be measured (CUDA out of memory)" in lines(wanted, tmp_path)[-1]
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_steps_of_all_kinds_of_model_can_be_measured(
-    wanted: dict[RunConfig, Any], tmp_path: Path
+def test_what_is_measured_is_what_a_run_has(
+    wanted: dict[RunConfig, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = [(run, size_of(run, tmp_path)) for run in wanted if run.seed == 0]
-    assert len(asked) == 2
-    assert all(seconds > 0 for seconds in step_seconds(asked, "cpu"))
+    """Every step takes a second; there are two recordings of 24 rows, a window every 8 rows."""
+    clock = iter(range(1000))
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    config = next(iter(wanted))
+    config = replace(config, model=replace(config.model, dim=64))
+    (cost,) = measure([config], tmp_path, "cpu")
+    windows = 2 * 3  # that begin at rows 0, 8 and 16
+    assert cost.seconds == config.training.epochs * -(-windows // config.training.batch_size)
+    monkeypatch.undo()
+    folder = execute_run(config, tmp_path, "cpu").folder
+    written = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    assert cost.bytes == pytest.approx(written, rel=0.1)  # names and shapes come on top
