@@ -4,6 +4,7 @@ Pooled CCC depends on its pairs only through six sums, which add up over recordi
 subjects is therefore a weighted sum, and a thousand of them cost a matrix product.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -113,6 +114,7 @@ def ccc_of_sums(sums: Tensor) -> Tensor:
     return concordance(covariance, var_x + var_y, mean_x - mean_y)
 
 
+@functools.lru_cache(maxsize=8)
 def resample(subjects: int, seeds: int, count: int = 1000, seed: int = 0) -> Resamples:
     """Draw subjects, and within each draw seeds, with replacement, ``count`` times.
 
@@ -135,11 +137,7 @@ def seed_interval(drawn: Tensor, by_seed: Tensor, draws: Resamples) -> Interval:
         by_seed: ``(S,)``, the number on the whole sample.
         draws: of :func:`resample`.
     """
-    weights = draws.seeds / draws.seeds.sum(dim=1, keepdim=True)
-    low, high = (drawn * weights).sum(dim=1).nanquantile(drawn.new_tensor([0.025, 0.975]))
-    seeds, subjects = len(by_seed), draws.subjects.shape[1]
-    spread = float(by_seed.std()) if seeds > 1 else math.nan
-    return Interval(float(by_seed.mean()), float(low), float(high), spread, seeds, subjects)
+    return _intervals(drawn.unsqueeze(-1), by_seed.unsqueeze(-1), draws)[0]
 
 
 def target_intervals(drawn: Tensor, by_seed: Tensor, draws: Resamples) -> list[Interval]:
@@ -149,7 +147,17 @@ def target_intervals(drawn: Tensor, by_seed: Tensor, draws: Resamples) -> list[I
         An interval a target, and last that of the targets' mean.
     """
     drawn, by_seed = (torch.cat([x, x.mean(dim=-1, keepdim=True)], -1) for x in (drawn, by_seed))
-    return [seed_interval(drawn[..., k], by_seed[:, k], draws) for k in range(by_seed.shape[1])]
+    return _intervals(drawn, by_seed, draws)
+
+
+def _intervals(drawn: Tensor, by_seed: Tensor, draws: Resamples) -> list[Interval]:
+    weights = draws.seeds / draws.seeds.sum(dim=1, keepdim=True)
+    means = (drawn * weights.unsqueeze(-1)).sum(dim=1)  # (R, n)
+    bounds = means.nanquantile(means.new_tensor([0.025, 0.975]), dim=0)
+    n = len(by_seed), draws.subjects.shape[1]
+    spreads = by_seed.std(dim=0) if len(by_seed) > 1 else torch.full_like(by_seed[0], math.nan)
+    columns = torch.stack([by_seed.mean(dim=0), *bounds, spreads], dim=1).tolist()
+    return [Interval(value, low, high, spread, *n) for value, low, high, spread in columns]
 
 
 def ccc_intervals(model: Moments, resamples: int = 1000, seed: int = 0) -> list[Interval]:

@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from iaca.base.files import DataError
@@ -76,6 +75,8 @@ def fit_reading(
     Raises:
         DataError: an unknown modality or none, no penalty, or no row with valid labels.
     """
+    from sklearn.linear_model import Ridge  # slow to import
+
     if not modalities or not set(modalities) <= set(MODALITIES):
         raise DataError(f"modalities {tuple(modalities)!r}: expected some of {MODALITIES}")
     both = training_statistics(store, split.train)

@@ -29,7 +29,7 @@ from companion.chapters.drawing.tables import markdown_table
 from companion.chapters.settings import Settings, read_settings
 from companion.experiments import grids
 from companion.experiments.arms import arm_runs
-from companion.experiments.trained import initial_model, load_models, obtain
+from companion.experiments.trained import initial_model, load_models, obtain, opened
 from companion.publishing.vegalite import show
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
@@ -38,7 +38,7 @@ from iaca.learning.evaluation import predict
 from iaca.runs.arms import ARMS, GATED_ARMS, by_seed
 from iaca.runs.profiles import folds_of
 from iaca.runs.runs import Run, RunConfig
-from iaca.sources.loading import DataConfig, open_data
+from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
 from iaca.sources.synthetic import STATES
 
@@ -56,7 +56,7 @@ class Page(Settings):
         Raises:
             DataError: if they cannot be had.
         """
-        return open_data(data, self.output_dir / "data")
+        return opened(data, self.output_dir)
 
     def runs(self, configs: Sequence[RunConfig], progress: bool = True) -> list[Run]:
         """The runs of these configurations, trained if they are not there."""

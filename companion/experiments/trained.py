@@ -1,5 +1,6 @@
 """Runs and their models: loaded for evaluation, or trained where they are missing."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,15 +25,21 @@ class LoadedModel(NamedTuple):
     seed: int
 
 
+@functools.cache
+def opened(data: DataConfig, output_dir: Path) -> tuple[RecordingStore, Split]:
+    """A data set's recordings and their split, opened once in a process.
+
+    Raises:
+        DataError: if they cannot be had.
+    """
+    return open_data(data, output_dir / "data")
+
+
 def load_models(runs: Sequence[Run], output_dir: Path, device: Device = "cpu") -> list[LoadedModel]:
     """Load some runs' models, each with its data; runs on the same data share one store."""
-    opened: dict[DataConfig, tuple[RecordingStore, Split]] = {}
     loaded = []
     for run in runs:
-        data = run.config.data
-        if data not in opened:
-            opened[data] = open_data(data, output_dir / "data")
-        store, split = opened[data]
+        store, split = opened(run.config.data, output_dir)
         loaded.append(LoadedModel(run.model(store, device), store, split, run.config.seed))
     return loaded
 

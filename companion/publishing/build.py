@@ -205,7 +205,7 @@ def _render(
     command = [
         sys.executable,
         "-c",
-        "import sys; from jupyter_book.cli.main import main; sys.exit(main())",
+        "import sys, companion; from jupyter_book.cli.main import main; sys.exit(main())",
     ]
     command += ["build", str(folder), "-W", "-n", "--keep-going"]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -12,7 +12,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -244,6 +243,8 @@ def number_map(
 ) -> None:
     """Values as colours with words on them, bold where the 95 % interval leaves out the centre.
 
+    seaborn's heatmap would draw the whole figure each time, to see whether labels overlap.
+
     Args:
         axes: to draw into.
         cells: row -> column -> interval. What is not there stays blank.
@@ -253,22 +254,24 @@ def number_map(
         centre: the value without colour.
         size: of the words, in points.
     """
-    values = [[each[c].value if c in each else np.nan for c in columns] for each in cells.values()]
-    texts = [[words(each[c]) if c in each else "" for c in columns] for each in cells.values()]
-    sns.heatmap(
-        pd.DataFrame(values, list(cells), list(columns)),
-        ax=axes,
-        annot=np.array(texts),
-        fmt="",
-        annot_kws={"fontsize": size},
-        cmap=DIVERGING,
-        vmin=centre - span,
-        vmax=centre + span,
-        cbar=False,
-        linewidths=0.6,
+    values = np.array(
+        [[each[c].value if c in each else np.nan for c in columns] for each in cells.values()]
     )
-    known = [each[c] for each in cells.values() for c in columns if c in each]
-    for text, interval in zip(axes.texts, known, strict=True):
-        if interval.low > centre or interval.high < centre:
-            text.set_fontweight("bold")
-    axes.tick_params(length=0, labelrotation=0)
+    look: dict[str, Any] = {"cmap": DIVERGING, "linewidths": 0.6, "edgecolors": "white"}
+    colours = axes.pcolormesh(values, vmin=centre - span, vmax=centre + span, **look)
+    luminance = colours.to_rgba(values)[..., :3] ** 2.2 @ np.array([0.2126, 0.7152, 0.0722])
+    for row, each in enumerate(cells.values()):
+        for column, name in enumerate(columns):
+            if (found := each.get(name)) is None:
+                continue
+            bold = found.low > centre or found.high < centre
+            axes.text(
+                column + 0.5, row + 0.5, words(found), ha="center", va="center", fontsize=size,
+                color="0.15" if luminance[row, column] > 0.4 else "white",
+                fontweight="bold" if bold else "normal",
+            )  # fmt: skip
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    axes.set_yticks(np.arange(len(cells)) + 0.5, list(cells))
+    axes.invert_yaxis()
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)

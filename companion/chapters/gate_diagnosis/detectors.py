@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.cross_decomposition import CCA
 from torch import Tensor
 
 from companion.analysis.entropy import relative_entropy
@@ -123,6 +122,8 @@ def lack_of_correlation(
     Returns:
         Recording -> ``(T,)``.
     """
+    from sklearn.cross_decomposition import CCA  # slow to import
+
     statistics = training_statistics(store, train)
 
     def features(name: str) -> list[Tensor]:

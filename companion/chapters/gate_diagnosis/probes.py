@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
 
 from companion.chapters.cross_attention.maps import STRONG
@@ -85,6 +84,8 @@ def probe(
     Raises:
         ValueError: if a training recording has no known states.
     """
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # slow to import
+
     states = np.concatenate([store[name].known_state.numpy() for name in train])
     fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     fitted.fit(_rows(features, train), states)

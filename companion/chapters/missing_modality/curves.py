@@ -10,9 +10,10 @@ from torch import Tensor
 from companion.analysis.corruption import CorruptedStore, Corruption, Hit
 from companion.analysis.inference import Moments, moments
 from companion.experiments.trained import LoadedModel
+from iaca.data.batches import WindowBatches
 from iaca.data.recordings import Recordings
 from iaca.data.splits import Split
-from iaca.learning.evaluation import Traces, predict
+from iaca.learning.evaluation import Traces, batches_for, predict, predict_batches
 
 PAPER_SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)  # of audio missing, the paper's Fig. 3
 SHARES = (0.0, *PAPER_SHARES, 1.0)
@@ -66,26 +67,26 @@ def moments_under(
 ) -> dict[Key, Moments]:
     """Score models on the reported recordings under one corruption, or as they are (``None``).
 
-    All models on the same data see the very same damage.
+    All models on the same data see the very same damage, which is done once.
 
     Args:
         corruption: what happens.
         models: key -> a model's seeds (and folds, whose predictions are put together).
         name: one reported recording; all of them by default.
     """
-    views: dict[tuple[int, Split], Recordings] = {}
+    batches: dict[tuple[int, Split, int], WindowBatches] = {}
     found = {}
     for key, seeds in models.items():
         predictions: dict[int, dict[str, Tensor]] = {}
         for trained in seeds:
-            names = [n for n in trained.split.report if name in (None, n)]
-            where = id(trained.store), trained.split
-            if where not in views:
-                views[where] = (
-                    trained.store if corruption is None else corrupted(trained, corruption)
-                )
-            said = predict(trained.model, views[where], names, BATCH).predictions
-            predictions.setdefault(trained.seed, {}).update(said)
+            model, store, split, seed = trained
+            where = id(store), split, model.config.window
+            if where not in batches:
+                seen: Recordings = store if corruption is None else corrupted(trained, corruption)
+                names = [n for n in split.report if name in (None, n)]
+                batches[where] = batches_for(model, seen, names)
+            said = predict_batches(model, batches[where], BATCH).predictions
+            predictions.setdefault(seed, {}).update(said)
         found[key] = moments([predictions[s] for s in sorted(predictions)], seeds[0].store)
     return found
 

@@ -167,7 +167,7 @@ def test_the_model_is_left_as_it_was(
     def fail(*arguments: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("iaca.learning.evaluation.gather", fail)
+    monkeypatch.setattr("iaca.data.batches.WindowBatches.take", fail)
     with pytest.raises(RuntimeError, match="broken"):
         predict_with_gates(model, store, NAMES, gates)
     assert model.fusion.gate_audio is own
