@@ -34,6 +34,7 @@ class WindowBatches:
         index: ``(W + 1, L)`` int64 on the device: which of all recordings' R rows a window holds,
             and R where it is padded. The last window, number W, is all padding: it fills up a
             batch that is to have a fixed size.
+        whole: whether no window is padded, but for the last.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class WindowBatches:
         self.device = torch.device(device)
         self.counts = {name: store.entries[name].rows for name in names}
         self.rows = sum(self.counts.values())  # R
-        self.index = self._index().to(self.device)
+        index = self._index()
+        self.whole = bool((index[:-1] < self.rows).all())
+        self.index = index.to(self.device)
         recordings = [store[name].tensors() for name in self.counts]
         if resident is None:
             held = sum(array.nbytes for arrays in recordings for array in arrays.values())

@@ -65,7 +65,7 @@ def predict_batches(
     """Do as `predict`, on windows that can be used again: `batches_for` makes them."""
 
     def compute(batch: Batch) -> dict[str, Tensor]:
-        output = model(batch.audio, batch.visual, batch.mask)
+        output = model(batch.audio, batch.visual, None if batches.whole else batch.mask)
         gates = {} if output.gates is None else output.gates._asdict()
         return {"": output.values.float()} | {name: gate.float() for name, gate in gates.items()}
 

@@ -185,10 +185,11 @@ class Training:
     def step(self, chosen: Tensor) -> Tensor:
         """Train on one batch; returns its loss, which nobody has waited for."""
         batch = self.batch(chosen)
+        mask = None if self.batches.whole and not self.fixed_size else batch.mask
         with torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
         ):
-            values = self.model(batch.audio, batch.visual, batch.mask).values  # (B, L, n)
+            values = self.model(batch.audio, batch.visual, mask).values  # (B, L, n)
         loss = self.loss_of(values, batch.labels)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

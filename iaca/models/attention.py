@@ -14,7 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from iaca.base.files import check_one_of
-from iaca.models.layers import HEADS, BiLSTM, check_heads, check_length, sinusoidal_positions
+from iaca.models.layers import (
+    HEADS,
+    BiLSTM,
+    Dropout,
+    check_heads,
+    check_length,
+    sinusoidal_positions,
+    tanh,
+)
 
 NormAxis = Literal["column", "printed"]
 
@@ -101,8 +109,8 @@ class CrossAttention(nn.Module):
         a_visual = z.mT.softmax(dim=-2 if self.norm_axis == "column" else -1)
         x_hat_audio = a_audio.mT @ audio  # Eq. 2, (B, L, d)
         x_hat_visual = a_visual.mT @ visual
-        x_att_audio = torch.tanh(audio + x_hat_audio)  # Eq. 3
-        x_att_visual = torch.tanh(visual + x_hat_visual)  # Eq. 4
+        x_att_audio = tanh(audio + x_hat_audio)  # Eq. 3
+        x_att_visual = tanh(visual + x_hat_visual)  # Eq. 4
         scores = {"z": z, "a_audio": a_audio, "a_visual": a_visual} if return_scores else None
         return Attended(x_att_audio, x_att_visual, audio, visual, scores)
 
@@ -164,8 +172,8 @@ class JointCrossAttention(nn.Module):
             getattr(self, f"{part}_{modality}") for part in ("joint", "own", "correlation", "map")
         )
         mixed = over_clips(joint.mT).mT  # W_jm J, (B, L, 2d)
-        # The product is d by 2d, the largest tensor of the model: scaled before, tanh in its place.
-        c = ((x / math.sqrt(joint.shape[-1])).mT @ mixed).tanh_()  # (B, d, 2d)
+        # The product is d by 2d, the largest tensor of the model: scaled before.
+        c = tanh((x / math.sqrt(joint.shape[-1])).mT @ mixed)  # (B, d, 2d)
         h = torch.relu(own(x.mT) + correlation(c))  # (B, d, k)
         return back(h).mT + x, c
 
@@ -256,7 +264,7 @@ class _TransformerBranch(nn.Module):
         self.self_attention = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
         self.cross_attention = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
         self.feed_forward = nn.Sequential(
-            nn.Linear(dim, dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(dim, dim)
+            nn.Linear(dim, dim), nn.ReLU(), Dropout(dropout), nn.Linear(dim, dim)
         )
 
     def attend_self(self, x: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from iaca.models.gating import (
     JointGateInput,
     Stages,
 )
-from iaca.models.layers import BiLSTM, L2Norm, SelfAttention, Standardise
+from iaca.models.layers import BiLSTM, Dropout, L2Norm, SelfAttention, Standardise
 from iaca.models.related_work import FAMILIES, FamilyName
 
 AttentionName = Literal["none", "ca", "jca", "rjca", "tca"]
@@ -116,7 +116,7 @@ class Encoder(nn.Module):
         check_one_of("encoder_norm", config.encoder_norm, norms)
         self.linear = nn.Linear(features, config.dim)
         self.norm = norms[config.encoder_norm]()
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, L, d_m)`` to ``(B, L, d)``."""
@@ -130,7 +130,7 @@ class Head(nn.Module):
         super().__init__()
         hidden = max(1, config.dim // 2)
         self.layers = nn.Sequential(
-            nn.Linear(config.dim, hidden), nn.ReLU(), nn.Dropout(config.dropout)
+            nn.Linear(config.dim, hidden), nn.ReLU(), Dropout(config.dropout)
         )
         self.output = nn.Linear(hidden, 1)
 

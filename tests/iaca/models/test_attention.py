@@ -16,7 +16,7 @@ from iaca.models.attention import (
     RecursiveJointCrossAttention,
     TransformerCrossAttention,
 )
-from iaca.models.layers import BiLSTM, sinusoidal_positions
+from iaca.models.layers import BiLSTM, Dropout, sinusoidal_positions, tanh
 from iaca.models.regressor import AffectRegressor, ModelConfig
 
 DIM, LENGTH = 4, 3
@@ -308,3 +308,34 @@ def test_attention_at_initialisation(capsys: pytest.CaptureFixture[str]) -> None
         assert entropy["layer", dim] < 0.4
         assert entropy["layer", dim] < entropy["none", dim] < entropy["l2", dim]
     assert entropy["layer", 512] < entropy["layer", 64]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_tanh_is_tanh_and_so_is_its_gradient(dtype: torch.dtype) -> None:
+    x = torch.tensor([-60.0, -3.0, -1e-3, 0.0, 1e-6, 0.2, 9.0], dtype=dtype, requires_grad=True)
+    found = tanh(x)
+    found.sum().backward()
+    exact = np.tanh(x.detach().double().numpy())
+    tolerance = 2 * torch.finfo(dtype).eps
+    np.testing.assert_allclose(found.detach().double(), exact, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(x.grad.double(), 1 - exact**2, atol=4 * torch.finfo(dtype).eps)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.5])
+def test_dropout_keeps_its_share_and_the_mean(probability: float) -> None:
+    torch.manual_seed(0)
+    layer, x = Dropout(probability), torch.full((7, 11, 1301), 3.0, requires_grad=True)
+    y = layer(x)
+    kept = y != 0
+    deviation = (probability * (1 - probability) / x.numel()) ** 0.5
+    assert abs(float(kept.double().mean()) - (1 - probability)) < 5 * deviation + 2**-16
+    torch.testing.assert_close(
+        y[kept], torch.full_like(y[kept], 3 / (1 - probability)), rtol=1e-4, atol=0
+    )
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, y.detach() / 3)
+    neighbours = (kept[..., 1:] & kept[..., :-1]).double().mean()  # elements are independent
+    assert abs(float(neighbours) - (1 - probability) ** 2) < 0.01
+    assert not torch.equal(layer(x), y) and layer.eval()(x) is x
+    with pytest.raises(ValueError, match=r"dropout 1\.0: expected"):
+        Dropout(1.0)
