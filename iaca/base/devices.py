@@ -1,5 +1,6 @@
 """Which device computes. Torch is imported only where `auto` has to be resolved."""
 
+import os
 from typing import Literal
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -13,3 +14,13 @@ def device_type(device: Device) -> Literal["cpu", "cuda"]:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = given.split(",") if given else map(str, range(count))
+    return tuple(name.strip() for name in names)[:count]

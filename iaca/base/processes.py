@@ -27,6 +27,16 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
+def begin_worker(gpu: str | None = None) -> None:
+    """End with the parent, and see no GPU but one, if one is named: a pool's initialiser.
+
+    It is called before torch has looked for GPUs.
+    """
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    end_with_parent()
+
+
 def usable_cores() -> int:
     """How many cores this process may use: on a cluster often fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from iaca.base.devices import Device, device_type
 from iaca.base.files import locked, whole_folder, write_json
@@ -21,6 +22,7 @@ from iaca.learning.config import TrainingError
 from iaca.learning.evaluation import predict, score
 from iaca.learning.loop import Trained, train_together
 from iaca.learning.training import Placed, Training
+from iaca.models.regressor import AffectRegressor
 from iaca.runs.runs import (
     CPU_THREADS,
     Identity,
@@ -32,6 +34,8 @@ from iaca.runs.runs import (
     run_key,
 )
 from iaca.sources.loading import open_data
+
+MEMORY_SHARE = 0.5  # of a GPU's free memory, for trainings; the rest is for data and workspaces
 
 
 def execute_run(
@@ -50,6 +54,16 @@ def execute_run(
     if isinstance(outcome, TrainingError):
         raise outcome
     return outcome
+
+
+def make_alike(
+    configs: Sequence[RunConfig], output_dir: Path, device: Device
+) -> list[tuple[RunConfig, float | str]]:
+    """Make runs together, and say of each how many seconds it took, or why it failed."""
+    return [
+        (config, made.metrics["seconds"] if isinstance(made, Run) else f"TrainingError: {made}")
+        for config, made in execute_together(configs, output_dir, device).items()
+    ]
 
 
 def company(config: RunConfig) -> RunConfig:
@@ -105,8 +119,38 @@ def execute_together(
             if config not in outcomes:
                 alike.setdefault(company(config), []).append(config)
         for group in alike.values():
-            outcomes |= _make(group, identities, output_dir, device, progress)
+            size = runs_at_once(group[0], device)
+            for start in range(0, len(group), size):
+                part = group[start : start + size]
+                outcomes |= _make(part, identities, output_dir, device, progress)
     return outcomes
+
+
+def runs_at_once(config: RunConfig, device: Device) -> int:
+    """How many runs like this one the free memory of the GPU holds, at least one.
+
+    Counted are weights, gradients and moments, and twice what a forward pass keeps for the
+    backward one, gradients of that being as large. On a CPU it is one.
+    """
+    if device_type(device) == "cpu":
+        return 1
+    return max(1, int(MEMORY_SHARE * torch.cuda.mem_get_info()[0] / training_bytes(config)))
+
+
+def training_bytes(config: RunConfig) -> int:
+    """About how much memory a training takes, its data aside."""
+    kept: list[int] = []
+
+    def note(x: Tensor) -> Tensor:
+        kept.append(x.nbytes)
+        return x
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):  # shapes, and no memory
+        model = AffectRegressor(config.model, 1, 1, 1)
+        x = torch.empty(config.training.batch_size, config.model.window, 1)
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+            model(x, x)
+    return 4 * sum(weight.nbytes for weight in model.parameters()) + 2 * sum(kept)
 
 
 def _make(

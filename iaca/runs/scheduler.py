@@ -5,18 +5,18 @@ Two engines make the runs that are missing: `Processes` of this machine, and a R
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from iaca.base.devices import Device, device_type
-from iaca.base.processes import end_with_parent, timed, usable_cores
+from iaca.base.devices import Device, device_type, visible_gpus
+from iaca.base.processes import begin_worker, timed, usable_cores
 from iaca.runs.announce import announce
-from iaca.runs.execution import execute_run
+from iaca.runs.execution import company, execute_run, make_alike
 from iaca.runs.ray_cluster import Cluster, Outcome, RayOptions, Worker, open_ray
 from iaca.runs.runs import (
     Identity,
@@ -27,6 +27,8 @@ from iaca.runs.runs import (
     finished_runs,
     identify_runs,
 )
+
+TOGETHER = 32  # alike runs that one process on a GPU is handed; memory may hold fewer at a time
 
 
 def execute_runs(
@@ -46,8 +48,8 @@ def execute_runs(
     Args:
         configs: the runs; repeated ones are made once.
         output_dir: holds ``runs/`` and ``data/``.
-        jobs: how many at a time; by default as many as there are cores, on a GPU one, on a cluster
-            as many as Ray finds room for.
+        jobs: how many at a time; by default as many as there are cores, or processes with a GPU
+            each, on a cluster as many as Ray finds room for.
         device: of every run; ``auto`` takes GPUs if there are any.
         report: called with one line per finished run, with the time left.
         worker: what makes a run; tests put their own here.
@@ -63,9 +65,9 @@ def execute_runs(
         with open_ray(cluster, jobs, device) as ray:
             return _execute(wanted, output_dir, report, worker, ray, reuse_stale)
     device = device_type(device)
-    if jobs is None:
-        jobs = 1 if device == "cuda" else usable_cores()
-    return _execute(wanted, output_dir, report, worker, Processes(jobs, device), reuse_stale)
+    gpus = visible_gpus() if device == "cuda" else ()
+    engine = Processes(jobs or len(gpus) or usable_cores(), device, gpus)
+    return _execute(wanted, output_dir, report, worker, engine, reuse_stale)
 
 
 def _execute(
@@ -124,48 +126,91 @@ class Processes(NamedTuple):
     """Runs handed to processes that make one at a time; one that is killed is replaced.
 
     Its run is made again, since a process may be killed for want of memory that others took. A run
-    whose process is killed twice has failed.
+    whose process is killed twice has failed. On GPUs a process has one of them, which several
+    processes share if there are more ``jobs``, and makes several alike runs at a time.
     """
 
     jobs: int
     device: Literal["cpu", "cuda"]
+    gpus: Sequence[str] = ()
 
     @property
     def where(self) -> str:
         """Where runs are made, in words."""
-        return f"{self.jobs} at a time"
+        if not self.gpus:
+            return f"{self.jobs} at a time"
+        return f"several alike at a time, {self.jobs} processes on {len(self.gpus)} GPUs"
+
+    def groups(self, missing: Iterable[RunConfig]) -> list[tuple[RunConfig, ...]]:
+        """Which runs a process makes together: alike ones on a GPU, shared out evenly."""
+        if not self.gpus:
+            return [(config,) for config in missing]
+        alike: dict[RunConfig, list[RunConfig]] = {}
+        for config in missing:
+            alike.setdefault(company(config), []).append(config)
+        groups = []
+        for configs in alike.values():
+            size = min(TOGETHER, math.ceil(len(configs) / self.jobs))
+            groups += [tuple(configs[i : i + size]) for i in range(0, len(configs), size)]
+        return groups
 
     def make(
         self, missing: Mapping[RunConfig, Identity], output_dir: Path, worker: Worker
     ) -> Iterator[Outcome]:
         """Make runs, and say of each how long it took, or why it failed."""
-        queue = [(config, 1) for config in missing]
-        under_way: dict[Future[float], tuple[ProcessPoolExecutor, RunConfig, int]] = {}
+        queue = [(configs, 1) for configs in self.groups(missing)]
+        under_way: dict[Future[Any], tuple[_Process, tuple[RunConfig, ...], int]] = {}
         with ExitStack() as stack:
-            idle = [_start_process(stack) for _ in queue[: self.jobs]]
+            idle = [
+                _Process.start(stack, self.gpus[job % len(self.gpus)] if self.gpus else None)
+                for job in range(min(self.jobs, len(queue)))
+            ]
             while queue or under_way:
                 while queue and idle:
-                    (config, attempt), process = queue.pop(0), idle.pop()
+                    (configs, attempt), process = queue.pop(0), idle.pop()
                     try:
-                        future = process.submit(timed, worker, config, output_dir, self.device)
+                        future = process.submit(worker, configs, output_dir, self.device)
                     except BrokenProcessPool:  # killed between two runs
-                        process = _start_process(stack)
-                        future = process.submit(timed, worker, config, output_dir, self.device)
-                    under_way[future] = process, config, attempt
+                        process = process.replaced(stack)
+                        future = process.submit(worker, configs, output_dir, self.device)
+                    under_way[future] = process, configs, attempt
                 for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                    process, config, attempt = under_way.pop(future)
+                    process, configs, attempt = under_way.pop(future)
                     error = future.exception()
-                    # Whatever it is, the other runs go on and it is reported.
-                    outcome = f"{type(error).__name__}: {error}" if error else future.result()
                     killed = isinstance(error, BrokenProcessPool)
-                    idle.append(_start_process(stack) if killed else process)
+                    idle.append(process.replaced(stack) if killed else process)
                     if killed and attempt == 1:
-                        queue.insert(0, (config, 2))
-                    else:
-                        yield config, "its process was killed twice" if killed else outcome
+                        queue.insert(0, (configs, 2))
+                    elif error is None:
+                        alone = len(configs) == 1
+                        yield from [(configs[0], future.result())] if alone else future.result()
+                    else:  # whatever it is, the other runs go on and it is reported
+                        reason = f"{type(error).__name__}: {error}"
+                        reason = "its process was killed twice" if killed else reason
+                        yield from ((config, reason) for config in configs)
 
 
-def _start_process(stack: ExitStack) -> ProcessPoolExecutor:
-    # Fork would share locks and threads of torch with the process.
-    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=end_with_parent)
-    return stack.enter_context(pool)
+class _Process(NamedTuple):
+    """A process that makes runs, with a GPU of its own or none."""
+
+    pool: ProcessPoolExecutor
+    gpu: str | None
+
+    @classmethod
+    def start(cls, stack: ExitStack, gpu: str | None) -> "_Process":
+        # Fork would share locks and threads of torch with the process.
+        pool = ProcessPoolExecutor(
+            1, mp_context=get_context("spawn"), initializer=begin_worker, initargs=(gpu,)
+        )
+        return cls(stack.enter_context(pool), gpu)
+
+    def submit(
+        self, worker: Worker, configs: Sequence[RunConfig], output_dir: Path, device: Device
+    ) -> Future[Any]:
+        """Have one run made, for its seconds, or several together, for an `Outcome` of each."""
+        if len(configs) == 1:
+            return self.pool.submit(timed, worker, configs[0], output_dir, device)
+        return self.pool.submit(make_alike, configs, output_dir, device)
+
+    def replaced(self, stack: ExitStack) -> "_Process":
+        return self.start(stack, self.gpu)
