@@ -43,12 +43,16 @@ PERIOD = 50  # frames after which the noise repeats: making it takes longer than
 
 
 class Work(NamedTuple):
-    """What is extracted: a row every ``stride`` frames of ``frames``, ``batch`` clips a forward."""
+    """What is extracted: a row every ``stride`` frames, ``batch`` clips a forward.
+
+    The same video is extracted ``videos`` times, as many at a time.
+    """
 
     backbone: VisualName
     stride: int
     batch: int
     device: str
+    videos: int = 1
 
     @property
     def config(self) -> ExtractionConfig:
@@ -102,10 +106,10 @@ def time_extraction(video: Path, folder: Path, work: Work, networks: Backbones) 
     with mock.patch.object(pipeline, "build_backbones", lambda *_: networks), unimported():
         start = time.perf_counter()
         result = extract(
-            [Source("v", "v", video)],
+            [Source(f"v{number}", "v", video) for number in range(work.videos)],
             folder / f"store-{time.time_ns()}",
             work.config,
-            Effort(work.batch, device=work.device),
+            Effort(work.batch, work.videos, work.device),
         )
         seconds = time.perf_counter() - start
     if result.failed:
@@ -120,7 +124,8 @@ def time_bare(clips: int, work: Work, networks: Backbones) -> float:
     pictures = torch.randint(0, 256, shape, dtype=torch.uint8, device=work.device)
     sounds = torch.randn(shape[0], CLIP_SAMPLES, device=work.device)
     ready = networks.visual.normalise(pictures), networks.audio.log_mel(sounds)
-    networks.visual.trunk(ready[0][:1]), networks.audio.trunk(ready[1][:1])  # warm
+    warm = networks.visual.trunk(ready[0]), networks.audio.trunk(ready[1])
+    [features.cpu() for features in warm]  # waits for a GPU
     start = time.perf_counter()
     for first in range(0, clips, work.batch):
         count = min(work.batch, clips - first)

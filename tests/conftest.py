@@ -8,7 +8,6 @@ import pytest
 import torch
 from filelock import FileLock
 
-from companion.publishing import build as publish
 from iaca.base.paths import BUILD
 
 MIRROR_VARIABLE = "IACA_DATA_MIRROR"
@@ -16,6 +15,12 @@ BESIDE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 if MIRROR_VARIABLE not in os.environ and BESIDE_CHECKOUT.is_dir():
     os.environ[MIRROR_VARIABLE] = str(BESIDE_CHECKOUT)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("torch sees no CUDA device")
 
 
 @pytest.fixture
@@ -42,6 +47,9 @@ def mirror() -> Path:
 @pytest.fixture(scope="session")
 def smoke_output() -> Path:
     """Output folder of the real book in the smoke profile. Kept, so the next session is quick."""
+    # Only here: the tests marked `cuda` run where nothing of the book is installed.
+    from companion.publishing import build as publish
+
     output = BUILD / "test"
     output.mkdir(parents=True, exist_ok=True)
     with FileLock(output / ".lock"):  # of several workers one builds it, and the others wait

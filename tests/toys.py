@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import yaml
 from torch import nn
@@ -17,6 +18,7 @@ from iaca.runs.runs import Run, RunConfig, finished_runs, identify_runs
 from iaca.sources.loading import DataConfig
 from iaca.sources.writing import write_store
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 AUDIO_DIM, VISUAL_DIM = 5, 4
 TINY_SIZES = {"train": 2, "select": 1, "report": 1, "recordings": 1, "clips": 24}
 

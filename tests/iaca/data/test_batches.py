@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import toy_info, toy_recording, toy_store
+from toys import DEVICES, toy_info, toy_recording, toy_store
 
 from iaca.data import batches
 from iaca.data.batches import WindowBatches, evaluation_batches, memory_for_rows
 from iaca.data.recordings import RecordingStore
-from iaca.data.windows import Window, evaluation_windows, gather, training_windows
+from iaca.data.windows import Batch, Window, evaluation_windows, gather, training_windows
 from iaca.sources.writing import write_store
 
 
@@ -26,26 +26,34 @@ def made_store(path: Path, spacing: int, dtype: torch.dtype) -> RecordingStore:
     return write_store(path, recordings, toy_info(spacing), dtype=dtype)
 
 
+def take(placed: WindowBatches, chosen: torch.Tensor) -> Batch:
+    """Windows of some numbers, made where they are wanted and then brought here."""
+    batch = placed.take(chosen.to(placed.device))
+    assert {x.device.type for x in batch if x is not None} == {placed.device.type}
+    return batch.map(lambda _, x: x.cpu())
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 @pytest.mark.parametrize("spacing", [1, 3])
 @pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize("device", DEVICES)
 def test_batches_are_those_of_the_files_bit_for_bit(
-    tmp_path: Path, spacing: int, dtype: torch.dtype, resident: bool
+    tmp_path: Path, spacing: int, dtype: torch.dtype, resident: bool, device: str
 ) -> None:
     store = made_store(tmp_path / "store", spacing, dtype)
     windows = training_windows(store, store, 2, 4)
-    placed = WindowBatches(store, store, windows, 4, resident=resident)
+    placed = WindowBatches(store, store, windows, 4, device, resident)
     assert bool(placed.kept) is resident
     order = torch.randperm(len(windows), generator=torch.Generator().manual_seed(0))
     expected = gather(store, [windows[i] for i in order], 4)
-    found = placed.take(order)
+    found = take(placed, order)
     for name, values in expected._asdict().items():
         assert getattr(found, name).dtype == values.dtype
         torch.testing.assert_close(getattr(found, name), values, rtol=0, atol=0, equal_nan=True)
     assert found.state is not None and found.state.max() == 6
-    assert not placed.take(order).audio[~found.mask].any()
+    assert not found.audio[~found.mask].any()
     # One more number fills a batch up: nothing but padding.
-    filled = placed.take(torch.tensor([order[0], len(windows)]))
+    filled = take(placed, torch.tensor([order[0], len(windows)]))
     assert torch.equal(filled.audio[0], found.audio[0]) and not filled.mask[1].any()
     assert not filled.visual[1].any() and filled.labels[1].isnan().all()
     counts = (~expected.labels.isnan()).sum(dim=1)
