@@ -12,6 +12,7 @@ from torch import Tensor
 from iaca.data.batches import WindowBatches, evaluation_batches
 from iaca.data.recordings import Recording, Recordings, StoreInfo
 from iaca.data.windows import Batch
+from iaca.learning.config import products
 from iaca.learning.metrics import ccc, extremes
 from iaca.learning.protocol import STRICT, Protocol, smooth
 from iaca.models.regressor import AffectRegressor
@@ -91,7 +92,7 @@ def over_windows(
     compute: Callable[[Batch], Mapping[str, Tensor]],
     batch_size: int = EVALUATION_BATCH,
 ) -> dict[str, Tensor]:
-    """Compute something on windows, without gradients.
+    """Compute something on windows, in float32, without gradients.
 
     Args:
         model: in evaluation mode meanwhile; its mode is restored afterwards.
@@ -106,7 +107,7 @@ def over_windows(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), products("32", batches.device):
             for chosen in torch.arange(len(batches), device=batches.device).split(batch_size):
                 if len(chosen) == 0:
                     continue

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -169,12 +170,17 @@ class Training:
             }
         return {number: chosen.to(self.device) for number, chosen in batches.items()}
 
+    @cached_property
+    def null_features(self) -> tuple[Tensor, Tensor]:
+        """The store's, on the device: a CUDA graph cannot fetch them."""
+        audio, visual = self.store.null_features
+        return audio.to(self.device), visual.to(self.device)
+
     def batch(self, chosen: Tensor) -> Batch:
         """The training windows of these numbers, after modality dropout."""
         batch = self.batches.take(chosen)
         if self.config.modality_dropout > 0.0:
-            null = self.store.null_features
-            return drop_modality(batch, null, self.config.modality_dropout)
+            return drop_modality(batch, self.null_features, self.config.modality_dropout)
         return batch
 
     def loss_of(self, values: Tensor, labels: Tensor) -> Tensor:

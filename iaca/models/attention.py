@@ -232,7 +232,7 @@ class TransformerCrossAttention(nn.Module):
 
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool = False) -> Attended:
         """Attend ``audio (B, L, d)`` and ``visual (B, L, d)``; any L."""
-        positions = sinusoidal_positions(audio.shape[1], audio.shape[2]).to(audio)
+        positions = sinusoidal_positions(audio.shape[1], audio.shape[2], audio.device).to(audio)
         first = attended = self.layers[0](audio + positions, visual + positions, return_scores)
         for layer in self.layers[1:]:
             attended = layer(attended.audio, attended.visual, return_scores)

@@ -105,7 +105,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, L, d)`` to ``(B, L, d)``."""
         if self.positions:
-            x = x + sinusoidal_positions(x.shape[1], x.shape[2]).to(x)
+            x = x + sinusoidal_positions(x.shape[1], x.shape[2], x.device).to(x)
         normed = self.norm(x)
         return x + self.attention(normed, normed, normed, need_weights=False)[0]
 
@@ -162,7 +162,9 @@ class SequenceTransformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, L, d)`` to ``(B, L, d)``; any L."""
-        return self.encoder(self.norm(x) + sinusoidal_positions(x.shape[1], x.shape[2]).to(x))
+        return self.encoder(
+            self.norm(x) + sinusoidal_positions(x.shape[1], x.shape[2], x.device).to(x)
+        )
 
 
 class TemporalConvolutions(nn.Module):
@@ -227,9 +229,10 @@ def check_heads(dim: int, heads: int) -> None:
         raise ValueError(f"dim {dim} is not a multiple of the {heads} heads")
 
 
-def sinusoidal_positions(length: int, dim: int) -> Tensor:
+def sinusoidal_positions(length: int, dim: int, device: torch.device | None = None) -> Tensor:
     """Sine and cosine positions, ``(L, d)``, of Vaswani et al. 2017, section 3.5."""
-    position = torch.arange(length).unsqueeze(1)  # (L, 1)
-    frequency = torch.exp(torch.arange(0, dim, 2) * (-math.log(10_000.0) / dim))
+    # Made where they are needed: a CUDA graph cannot fetch them.
+    position = torch.arange(length, device=device).unsqueeze(1)  # (L, 1)
+    frequency = torch.exp(torch.arange(0, dim, 2, device=device) * (-math.log(10_000.0) / dim))
     angles = position * frequency  # (L, d/2)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :dim]
