@@ -34,15 +34,6 @@ def test_the_environment_chooses_the_profile_and_a_parameter_overrules_it(
     assert read_settings("full").profile.name == "full"
 
 
-def test_seeds_replace_the_profiles() -> None:
-    assert read_settings("smoke", seeds=[7, 9]).profile.seeds == (7, 9)
-
-
-def test_the_profile_carries_the_precision() -> None:
-    assert read_settings("smoke", precision="bf16").profile.training.precision == "bf16"
-    assert read_settings("smoke", precision=32) == read_settings("smoke")
-
-
 def test_gated_data_are_kept_apart(tmp_path: Path) -> None:
     found = read_settings("smoke", "affwild2", output_dir=tmp_path)
     assert found.gated and found.output_dir == tmp_path / "private"

@@ -462,20 +462,13 @@ def test_other_settings_and_options_without_sense_are_refused(miniature: Path, b
     assert len(RecordingStore(begun)) == 4
 
 
-@pytest.mark.parametrize(
-    ("free", "workers", "clips"),
-    [(0, 1, 1), (4e9, 1, 32), (4e9, 4, 8), (79e9, 4, 128), (79e9, 1, 256)],
-)
-def test_a_gpu_gets_the_clips_that_fit(
-    free: float, workers: int, clips: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gpu_gets_the_clips_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """An R(2+1)D-18 holds 50 MB a clip."""
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(free), int(80e9)))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert making.fitting_batch("r2plus1d_18", Effort(workers=workers)) == clips
     assert making.fitting_batch("r2plus1d_18", Effort(device="cpu")) == 32
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert making.fitting_batch("r2plus1d_18", Effort()) == 32
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for free, workers, clips in ((0, 1, 1), (4, 1, 32), (4, 4, 8), (79, 4, 128), (79, 1, 256)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda free=free: (free * 10**9, 80e9))
+        assert making.fitting_batch("r2plus1d_18", Effort(workers=workers)) == clips
 
 
 NOTHING_LOST = "the same command goes on, what is done is kept"

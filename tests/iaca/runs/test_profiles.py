@@ -33,8 +33,3 @@ def test_every_training_of_a_profile_is_at_its_precision() -> None:
     for wrong in (16, "fp16", True):
         with pytest.raises(DataError, match=f"precision '{wrong}': expected one of 32, tf32, bf16"):
             get_profile("quick", precision=wrong)
-
-
-def test_an_unknown_profile_is_named() -> None:
-    with pytest.raises(DataError, match="profile 'huge': expected one of smoke, quick, full"):
-        get_profile("huge")
