@@ -23,7 +23,6 @@ def test_folds_report_on_every_speaker_once(mirror: Path, tmp_path: Path) -> Non
     assert training_on(QUICK, DataConfig()) == QUICK.training
 
 
-@pytest.mark.usefixtures("mirror")
 def test_every_training_of_a_profile_is_at_its_precision() -> None:
     low = get_profile("quick", precision="bf16")
     for name in ("synthetic", "hri_enjoyment"):
