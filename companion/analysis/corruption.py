@@ -91,7 +91,28 @@ def schedule(corruption: Corruption, name: str, rows: int) -> Tensor:
     return hit
 
 
-class CorruptedStore:
+class View:
+    """A store whose recordings are read in another way, of the same lengths.
+
+    Args:
+        store: stays as it is.
+    """
+
+    def __init__(self, store: RecordingStore) -> None:
+        self.store = store
+
+    @property
+    def info(self) -> StoreInfo:
+        """That of the store."""
+        return self.store.info
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """Those of the store."""
+        return self.store.entries
+
+
+class CorruptedStore(View):
     """A store as a corruption leaves it, for evaluation: `predict` takes it.
 
     Features are float32. What is changed is kept in memory, so that several models can be
@@ -116,19 +137,10 @@ class CorruptedStore:
     ) -> None:
         if corruption.kind == "zeroed" and means is None:
             raise DataError("corruption 'zeroed': no means, expected the training split's")
-        self.store, self.corruption, self.means = store, corruption, means
+        super().__init__(store)
+        self.corruption, self.means = corruption, means
         self.names = sorted(store if names is None else names)
         self._changed: dict[str, Recording] = {}
-
-    @property
-    def info(self) -> StoreInfo:
-        """That of the store."""
-        return self.store.info
-
-    @property
-    def entries(self) -> Mapping[str, Entry]:
-        """Those of the store: a corruption changes no recording's length."""
-        return self.store.entries
 
     def __getitem__(self, name: str) -> Recording:
         """Read a recording, corrupted.

@@ -4,6 +4,7 @@ MathJax comes from the installed ``sphinx-mathjax-offline`` wheel and the chart 
 ``vl-convert-python``; both are written into the built book, none of it is committed.
 """
 
+import functools
 import importlib.metadata
 import re
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 import vl_convert
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 from companion.publishing.vegalite import VL_VERSION
 from iaca.base.files import write_text
@@ -103,9 +105,25 @@ def _make_tables_readable(
         context["body"] = readable_tables(context["body"])
 
 
+def _read_targets_once(app: Sphinx, env: BuildEnvironment) -> None:
+    """Let numbered references share their targets' pages: Sphinx would read a page for each."""
+    domain, read_once = env.get_domain("std"), functools.cache(env.get_doctree)
+    resolve = domain.resolve_xref
+
+    def resolve_from_read(env: BuildEnvironment, *reference: Any) -> nodes.Element | None:
+        env.get_doctree = read_once  # type: ignore[method-assign]
+        try:
+            return resolve(env, *reference)
+        finally:
+            del env.get_doctree  # whoever renders a page changes it, and needs one of its own
+
+    domain.resolve_xref = resolve_from_read  # type: ignore[method-assign, assignment]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
     app.connect("builder-inited", _copy_libraries)
+    app.connect("env-check-consistency", _read_targets_once)
     app.connect("html-page-context", _add_chart_scripts)
     app.connect("html-page-context", _make_tables_readable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

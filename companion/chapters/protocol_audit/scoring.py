@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from companion.analysis.corruption import Corruption, schedule
+from companion.analysis.corruption import Corruption, View, schedule
 from companion.analysis.inference import (
     Interval,
     Resamples,
@@ -20,7 +20,7 @@ from companion.analysis.inference import (
     six_sums,
     target_intervals,
 )
-from iaca.data.recordings import Entry, Recording, RecordingStore, StoreInfo
+from iaca.data.recordings import Recording, RecordingStore
 from iaca.learning.evaluation import pairs_to_score
 from iaca.learning.protocol import STRICT, Protocol
 from iaca.runs.runs import Run
@@ -35,7 +35,7 @@ SAME_ROWS = {"valence": 20, "arousal": 50}
 RELEASED_BATCH = 2
 
 
-class Altered:
+class Altered(View):
     """A store with other labels: some invalid, all of them moved by a constant.
 
     Args:
@@ -49,19 +49,9 @@ class Altered:
     def __init__(
         self, store: RecordingStore, share: float = 0.0, shift: Tensor | None = None, seed: int = 0
     ) -> None:
-        self.store = store
+        super().__init__(store)
         self.invalid = Corruption("missing", "both", share, "block", seed)
         self.shift = torch.zeros(len(store.info.labels)) if shift is None else shift
-
-    @property
-    def info(self) -> StoreInfo:
-        """That of the store."""
-        return self.store.info
-
-    @property
-    def entries(self) -> Mapping[str, Entry]:
-        """Those of the store."""
-        return self.store.entries
 
     def __getitem__(self, name: str) -> Recording:
         """Read a recording, with its altered labels."""
