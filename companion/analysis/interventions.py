@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import evaluation_windows
-from iaca.learning.evaluation import EVALUATION_BATCH, Traces, predict
+from iaca.learning.evaluation import Traces, predict
 from iaca.models.gating import Gates, InconsistencyAware
 from iaca.models.regressor import AffectRegressor
 
@@ -74,7 +74,7 @@ def predict_with_gates(
     store: RecordingStore,
     names: Iterable[str],
     gates: GateTraces,
-    batch_size: int = EVALUATION_BATCH,
+    batch_size: int | None = None,
 ) -> Traces:
     """Predict with the given gates in place of the model's own; gates not given are its own.
 

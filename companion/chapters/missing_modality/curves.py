@@ -19,7 +19,6 @@ PAPER_SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)  # of audio missing, the paper's Fig. 3
 SHARES = (0.0, *PAPER_SHARES, 1.0)
 SNR = -6.0  # dB: noise of twice the features' standard deviation
 LAG = 4  # clips
-BATCH = 64  # windows; JCA's maps of more than that leave a processor's cache
 BLOCK_SHARES = (0.0, 0.5, 1.0)
 OTHER_SHARES = (0.0, 1.0)  # of what else is done to clips: few, since there is much of it
 
@@ -85,7 +84,7 @@ def moments_under(
                 seen: Recordings = store if corruption is None else corrupted(trained, corruption)
                 names = [n for n in split.report if name in (None, n)]
                 batches[where] = batches_for(model, seen, names)
-            said = predict_batches(model, batches[where], BATCH).predictions
+            said = predict_batches(model, batches[where]).predictions
             predictions.setdefault(seed, {}).update(said)
         found[key] = moments([predictions[s] for s in sorted(predictions)], seeds[0].store)
     return found
