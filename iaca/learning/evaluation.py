@@ -20,8 +20,8 @@ from iaca.models.regressor import AffectRegressor
 if TYPE_CHECKING:
     import pandas as pd
 
-# Windows at a time: more than that leave a CPU's cache, where JCA then takes half as long again.
-EVALUATION_BATCH = {"cpu": 32, "cuda": 256}
+# Windows at a time: JCA's maps of more than 64 leave a CPU's cache.
+EVALUATION_BATCH = {"cpu": 64, "cuda": 256}
 
 
 class Traces(NamedTuple):
