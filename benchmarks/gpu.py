@@ -24,7 +24,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 # Part -> its share of the time; what one leaves over is for those after it.
 PARTS = {"tests": 1.6, "steps": 2.2, "epoch": 1.6, "precision": 1, "extraction": 0.8, "table": 3}
-LEAST_SECONDS = 10  # in which a part can do something
+LEAST_SECONDS = 5  # in which a part can do something
 
 
 def run_part(part: str, options: argparse.Namespace, seconds: float) -> dict[str, Any]:
