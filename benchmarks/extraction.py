@@ -113,7 +113,7 @@ def time_extraction(video: Path, folder: Path, work: Work, networks: Backbones) 
         )
         seconds = time.perf_counter() - start
     if result.failed:
-        raise SystemExit(str(result.failed))
+        raise RuntimeError(str(result.failed))
     return seconds
 
 
