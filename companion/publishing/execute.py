@@ -21,11 +21,12 @@ from iaca.base.files import (
     DataError,
     canonical_json,
     read_json,
+    sha256_of,
     short_hash,
     syntax_hash,
     write_json,
 )
-from iaca.base.paths import BUILD, COMPANION, MANIFESTS, PACKAGE, PROFILE_NAMES
+from iaca.base.paths import BUILD, COMPANION, GPU_FIGURES, MANIFESTS, PACKAGE, PROFILE_NAMES
 from iaca.base.processes import end_with_parent
 
 CELL_TIMEOUT = dict(zip(PROFILE_NAMES, (300, 900, 7 * 24 * 3600), strict=True))  # seconds
@@ -148,7 +149,7 @@ def versions() -> dict[str, str]:
 
 
 def code_state() -> str:
-    """Hash what every notebook depends on: the package's syntax, the manifests, the versions."""
+    """Hash what every notebook depends on: syntax, manifests, versions, what a GPU measured."""
     modules = [
         path
         for package in (PACKAGE, COMPANION)
@@ -156,7 +157,8 @@ def code_state() -> str:
         if not (path.name.startswith("ray_") or any(map(path.is_relative_to, UNUSED)))
     ]
     manifests = {path.name: path.read_text("utf-8") for path in sorted(MANIFESTS.glob("*.yaml"))}
-    return short_hash(canonical_json([syntax_hash(*modules), manifests, versions()]))
+    measured = sha256_of(GPU_FIGURES) if GPU_FIGURES.is_file() else None
+    return short_hash(canonical_json([syntax_hash(*modules), manifests, versions(), measured]))
 
 
 def data_state() -> str:

@@ -11,6 +11,7 @@ _IS_CHECKOUT = (PACKAGE.parent / "data_manifests").is_dir()
 ROOT = PACKAGE.parent if _IS_CHECKOUT else Path.cwd()
 MANIFESTS = ROOT / "data_manifests" if _IS_CHECKOUT else PACKAGE / "manifests"
 BUILD = ROOT / "_build"
+GPU_FIGURES = ROOT / "benchmarks" / "gpu.json"  # there once somebody has measured a GPU
 COMPANION = PACKAGE.with_name("companion")
 
 PROFILE_NAMES = ("smoke", "quick", "full")  # see `iaca.runs.profiles`, which imports torch

@@ -1,6 +1,7 @@
 """Notebook `03_training`: how training went, what was predicted, and whether the gates helped."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,6 +17,8 @@ from companion.chapters.drawing.intervals import interval_rows
 from companion.chapters.drawing.numbers import MISSING, decimals, percent, signed, with_bounds
 from companion.chapters.drawing.style import LABEL, WIDTH, style
 from companion.chapters.drawing.traces import weak_strip
+from iaca.base.files import read_json
+from iaca.base.paths import GPU_FIGURES
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 
@@ -226,3 +229,34 @@ def verdict(difference: Interval) -> str:
 
 def _wrapped(arm: str) -> str:
     return arm.replace(" (", "\n(").replace("IACA ", "IACA\n")
+
+
+def gpu_table(file: Path = GPU_FIGURES) -> tuple[pd.DataFrame, str]:
+    """What `benchmarks/gpu.py` measured, a row per figure, and on which machine and day.
+
+    Where nothing was measured, or only its trial on a CPU, there are no figures.
+
+    Raises:
+        DataError: if the file is malformed.
+    """
+    found = read_json(file) if file.is_file() else {"tiny": True}
+    if found["tiny"] or found["device"] != "cuda":
+        return pd.DataFrame({"figure": ["not measured yet"]}), "no GPU yet"
+    rows = [
+        {
+            "figure": each["name"],
+            "median": f"{each['median']:.3g} [{each['lower']:.3g}, {each['upper']:.3g}]",
+            "unit": each["unit"],
+            "n": str(each["n"]),
+            "target": f"{each['target']}: {'met' if each['met'] else 'missed'}"
+            if "target" in each
+            else "",
+        }
+        for part in found["parts"].values()
+        for each in part.get("figures", ())
+    ]
+    failed = [
+        f"{name} ({part['error']})" for name, part in found["parts"].items() if "error" in part
+    ]
+    where = f"{found['machine']}, {found['date']}"
+    return pd.DataFrame(rows), where + (f"; failed: {'; '.join(failed)}" if failed else "")

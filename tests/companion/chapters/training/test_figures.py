@@ -1,6 +1,7 @@
 """Chapter 3's figures and tables say what they were given; its loop is the package's."""
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -151,3 +152,21 @@ def test_the_loop_in_the_chapter_is_the_packages_loop(tmp_path: Path, fusion: st
         device="cpu",
     )
     assert not mine.equals(other.history[mine.columns])
+
+
+def test_a_gpus_figures_are_shown_once_measured(tmp_path: Path) -> None:
+    file = tmp_path / "gpu.json"
+    absent = "not measured yet"
+    assert figures.gpu_table(file)[0]["figure"].tolist() == [absent]
+    figure = {"name": "epoch, CA", "unit": "s", "n": 5, "median": 1.25, "lower": 1.2, "upper": 1.3}
+    figure |= {"target": "at most 2", "met": True}
+    part = {"figures": [figure, {**figure, "name": "step", "met": False}]}
+    content = {"date": "2027-01-02", "device": "cuda", "tiny": False, "machine": "H100"}
+    content |= {"parts": {"epoch": part, "table": {"error": "stopped after 9 s"}}}
+    file.write_text(json.dumps(content))
+    rows, where = figures.gpu_table(file)
+    assert rows["median"].tolist() == ["1.25 [1.2, 1.3]"] * 2
+    assert rows["target"].tolist() == ["at most 2: met", "at most 2: missed"]
+    assert where == "H100, 2027-01-02; failed: table (stopped after 9 s)"
+    file.write_text(json.dumps(content | {"device": "cpu"}))
+    assert figures.gpu_table(file)[0]["figure"].tolist() == [absent]
