@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -239,7 +240,7 @@ def gpu_table(file: Path = GPU_FIGURES) -> tuple[pd.DataFrame, str]:
     Raises:
         DataError: if the file is malformed.
     """
-    found = read_json(file) if file.is_file() else {"tiny": True}
+    found: dict[str, Any] = read_json(file) if file.is_file() else {"tiny": True}
     if found["tiny"] or found["device"] != "cuda":
         return pd.DataFrame({"figure": ["not measured yet"]}), "no GPU yet"
     rows = [
