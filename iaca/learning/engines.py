@@ -95,7 +95,7 @@ class Batched:
 
     Args:
         trainings: with the same configuration but for seeds and the gates' start, and as many
-            batches an epoch; see `batchable`.
+            batches an epoch; see `engine_for`.
     """
 
     def __init__(self, trainings: Sequence[Training]) -> None:
