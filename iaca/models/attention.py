@@ -18,6 +18,7 @@ from iaca.models.layers import (
     HEADS,
     BiLSTM,
     Dropout,
+    MultiheadAttention,
     check_heads,
     check_length,
     sinusoidal_positions,
@@ -248,8 +249,8 @@ class _TransformerLayer(nn.Module):
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool) -> Attended:
         self_audio = self.audio.attend_self(audio)
         self_visual = self.visual.attend_self(visual)
-        x_audio, a_audio = self.audio.attend_other(self_audio, self_visual, return_scores)
-        x_visual, a_visual = self.visual.attend_other(self_visual, self_audio, return_scores)
+        x_audio, a_audio = self.audio.attend_other(self_audio, self_visual)
+        x_visual, a_visual = self.visual.attend_other(self_visual, self_audio)
         scores = {"a_audio": a_audio, "a_visual": a_visual} if return_scores else None
         return Attended(x_audio, x_visual, self_audio, self_visual, scores)
 
@@ -261,21 +262,18 @@ class _TransformerBranch(nn.Module):
         self.norm_query = nn.LayerNorm(dim)
         self.norm_other = nn.LayerNorm(dim)
         self.norm_feed = nn.LayerNorm(dim)
-        self.self_attention = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
-        self.cross_attention = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
+        self.self_attention = MultiheadAttention(dim, heads, dropout)
+        self.cross_attention = MultiheadAttention(dim, heads, dropout)
         self.feed_forward = nn.Sequential(
             nn.Linear(dim, dim), nn.ReLU(), Dropout(dropout), nn.Linear(dim, dim)
         )
 
     def attend_self(self, x: Tensor) -> Tensor:
         normed = self.norm_self(x)
-        return x + self.self_attention(normed, normed, normed, need_weights=False)[0]
+        return x + self.self_attention(normed, normed)[0]
 
-    def attend_other(self, x: Tensor, other: Tensor, return_scores: bool) -> tuple[Tensor, Tensor]:
-        keys = self.norm_other(other)
-        attended, weights = self.cross_attention(
-            self.norm_query(x), keys, keys, need_weights=return_scores, average_attn_weights=False
-        )
+    def attend_other(self, x: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        attended, weights = self.cross_attention(self.norm_query(x), self.norm_other(other))
         x = x + attended
         return x + self.feed_forward(self.norm_feed(x)), weights
 

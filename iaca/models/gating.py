@@ -273,5 +273,6 @@ def weigh(gate: Tensor, *features: Tensor) -> Tensor:
 
     The paper replicates each column to d rows; broadcasting does the same.
     """
-    weighted = [gate[..., k, None] * feature for k, feature in enumerate(features)]
+    columns = gate.split(1, dim=-1)  # (B, L, 1) each
+    weighted = (column * x for column, x in zip(columns, features, strict=True))
     return functools.reduce(torch.add, weighted)

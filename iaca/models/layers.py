@@ -82,6 +82,45 @@ class L2Norm(nn.Module):
         return nn.functional.normalize(x, dim=-1)
 
 
+class MultiheadAttention(nn.Module):
+    """Attention with heads: the weights and the function of `torch.nn.MultiheadAttention`.
+
+    Written out, since on a CPU the dropout of torch's takes long, and in ``torch.vmap`` its fused
+    attention cannot be used.
+
+    Args:
+        dim: d, a multiple of the heads.
+        heads: attention heads.
+        dropout: probability, on the attention weights.
+    """
+
+    def __init__(self, dim: int, heads: int = HEADS, dropout: float = 0.0) -> None:
+        super().__init__()
+        check_heads(dim, heads)
+        self.heads, self.scale = heads, 1.0 / math.sqrt(dim // heads)
+        weights = nn.MultiheadAttention(dim, heads)  # made and initialised by torch
+        self.in_proj_weight, self.in_proj_bias = weights.in_proj_weight, weights.in_proj_bias
+        self.out_proj = weights.out_proj
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend ``x (B, L, d)`` to ``other (B, L, d)``, itself for self-attention.
+
+        Returns:
+            ``(B, L, d)``, and the weights before dropout, ``(B, heads, L, L)``: rows sum to 1.
+        """
+        weight, bias, dim = self.in_proj_weight, self.in_proj_bias, x.shape[-1]
+        if x is other:
+            projected = nn.functional.linear(x, weight, bias).chunk(3, dim=-1)
+        else:
+            query = nn.functional.linear(x, weight[:dim], bias[:dim])
+            pair = nn.functional.linear(other, weight[dim:], bias[dim:])
+            projected = (query, *pair.chunk(2, dim=-1))
+        q, k, v = (y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in projected)
+        a = (q * self.scale @ k.mT).softmax(dim=-1)  # (B, heads, L, L)
+        return self.out_proj((self.dropout(a) @ v).transpose(1, 2).flatten(2)), a
+
+
 class SelfAttention(nn.Module):
     """Self-attention of one modality, residual and pre-norm: ``x + MHA(LN x)``.
 
@@ -101,14 +140,14 @@ class SelfAttention(nn.Module):
         check_heads(dim, heads)
         self.positions = positions
         self.norm = nn.LayerNorm(dim)
-        self.attention = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
+        self.attention = MultiheadAttention(dim, heads, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, L, d)`` to ``(B, L, d)``."""
         if self.positions:
             x = x + sinusoidal_positions(x.shape[1], x.shape[2], x.device).to(x)
         normed = self.norm(x)
-        return x + self.attention(normed, normed, normed, need_weights=False)[0]
+        return x + self.attention(normed, normed)[0]
 
 
 class BiLSTM(nn.Module):

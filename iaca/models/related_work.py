@@ -23,7 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from iaca.models.fusions import JointRepresentation
-from iaca.models.layers import HEADS, BiLSTM, SequenceTransformer, TemporalConvolutions, check_heads
+from iaca.models.layers import (
+    HEADS,
+    BiLSTM,
+    MultiheadAttention,
+    SequenceTransformer,
+    TemporalConvolutions,
+    check_heads,
+)
 
 FamilyName = Literal[
     "lstm",
@@ -118,12 +125,12 @@ class ConditionalGating(nn.Module):
 class _ConditionalGate(nn.Module):
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
-        self.attention = nn.MultiheadAttention(dim, HEADS, dropout, batch_first=True)
+        self.attention = MultiheadAttention(dim, HEADS, dropout)
         self.transform = nn.Linear(2 * dim, dim)  # W_t
         self.gate = nn.Linear(2 * dim, dim)  # W_g
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
-        cross = self.attention(own, other, other, need_weights=False)[0]  # (B, L, d)
+        cross = self.attention(own, other)[0]  # (B, L, d)
         both = torch.cat([own, cross], dim=-1)
         g = torch.sigmoid(self.gate(both))  # (B, L, d)
         return g * torch.tanh(self.transform(both)) + (1 - g) * own
@@ -162,11 +169,11 @@ class ForgetGateAttention(nn.Module):
 class _ForgetGate(nn.Module):
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
-        self.attention = nn.MultiheadAttention(dim, HEADS, dropout, batch_first=True)
+        self.attention = MultiheadAttention(dim, HEADS, dropout)
         self.forget = nn.Linear(2 * dim, dim)  # W_f
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
-        cross = self.attention(own, other, other, need_weights=False)[0]  # (B, L, d)
+        cross = self.attention(own, other)[0]  # (B, L, d)
         f = torch.sigmoid(self.forget(torch.cat([own, cross], dim=-1)))  # (B, L, d)
         return own + f * cross
 

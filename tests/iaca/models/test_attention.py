@@ -16,7 +16,7 @@ from iaca.models.attention import (
     RecursiveJointCrossAttention,
     TransformerCrossAttention,
 )
-from iaca.models.layers import BiLSTM, Dropout, sinusoidal_positions, tanh
+from iaca.models.layers import BiLSTM, Dropout, MultiheadAttention, sinusoidal_positions, tanh
 from iaca.models.regressor import AffectRegressor, ModelConfig
 
 DIM, LENGTH = 4, 3
@@ -339,3 +339,21 @@ def test_dropout_keeps_its_share_and_the_mean(probability: float) -> None:
     assert not torch.equal(layer(x), y) and layer.eval()(x) is x
     with pytest.raises(ValueError, match=r"dropout 1\.0: expected"):
         Dropout(1.0)
+
+
+@pytest.mark.parametrize("itself", [True, False])
+def test_attention_with_heads_is_torchs(itself: bool) -> None:
+    torch.manual_seed(0)
+    mine, theirs = MultiheadAttention(8, 2, 0.3).eval(), nn.MultiheadAttention(8, 2, 0.3).eval()
+    nn.init.normal_(mine.in_proj_bias)
+    theirs.load_state_dict(mine.state_dict())
+    x = torch.randn(3, 5, 8)
+    other = x if itself else torch.randn(3, 5, 8)
+    theirs.batch_first = True
+    found = mine(x, other)
+    expected = theirs(x, other, other, average_attn_weights=False)
+    for one, two in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, two)
+    mine.train()
+    assert not torch.allclose(mine(x, other)[0], found[0])  # dropout
+    torch.testing.assert_close(mine(x, other)[1], found[1])  # of which the weights show nothing
