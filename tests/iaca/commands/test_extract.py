@@ -100,7 +100,7 @@ def test_what_the_machine_lacks_is_one_line_and_status_2(
     assert main([*arguments, "--batch-size", "7"]) == 2
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "1 of 1 recordings to make"
-    assert "7 clips a forward: choose a smaller --batch-size" in said[1]
+    assert "7 clips a forward: choose --batch-size 3 or less" in said[1]
     assert len(said) == 2
 
 

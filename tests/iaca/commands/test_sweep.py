@@ -300,21 +300,27 @@ def test_what_differs_has_a_column_and_each_run_its_own_score(
     manifest: str, tmp_path: Path
 ) -> None:
     arguments = ["sweep", *SMALL, "--manifest", manifest, "--seeds", "0", "--arm", "plain"]
-    arguments += ["--set", "protocol.smooth_valence=1,9", "--set", "training.epochs=1,2"]
+    arguments += [
+        "--set",
+        "protocol.smooth_valence=1,9",
+        "--set",
+        "training.learning_rate=0.001,0.004",
+    ]
     arguments += ["--output-dir", str(tmp_path), "--csv", str(tmp_path / "table.csv")]
     assert main(arguments) == 0
     rows = read(tmp_path / "table.csv")
     smooth = "strict, smooth_valence=9"
-    assert [(row["protocol"], row["training.epochs"]) for row in rows] == [
-        ("strict", "1"),
-        ("strict", "2"),
-        (smooth, "1"),
-        (smooth, "2"),
+    assert [(row["protocol"], row["training.learning_rate"]) for row in rows] == [
+        ("strict", "0.001"),
+        ("strict", "0.004"),
+        (smooth, "0.001"),
+        (smooth, "0.004"),
     ]
     assert "training.hop" not in rows[0]
     for row in rows:
         protocol = Protocol(smooth_valence=9) if row["protocol"] == smooth else STRICT
-        training = replace(get_profile("smoke").training, epochs=int(row["training.epochs"]))
+        rate = float(row["training.learning_rate"])
+        training = replace(get_profile("smoke").training, learning_rate=rate)
         model = ModelConfig("ca", dim=8)
         run = find_run(RunConfig(DataConfig(manifest), model, training, 0, protocol), tmp_path)
         assert run is not None
