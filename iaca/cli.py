@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from iaca.base.devices import DEVICES
 from iaca.base.files import DataError
 from iaca.base.paths import BUILD
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-DEVICES = ("auto", "cpu", "cuda")
 INTERRUPTED = 130  # exit status of a process stopped by Ctrl-C, by the shells' convention
 
 

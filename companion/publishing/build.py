@@ -17,7 +17,6 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -33,6 +32,7 @@ from companion.publishing.execute import (
 )
 from companion.publishing.pages import Page, pages_of
 from companion.publishing.stage import stage
+from iaca.base.devices import DEVICES, Device
 from iaca.base.files import (
     DataError,
     canonical_json,
@@ -44,9 +44,6 @@ from iaca.base.files import (
 )
 from iaca.base.paths import BUILD, PROFILE_NAMES, ROOT
 from iaca.base.processes import usable_cores
-
-if TYPE_CHECKING:
-    from iaca.base.devices import Device  # imports torch
 
 RENDERERS = (
     "jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme", "vl-convert-python",
@@ -67,7 +64,7 @@ def build(
     jobs: int | None = None,
     manifest: str | None = None,
     seeds: Sequence[int] | None = None,
-    device: "Device" = "auto",
+    device: Device = "auto",
     precision: str = "32",
     force: bool = False,
 ) -> Path:
@@ -155,7 +152,7 @@ def _compute_runs(
     profile: str,
     output_dir: Path,
     jobs: int | None,
-    device: "Device",
+    device: Device,
     manifest: str | None,
     seeds: Sequence[int] | None,
     precision: str,
@@ -258,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     built.add_argument("--jobs", type=int, help="notebooks, and runs, at a time")
     built.add_argument("--manifest", help="data set instead of the bundled benchmark")
     built.add_argument("--seeds", type=int, nargs="+", help="instead of the profile's own")
-    built.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    built.add_argument("--device", choices=DEVICES, default="auto")
     built.add_argument("--precision", choices=("32", "tf32", "bf16"), default="32")
     built.add_argument("--force", action="store_true", help="execute every notebook again")
     zipped = commands.add_parser("dist", help="zip the built book")

@@ -4,9 +4,10 @@ import gc
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,8 @@ from iaca.runs.runs import (
 )
 from iaca.sources.loading import open_data
 
+Outcomes = dict[RunConfig, Run | TrainingError]
+Train = Callable[[Sequence[RunConfig]], Outcomes]
 MEMORY_SHARE = 0.5  # of a GPU's free memory, for trainings; the rest is for data and workspaces
 
 
@@ -84,7 +87,7 @@ class Begun(NamedTuple):
 
     config: RunConfig
     identity: Identity
-    partial: Path
+    unfinished: Path
     training: Training
     store: RecordingStore
     split: Split
@@ -92,12 +95,12 @@ class Begun(NamedTuple):
     @property
     def checkpoint(self) -> Path:
         """What an interrupted training goes on from."""
-        return self.partial / "resume.pt"
+        return self.unfinished / "resume.pt"
 
 
 def execute_together(
     configs: Sequence[RunConfig], output_dir: Path, device: Device = "auto", progress: bool = False
-) -> dict[RunConfig, Run | TrainingError]:
+) -> Outcomes:
     """Do as `execute_run` for several runs, which are trained together where they are alike.
 
     A run that fails takes no other with it: its error stands in its place.
@@ -105,8 +108,7 @@ def execute_together(
     if device_type(device) == "cpu":
         torch.set_num_threads(CPU_THREADS)
     identities = identify_runs(configs, output_dir, device)
-    outcomes: dict[RunConfig, Run | TrainingError] = {}
-    outcomes |= finished_runs(identities, output_dir)
+    outcomes: Outcomes = {**finished_runs(identities, output_dir)}
     missing = {run_key(identities[config]): config for config in configs if config not in outcomes}
     runs = output_dir / "runs"
     runs.mkdir(parents=True, exist_ok=True)
@@ -118,11 +120,13 @@ def execute_together(
         for config in missing.values():
             if config not in outcomes:
                 alike.setdefault(company(config), []).append(config)
+        train = partial(
+            _train, identities=identities, output_dir=output_dir, device=device, progress=progress
+        )
         for group in alike.values():
             size = runs_at_once(group[0], device)
             for start in range(0, len(group), size):
-                part = group[start : start + size]
-                outcomes |= _make(part, identities, output_dir, device, progress)
+                outcomes |= _halved(train, group[start : start + size])
     return outcomes
 
 
@@ -153,17 +157,11 @@ def training_bytes(config: RunConfig) -> int:
     return 4 * sum(weight.nbytes for weight in model.parameters()) + 2 * sum(kept)
 
 
-def _make(
-    configs: Sequence[RunConfig],
-    identities: Mapping[RunConfig, Identity],
-    output_dir: Path,
-    device: Device,
-    progress: bool,
-) -> dict[RunConfig, Run | TrainingError]:
+def _halved(train: Train, configs: Sequence[RunConfig]) -> Outcomes:
     """Train alike runs; if the GPU's memory is too small for all of them, in two halves."""
     half = len(configs) // 2
     try:
-        return _train(configs, identities, output_dir, device, progress)
+        return train(configs)
     except torch.OutOfMemoryError:
         reason = (
             f"{describe(configs[0])}: the GPU has too little memory for {len(configs)} of these "
@@ -175,9 +173,7 @@ def _make(
         error = TrainingError(f"{reason}; a smaller training.batch_size or model.dim needs less")
         return {configs[0]: error}
     print(f"{reason}; now {len(configs) - half}", flush=True)
-    parts = (configs[:half], configs[half:])
-    outcomes = [_make(part, identities, output_dir, device, progress) for part in parts]
-    return outcomes[0] | outcomes[1]
+    return _halved(train, configs[:half]) | _halved(train, configs[half:])
 
 
 def _train(
@@ -186,8 +182,9 @@ def _train(
     output_dir: Path,
     device: Device,
     progress: bool,
-) -> dict[RunConfig, Run | TrainingError]:
-    outcomes: dict[RunConfig, Run | TrainingError] = {}
+) -> Outcomes:
+    """Train alike runs, those together that have come equally far."""
+    outcomes: Outcomes = {}
     equally_far: dict[tuple[int, int], list[Begun]] = {}
     shared: dict[object, Placed] = {}
     for config in configs:
@@ -221,7 +218,7 @@ def _begin(
     shared: dict[object, Placed],
 ) -> Begun:
     store, split = open_data(config.data, output_dir / "data")
-    partial = output_dir / "runs" / f".{run_key(identity)}.partial"
+    unfinished = output_dir / "runs" / f".{run_key(identity)}.partial"
     training = Training(
         config.model,
         config.training,
@@ -232,7 +229,7 @@ def _begin(
         protocol=config.protocol,
         shared=shared,
     )
-    begun = Begun(config, identity, partial, training, store, split)
+    begun = Begun(config, identity, unfinished, training, store, split)
     if begun.checkpoint.exists():
         training.resume(begun.checkpoint)
     return begun
@@ -240,13 +237,13 @@ def _begin(
 
 def _finish(begun: Begun, trained: Trained, seconds: float) -> Run:
     """Write a run's results, whole or not at all, and remove what an unfinished one had kept."""
-    folder = begun.partial.with_name(run_key(begun.identity))
+    folder = begun.unfinished.with_name(run_key(begun.identity))
     with whole_folder(folder) as whole:
         metrics = _write_results(whole, begun.config, trained, begun.store, begun.split)
         metrics["seconds"] = round(seconds, 2)
         write_json(whole / "config.json", begun.identity)
         write_json(whole / "metrics.json", metrics)
-    shutil.rmtree(begun.partial, ignore_errors=True)
+    shutil.rmtree(begun.unfinished, ignore_errors=True)
     return Run(begun.config, folder, metrics)
 
 
