@@ -89,7 +89,7 @@ def chapter_runs(name: str, profile: Profile, data: DataConfig, output_dir: Path
         DataError: if the data cannot be had.
     """
     chapter = CHAPTERS[name]
-    has_dial = load_manifest(data.manifest).benchmark is not None
+    has_dial = load_manifest(data.manifest).made is not None
     grids = chapter.grids + (chapter.of_benchmarks if has_dial else ())
     wanted = (config for grid in grids for config in leaves(grid(profile, data, output_dir)))
     return list(dict.fromkeys(wanted))

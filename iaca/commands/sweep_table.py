@@ -120,7 +120,7 @@ def _summary(scores: pd.DataFrame, plain: pd.DataFrame) -> dict[str, float]:
 
 def _labels(cell: RunConfig) -> dict[str, Any]:
     manifest = load_manifest(cell.data.manifest)
-    central = None if manifest.benchmark is None else manifest.benchmark.central_share
+    central = None if manifest.made is None else manifest.made.central_share
     return {
         "data": manifest.name,
         "share": central if cell.data.share is None else cell.data.share,

@@ -190,6 +190,52 @@ class Benchmark(_Strict):
     data_seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
 
 
+class Affect(_Strict):
+    """Affect that recurs: episodes of a few prototypes, drawn for each recording, and a jitter.
+
+    ``jitter`` is the deviation of an autoregressive process's innovations, ``memory`` its
+    coefficient.
+    """
+
+    axes: Annotated[int, Field(ge=2)]  # of affect; the first is valence, the second arousal
+    prototypes: Annotated[int, Field(ge=2)]  # of a recording
+    episode: Annotated[float, Field(ge=1)]  # mean clips
+    jitter: NonNegativeFloat
+    memory: Annotated[float, Field(ge=0, lt=1)]
+    gain: PositiveFloat  # of tanh, in the labels
+
+    @property
+    def variance(self) -> float:
+        """Variance of an axis over recordings: a prototype's 1 and the stationary jitter's."""
+        return 1.0 + self.jitter**2 / (1.0 - self.memory**2)
+
+
+class View(_Strict):
+    """How one modality shows affect: a random tanh layer, and a random linear one on top."""
+
+    dim: PositiveInt  # features
+    hidden: PositiveInt  # units of the tanh layer
+    gain: PositiveFloat  # of the tanh
+    bias: NonNegativeFloat  # standard deviation
+    valence_weight: NonNegativeFloat  # the other axes have weight 1
+    arousal_weight: NonNegativeFloat
+    noise: NonNegativeFloat  # standard deviation a feature; the signal's is 1
+
+
+class Episodes(_Strict):
+    """Every constant of the benchmark with recurring affect, see `iaca.sources.episodes`."""
+
+    sizes: Sizes
+    frame_rate: PositiveFloat  # clips a second
+    affect: Affect
+    audio: View
+    visual: View
+    states: States
+    central_share: Dial
+    dial: Annotated[tuple[Dial, ...], Field(min_length=1)]
+    tolerance: PositiveFloat  # of the realised share, in every split
+
+
 class Manifest(_Strict):
     """Everything the project knows of a data set before it has it.
 
@@ -216,6 +262,12 @@ class Manifest(_Strict):
     labels: Labels | None = None
     split: Annotated[ManifestSplit, Field(discriminator="kind")] | None = None
     benchmark: Benchmark | None = None
+    episodes: Episodes | None = None
+
+    @property
+    def made(self) -> Benchmark | Episodes | None:
+        """The constants of data that the package generates, whose states are known."""
+        return self.benchmark or self.episodes
 
     @model_validator(mode="after")
     def _access_fits(self) -> "Manifest":
@@ -223,6 +275,8 @@ class Manifest(_Strict):
             raise ValueError("access 'gated' expects the keys licence_form and how_to_ask")
         if (self.access == "open") != bool(self.files):
             raise ValueError(f"access {self.access!r}: files belong to 'open', and to it alone")
+        if self.benchmark and self.episodes:
+            raise ValueError("benchmark and episodes: expected one of them")
         paths = {file.path for file in self.files}
         if len(paths) != len(self.files):
             raise ValueError(f"files: a path is given twice among {sorted(paths)}")

@@ -75,7 +75,7 @@ def at_share(data: DataConfig, share: float) -> DataConfig:
 
     So that runs are shared: there is one configuration of the centre, not two.
     """
-    benchmark = load_manifest(data.manifest).benchmark
+    benchmark = load_manifest(data.manifest).made
     central = benchmark is not None and share == benchmark.central_share
     return data if central else replace(data, share=share)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from iaca.base.files import DataError, canonical_json, short_hash, syntax_hash
 from iaca.base.paths import BUILD, PACKAGE
 from iaca.data.recordings import RecordingStore
-from iaca.data.schema import Benchmark, ManifestSplit, SubjectFolds
+from iaca.data.schema import Benchmark, Episodes, ManifestSplit, SubjectFolds
 from iaca.data.splits import Split, fold_count, make_split
 from iaca.sources.enjoyment import prepare_enjoyment
+from iaca.sources.episodes import write_episodes
 from iaca.sources.manifest import fetch, find_manifest, load_manifest
 from iaca.sources.synthetic import check_share, write_benchmark, write_oracle
 
@@ -36,7 +37,7 @@ class DataConfig:
         norm_matched: whether corrupted clips keep the strong state's variance.
         oracle: whether features tell the true state, see `write_oracle`.
         noise_factor: on the standard deviation of both modalities' noise.
-        time_factor: on the time constants of valence and arousal.
+        time_factor: on the time constants of valence and arousal, or the length of episodes.
     """
 
     manifest: str = "synthetic"
@@ -87,13 +88,13 @@ def _split(config: DataConfig) -> ManifestSplit:
 def open_store(config: DataConfig, cache: Path | None = None) -> RecordingStore:
     """Open the store of :func:`open_data`, without dividing it."""
     manifest, cache = load_manifest(config.manifest), cache or BUILD / "data"
-    if manifest.benchmark is not None:
-        benchmark = _scaled(manifest.benchmark, config.noise_factor, config.time_factor)
+    if manifest.made is not None:
+        benchmark = _scaled(manifest.made, config.noise_factor, config.time_factor)
         return _benchmark_store(config, manifest.name, benchmark, cache)
     names = [name for name in OF_THE_BENCHMARK if vars(config)[name] != vars(DataConfig())[name]]
     if names:
         raise DataError(
-            f"{manifest.name}: {', '.join(names)} given, which only the bundled benchmark has"
+            f"{manifest.name}: {', '.join(names)} given, which only a bundled benchmark has"
         )
     if config.store is not None:
         return RecordingStore(config.store)
@@ -121,7 +122,7 @@ def open_store(config: DataConfig, cache: Path | None = None) -> RecordingStore:
 
 
 def _benchmark_store(
-    config: DataConfig, name: str, benchmark: Benchmark, cache: Path
+    config: DataConfig, name: str, benchmark: Benchmark | Episodes, cache: Path
 ) -> RecordingStore:
     share = check_share(benchmark.central_share if config.share is None else config.share)
     key = {
@@ -131,15 +132,21 @@ def _benchmark_store(
         "norm_matched": config.norm_matched,
         "code": syntax_hash(*MADE_BY),
     }
-    constants = (benchmark, share, config.data_seed, config.norm_matched)
+    dial = (share, config.data_seed, config.norm_matched)
     name = f"{name}-{share:.2f}-{short_hash(canonical_json(key))}"
-    store = _cached(cache / name, lambda path: write_benchmark(path, *constants))
+
+    def write(path: Path) -> RecordingStore:
+        if isinstance(benchmark, Episodes):
+            return write_episodes(path, benchmark, *dial)
+        return write_benchmark(path, benchmark, *dial)
+
+    store = _cached(cache / name, write)
     if not config.oracle:
         return store
     return _cached(cache / f"{name}-oracle", lambda path: write_oracle(path, store))
 
 
-def _scaled(benchmark: Benchmark, noise: float, time: float) -> Benchmark:
+def _scaled(benchmark: Benchmark | Episodes, noise: float, time: float) -> Benchmark | Episodes:
     """The benchmark with some constants multiplied, for sensitivity; itself if by 1."""
     for name, factor in (("noise_factor", noise), ("time_factor", time)):
         if not (factor > 0 and math.isfinite(factor)):
@@ -147,9 +154,12 @@ def _scaled(benchmark: Benchmark, noise: float, time: float) -> Benchmark:
     constants = benchmark.model_dump()
     for modality in ("audio", "visual"):
         constants[modality]["noise"] *= noise
-    for target in ("valence", "arousal"):
-        constants["latent"][f"{target}_time_constant"] *= time
-    return Benchmark.model_validate(constants)
+    if isinstance(benchmark, Episodes):
+        constants["affect"]["episode"] *= time
+    else:
+        for target in ("valence", "arousal"):
+            constants["latent"][f"{target}_time_constant"] *= time
+    return type(benchmark).model_validate(constants)
 
 
 def _cached(path: Path, write: Callable[[Path], RecordingStore]) -> RecordingStore:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from iaca.base.files import DataError
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
-from iaca.data.schema import Benchmark, Embedding, Latent
+from iaca.data.schema import Benchmark, Embedding, Episodes, Latent, States
 from iaca.sources.streams import random_stream
 from iaca.sources.writing import write_store
 
@@ -110,10 +110,13 @@ def write_oracle(path: Path, store: RecordingStore) -> RecordingStore:
     return write_store(path, recordings, info)
 
 
-def draw_states(benchmark: Benchmark, role: str, share: float, data_seed: int) -> NDArray[np.int64]:
+def draw_states(
+    benchmark: Benchmark | Episodes, role: str, share: float, data_seed: int, *key: str
+) -> NDArray[np.int64]:
     """Draw one split's states until the realised share is within the tolerance.
 
     Returns indices into `STATES`, ``(recordings, clips)``, a subject's recordings side by side.
+    ``key`` comes first in the names of its random streams.
     Strong and weak episodes alternate with geometric lengths; a weak episode keeps one state.
     Weak episodes last `dwell` clips on average, strong ones ``dwell (1 - share) / share``.
 
@@ -132,7 +135,7 @@ def draw_states(benchmark: Benchmark, role: str, share: float, data_seed: int) -
             f"ones of {strong_dwell:.2f} clips; expected 1 or more"
         )
     for draw in range(MAX_DRAWS):
-        rng = random_stream(data_seed, "states", role, share, draw)
+        rng = random_stream(data_seed, *key, "states", role, share, draw)
         states = np.stack([_chain(rng, benchmark, share, strong_dwell) for _ in range(count)])
         if abs(float((states > 0).mean()) - share) <= benchmark.tolerance:
             return states
@@ -140,7 +143,7 @@ def draw_states(benchmark: Benchmark, role: str, share: float, data_seed: int) -
 
 
 def _chain(
-    rng: np.random.Generator, benchmark: Benchmark, share: float, strong_dwell: float
+    rng: np.random.Generator, benchmark: Benchmark | Episodes, share: float, strong_dwell: float
 ) -> NDArray[np.int64]:
     constants = benchmark.states
     weights = np.repeat([getattr(constants, kind) for kind in KINDS], 2)
@@ -192,8 +195,6 @@ def _shown(
     The last argument, role, subject and recording, names the streams of noise and offset.
     """
     constants: Embedding = getattr(benchmark, modality)
-    weak, level = benchmark.states, constants.noise
-    extra = weak.extra_noise * level
     signal = _embedding(benchmark, modality, data_seed)
 
     def features(
@@ -203,19 +204,47 @@ def _shown(
         noise = rng.standard_normal((len(states), constants.dim))
         rng = random_stream(data_seed, "offset", modality, *key[:2])
         offset = constants.subject_offset * rng.standard_normal(constants.dim)
-        corrupted, conflicting, restrained = (
-            (states == STATES.index(f"{kind} {modality}"))[:, None] for kind in KINDS
+        signals = signal(latents), signal(other), signal(np.zeros_like(latents))
+        shown = offset + weaken(
+            states, modality, signals, noise, constants.noise, benchmark.states, norm_matched
         )
-        told = np.where(conflicting, signal(other), signal(latents))
-        told = np.where(restrained, signal(np.zeros_like(latents)), told)
-        damaged = weak.attenuation * told + extra * noise
-        if norm_matched:
-            # Both parts are centred and independent, so one factor restores the strong variance.
-            damaged *= np.sqrt((1.0 + level**2) / (weak.attenuation**2 + extra**2))
-        shown = offset + np.where(corrupted, damaged, told + level * noise)
         return torch.from_numpy(shown).float()
 
     return features
+
+
+def weaken(
+    states: NDArray[np.int64],
+    modality: str,
+    signals: tuple[Array, Array, Array],
+    noise: Array,
+    level: float,
+    weak: States,
+    norm_matched: bool,
+) -> Array:
+    """What a modality shows of a recording in its states, ``(clips, dim)``.
+
+    Args:
+        states: ``(clips,)``, indices into `STATES`.
+        modality: which one.
+        signals: of mean 0 and variance 1 where stationary: the recording's own, another one's for
+            conflicting clips, and that of restrained affect; ``(clips, dim)`` each.
+        noise: standard normal, ``(clips, dim)``.
+        level: the noise's standard deviation where a clip is not corrupted.
+        weak: what becomes of a corrupted clip.
+        norm_matched: rescale corrupted clips to the variance of the others.
+    """
+    own, other, rest = signals
+    corrupted, conflicting, restrained = (
+        (states == STATES.index(f"{kind} {modality}"))[:, None] for kind in KINDS
+    )
+    told = np.where(restrained, rest, np.where(conflicting, other, own))
+    extra = weak.extra_noise * level
+    damaged = weak.attenuation * told + extra * noise
+    if norm_matched:
+        # Both parts are centred and independent, so one factor restores the strong variance.
+        damaged *= np.sqrt((1.0 + level**2) / (weak.attenuation**2 + extra**2))
+    return np.where(corrupted, damaged, told + level * noise)
 
 
 def _recordings(

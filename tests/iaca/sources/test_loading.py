@@ -115,10 +115,10 @@ def test_two_that_prepare_at_once_share_the_first_ones_store(
         ({"manifest": "absent.yaml"}, r"absent\.yaml: cannot be read"),
         ({"manifest": "cremad_votes"}, "cremad_votes: the package does not prepare it"),
         ({"manifest": "affwild2"}, "affwild2: .*affwild2 is missing or unfinished; make it"),
-        ({"manifest": "affwild2", "share": 0.2}, "affwild2: .* only the bundled benchmark"),
+        ({"manifest": "affwild2", "share": 0.2}, "affwild2: .* only a bundled benchmark"),
         (
             {"manifest": "hri_enjoyment", "data_seed": 1},
-            "hri_enjoyment: .* only the bundled benchmark",
+            "hri_enjoyment: .* only a bundled benchmark",
         ),
     ],
 )
