@@ -12,6 +12,7 @@ from torch import nn
 from iaca.base.paths import MANIFESTS
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.splits import Split
+from iaca.data.states import STATES
 from iaca.learning.config import TrainingConfig
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.runs.runs import Run, RunConfig, finished_runs, identify_runs
@@ -30,14 +31,20 @@ def toy_recording(
     seed: int = 0,
     split: str | None = None,
     invalid: Iterable[int] = (),
+    states: bool = False,
 ) -> Recording:
-    """Two targets that a linear map can tell from the features; some rows without labels."""
+    """Two targets that a linear map can tell from the features; some rows without labels.
+
+    States are drawn, and have nothing to do with the features.
+    """
     generator = torch.Generator().manual_seed(seed)
     audio = torch.randn(rows, AUDIO_DIM, generator=generator)
     visual = torch.randn(rows, VISUAL_DIM, generator=generator)
     labels = torch.stack([0.4 * audio[:, 0], 0.4 * visual[:, 1]], dim=1).clamp(-1.0, 1.0)
     labels[list(invalid)] = torch.nan
-    return Recording(name, subject, audio, visual, labels, torch.arange(rows), split=split)
+    state = torch.randint(len(STATES), (rows,), generator=generator) if states else None
+    frames = torch.arange(rows)
+    return Recording(name, subject, audio, visual, labels, frames, split=split, state=state)
 
 
 def toy_info(spacing: int = 1) -> StoreInfo:
@@ -49,10 +56,11 @@ def toy_store(
     rows: Iterable[int] = (20, 20, 20),
     spacing: int = 1,
     dtype: torch.dtype = torch.float16,
+    states: bool = False,
 ) -> RecordingStore:
     """Recordings ``r0``, ``r1``, ..., each of another subject, ``rows`` long."""
     recordings = (
-        toy_recording(f"r{number}", f"s{number}", count, seed=number)
+        toy_recording(f"r{number}", f"s{number}", count, seed=number, states=states)
         for number, count in enumerate(rows)
     )
     return write_store(path, recordings, toy_info(spacing), dtype=dtype)

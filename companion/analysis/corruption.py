@@ -14,12 +14,12 @@ from torch import Tensor
 
 from iaca.base.files import DataError, check_one_of
 from iaca.data.recordings import Entry, Recording, RecordingStore, StoreInfo
+from iaca.data.states import MODALITIES
 from iaca.sources.streams import random_stream
 
 Kind = Literal["missing", "zeroed", "noisy", "misaligned", "swapped"]
 Hit = Literal["audio", "visual", "both"]
 Pattern = Literal["random", "block"]
-MODALITIES = ("audio", "visual")
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def moments(
         predictions: of the model.
         store: with the labels.
         state: counts only clips in this complementarity state, an index into
-            `iaca.sources.synthetic.STATES`. Subjects without such a clip keep their place, with
+            `iaca.data.states.STATES`. Subjects without such a clip keep their place, with
             sums of 0, so that models stay paired subject by subject.
 
     Raises:

@@ -34,13 +34,13 @@ from companion.publishing.vegalite import show
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
+from iaca.data.states import STATES
 from iaca.learning.evaluation import predict
 from iaca.runs.arms import ARMS, GATED_ARMS, by_seed
 from iaca.runs.profiles import folds_of
 from iaca.runs.runs import Run, RunConfig
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
-from iaca.sources.synthetic import STATES
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from iaca.learning.config import TrainingConfig
 from iaca.learning.evaluation import score
 from iaca.learning.protocol import protocol_name
-from iaca.models.regressor import GATED, FusionName, ModelConfig
+from iaca.models.regressor import GATED, TOLD, FusionName, ModelConfig
 from iaca.runs.arms import ARMS, by_seed
 from iaca.runs.runs import Run, RunConfig
 from iaca.sources.loading import open_data
@@ -21,6 +21,7 @@ ARM_OPTIONS = dict(zip(("plain", "published", "zero"), ARMS.values(), strict=Tru
 # What only gates read, see `ModelConfig`, and a training that anneals their temperature.
 _OF_GATES_VALUES = ("temperature", "gate_init")
 _OF_GATES_SIZE = ("gate_bias", "stages", "gate_input", "joint_gate_input", "fallback")
+_OF_GATES_INPUT = ("gate_init", "gate_bias", "gate_input", "joint_gate_input")
 _OF_ANNEALING = ("temperature_start", "anneal_epochs")
 _IN_LABELS = ("data.manifest", "data.share", "model.attention", "model.fusion", "model.gate_init")
 
@@ -29,8 +30,13 @@ def unread_options(fusion: FusionName) -> dict[str, tuple[str, ...]]:
     """Options that a fusion never reads, of ``model`` and of ``training``.
 
     They are the gates', for a fusion that has none; `ResidualFusion` is as large as the gates of
-    its configuration would be, and reads what their size depends on.
+    its configuration would be, and reads what their size depends on. Gates that are told the state
+    have an input and a start of their own; those that follow a rule have no temperature either.
     """
+    if fusion == "told":
+        return {"model": _OF_GATES_INPUT}
+    if fusion == "told_rule":
+        return {"model": ("temperature", *_OF_GATES_INPUT), "training": _OF_ANNEALING}
     if fusion in GATED:
         return {}
     of_size = () if fusion == "residual_mlp" else _OF_GATES_SIZE
@@ -130,7 +136,7 @@ def _labels(cell: RunConfig) -> dict[str, Any]:
 
 
 def _arm(model: ModelConfig) -> str:
-    if model.fusion not in GATED:
+    if model.fusion not in GATED or model.fusion in TOLD:
         return model.fusion
     for name, options in ARM_OPTIONS.items():
         if replace(model, **options) == model:

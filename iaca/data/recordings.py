@@ -36,7 +36,8 @@ class Recording:
         end_frame: ``(T,)`` int64, 0-based, increasing: row t is the clip *ending* at that frame.
         frame_rate: frames a second of the video (or steps a second of a table).
         split: ``train``, ``select`` or ``report`` if the data set fixes it, else ``None``.
-        state: ``(T,)`` int64, true complementarity state; synthetic data only, never an input.
+        state: ``(T,)`` int64, true complementarity state, an index into `STATES`; made data only,
+            and an input of no model but those with told gates.
     """
 
     name: str

@@ -43,7 +43,8 @@ class Batch(NamedTuple):
     """Windows stacked: ``audio (B, L, d_a)``, ``visual (B, L, d_v)``, ``labels (B, L, n)``.
 
     ``mask (B, L)`` is true at rows that exist; padding is zero and its labels are NaN. ``state
-    (B, L)`` is the true state of made data, and None for others: no input of a model.
+    (B, L)`` is the true state of made data, 0 at padding, and None for others: no input of a model
+    but of gates that are told it.
     """
 
     audio: Tensor

@@ -80,7 +80,10 @@ class TrainingConfig:
             expected += [
                 (start > 0, f"temperature_start {start}: expected a positive number"),
                 (epochs >= 1, f"anneal_epochs {epochs}: expected at least 1"),
-                (model.fusion in GATED, f"temperature_start: fusion {model.fusion!r} has no gates"),
+                (
+                    model.fusion in GATED,
+                    f"temperature_start: fusion {model.fusion!r} has no gates that learn",
+                ),
             ]
         for holds, message in expected:
             if not holds:

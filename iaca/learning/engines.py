@@ -135,10 +135,11 @@ class Batched:
     def step(self, chosen: Tensor) -> Tensor:
         """Train every model on its batch, ``chosen (K, B)``; returns the losses, ``(K,)``."""
         first = self.first
-        each = [
-            training.batch(mine)[:4] for training, mine in zip(self.trainings, chosen, strict=True)
-        ]
-        audio, visual, labels, mask = (torch.stack(parts) for parts in zip(*each, strict=True))
+        each = [training.batch(mine) for training, mine in zip(self.trainings, chosen, strict=True)]
+        inputs = zip(*(batch[:4] for batch in each), strict=True)
+        audio, visual, labels, mask = (torch.stack(parts) for parts in inputs)
+        states = [batch.state for batch in each if batch.state is not None]
+        state = (torch.stack(states),) if len(states) == len(each) else ()
 
         def forward(weights: Any, buffers: Any, *features: Tensor) -> Tensor:
             return functional_call(first.model, (weights, buffers), features).values
@@ -149,7 +150,7 @@ class Batched:
         # keep what its own takes.
         with autocast, sdpa_kernel(SDPBackend.MATH):
             values = torch.vmap(forward, randomness="different")(
-                self.weights, self.buffers, audio, visual, mask
+                self.weights, self.buffers, audio, visual, mask, *state
             )  # (K, B, L, n)
         losses = torch.vmap(first.loss_of)(values, labels)
         self.optimiser.zero_grad(set_to_none=True)

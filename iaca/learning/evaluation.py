@@ -67,7 +67,8 @@ def predict_batches(
     """Do as `predict`, on windows that can be used again: `batches_for` makes them."""
 
     def compute(batch: Batch) -> dict[str, Tensor]:
-        output = model(batch.audio, batch.visual, None if batches.whole else batch.mask)
+        mask = None if batches.whole else batch.mask
+        output = model(batch.audio, batch.visual, mask, batch.state)
         gates = {} if output.gates is None else output.gates._asdict()
         return {"": output.values.float()} | {name: gate.float() for name, gate in gates.items()}
 

@@ -21,7 +21,7 @@ from iaca.learning.evaluation import predict_batches, score
 from iaca.learning.metrics import ccc_loss, unbiased_ccc_loss
 from iaca.learning.modality_dropout import drop_modality
 from iaca.learning.protocol import STRICT, Protocol
-from iaca.models.regressor import AffectRegressor, ModelConfig
+from iaca.models.regressor import TOLD, AffectRegressor, ModelConfig
 
 # What a resumed training must know besides the weights, the optimiser and the random streams.
 PROGRESS = ("history", "best_epoch", "best_score", "best_weights")
@@ -53,7 +53,8 @@ class Training:
         shared: where trainings in one process put what those on the same data can share.
 
     Raises:
-        TrainingError: if the configuration makes no sense, or there is no window to train on.
+        TrainingError: if the configuration makes no sense, there is no window to train on, or
+            told gates lack the states.
     """
 
     def __init__(
@@ -95,6 +96,13 @@ class Training:
     def _place(self, split: Split, shared: dict[object, Placed]) -> Placed:
         store, length, protocol = self.store, self.model.config.window, self.protocol
         selecting = split.select if protocol.selection == "select" else split.report
+        if self.model.config.fusion in TOLD:
+            for name in (*split.train, *selecting):
+                if store[name].state is None:
+                    raise TrainingError(
+                        f"fusion {self.model.config.fusion!r} reads the true state, of which "
+                        f"recording {name!r} has none: expected data with known states"
+                    )
         key = (store.key, split.train, selecting, length, self.config.hop, protocol.whole_windows)
         if key not in shared:
             whole = protocol.whole_windows
@@ -195,7 +203,7 @@ class Training:
         with torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
         ):
-            values = self.model(batch.audio, batch.visual, mask).values  # (B, L, n)
+            values = self.model(batch.audio, batch.visual, mask, batch.state).values  # (B, L, n)
         loss = self.loss_of(values, batch.labels)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

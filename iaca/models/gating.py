@@ -12,15 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from iaca.base.files import check_one_of
+from iaca.data.states import STATES
 from iaca.models.attention import Attended, attend
 from iaca.models.fusions import JointRepresentation, rectifier
 from iaca.models.layers import BiLSTM, SelfAttention
+from iaca.models.told import RuleGate, one_hot
 
 GateInit = Literal["xavier", "zero", "default"]
 Stages = Literal["both", "first", "second"]
 GateInput = Literal["own", "both", "raw"]
 JointGateInput = Literal["joint", "all"]
 Fallback = Literal["module", "raw", "lstm", "self_attention"]
+Told = Literal["learned", "rule"]
 
 FALLBACK_LAYERS: dict[Fallback, Callable[[int], nn.Module]] = {
     "lstm": BiLSTM,
@@ -118,6 +121,25 @@ def _positive(temperature: float) -> float:
     return temperature
 
 
+def _check_options(
+    stages: Stages, gate_input: GateInput, joint_gate_input: JointGateInput, fallback: Fallback
+) -> None:
+    check_one_of("stages", stages, get_args(Stages))
+    check_one_of("gate_input", gate_input, get_args(GateInput))
+    check_one_of("joint_gate_input", joint_gate_input, get_args(JointGateInput))
+    check_one_of("fallback", fallback, get_args(Fallback))
+    if stages == "second" and (gate_input != "own" or fallback != "module"):
+        raise ValueError(
+            f"gate_input {gate_input!r}, fallback {fallback!r}: stage 1 is left out by stages "
+            "'second', expected own and module"
+        )
+    if stages == "first" and joint_gate_input != "joint":
+        raise ValueError(
+            f"joint_gate_input {joint_gate_input!r}: stage 2 is left out by stages 'first', "
+            "expected joint"
+        )
+
+
 class Steps(NamedTuple):
     """Everything between an attention and the fused feature, named as in the paper.
 
@@ -167,6 +189,10 @@ class InconsistencyAware(nn.Module):
         fallback: what stage 1 chooses in place of the attended feature: ``module``, what the
             attention returns for it; ``raw``, what the attention was given; ``lstm`` and
             ``self_attention``, a `BiLSTM` or `SelfAttention` of that, one for each modality.
+        told: gates that read the true state in place of features, whatever the options above say
+            of their input and start: ``learned``, tables from a state to logits, started at zero;
+            ``rule``, the paper's own, see `RuleGate`. None for the paper's gates, which do not
+            know the state.
 
     Raises:
         ValueError: for an unknown option, or one of a stage that is left out.
@@ -185,31 +211,23 @@ class InconsistencyAware(nn.Module):
         joint_gate_input: JointGateInput = "joint",
         relu: bool = True,
         fallback: Fallback = "module",
+        told: Told | None = None,
     ) -> None:
         super().__init__()
-        check_one_of("stages", stages, get_args(Stages))
-        check_one_of("gate_input", gate_input, get_args(GateInput))
-        check_one_of("joint_gate_input", joint_gate_input, get_args(JointGateInput))
-        check_one_of("fallback", fallback, get_args(Fallback))
-        if stages == "second" and (gate_input != "own" or fallback != "module"):
-            raise ValueError(
-                f"gate_input {gate_input!r}, fallback {fallback!r}: stage 1 is left out by stages "
-                "'second', expected own and module"
-            )
-        if stages == "first" and joint_gate_input != "joint":
-            raise ValueError(
-                f"joint_gate_input {joint_gate_input!r}: stage 2 is left out by stages 'first', "
-                "expected joint"
-            )
+        _check_options(stages, gate_input, joint_gate_input, fallback)
         self.attention = attention
         self.gate_input, self.joint_gate_input = gate_input, joint_gate_input
-        self.fallback = fallback
+        self.fallback, self.told = fallback, told
         self.rectify = rectifier(relu)
         self.joint = JointRepresentation(dim)
 
         def gate(reads: int, choices: int, left_out: bool) -> nn.Module:
             if left_out:  # the last choice is the attended feature, or the joint one
                 return FixedGate(torch.eye(choices)[-1])
+            if told == "rule":
+                return RuleGate(choices - 1)
+            if told == "learned":
+                return Gate(len(STATES), choices, temperature, "zero", bias=False)
             return Gate(reads, choices, temperature, gate_init, gate_bias)
 
         reads = dim if gate_input == "own" else 2 * dim
@@ -238,12 +256,20 @@ class InconsistencyAware(nn.Module):
             for gate, before in own.items():
                 gate.temperature = before
 
-    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Gates]:
-        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, with the gates."""
-        steps = self.steps(audio, visual)
+    def forward(
+        self, audio: Tensor, visual: Tensor, state: Tensor | None = None
+    ) -> tuple[Tensor, Gates]:
+        """Fuse ``audio (B, L, d)`` and ``visual (B, L, d)`` to ``(B, L, d)``, with the gates.
+
+        Only told gates read the true ``state (B, L)``.
+
+        Raises:
+            DataError: if they are given none.
+        """
+        steps = self.steps(audio, visual, state)
         return steps.x_att_g, steps.gates
 
-    def steps(self, audio: Tensor, visual: Tensor) -> Steps:
+    def steps(self, audio: Tensor, visual: Tensor, state: Tensor | None = None) -> Steps:
         """The forward pass with everything it computed on the way."""
         attended = attend(self.attention, audio, visual)
         if self.fallback != "module":
@@ -251,7 +277,10 @@ class InconsistencyAware(nn.Module):
                 self_audio=self.fall_back_audio(audio), self_visual=self.fall_back_visual(visual)
             )
         read_audio, read_visual = attended.audio, attended.visual
-        if self.gate_input != "own":
+        known = one_hot(state).to(audio) if self.told else None  # (B, L, 7)
+        if known is not None:
+            read_audio = read_visual = known
+        elif self.gate_input != "own":
             pair = (audio, visual) if self.gate_input == "raw" else (read_audio, read_visual)
             read_audio = read_visual = torch.cat(pair, dim=-1)  # (B, L, 2d)
         logits_audio, g_audio = self.gate_audio(read_audio)  # (B, L, 2), Eqs. 5-6
@@ -260,7 +289,10 @@ class InconsistencyAware(nn.Module):
         x_att_ga = self.rectify(weigh(g_audio, attended.self_audio, attended.audio))  # Eq. 8
         x_att_gav = self.joint(x_att_ga, x_att_gv)  # (B, L, d)
         everything = x_att_ga, x_att_gv, x_att_gav
-        read = x_att_gav if self.joint_gate_input == "joint" else torch.cat(everything, dim=-1)
+        if known is not None:
+            read = known
+        else:
+            read = x_att_gav if self.joint_gate_input == "joint" else torch.cat(everything, dim=-1)
         logits_audio_visual, g_audio_visual = self.gate_audio_visual(read)  # (B, L, 3)
         x_att_g = self.rectify(weigh(g_audio_visual, *everything))  # Eq. 9, (B, L, d)
         logits = Gates(logits_audio, logits_visual, logits_audio_visual)

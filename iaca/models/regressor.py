@@ -27,6 +27,7 @@ from iaca.models.gating import (
     InconsistencyAware,
     JointGateInput,
     Stages,
+    Told,
 )
 from iaca.models.layers import BiLSTM, Dropout, L2Norm, SelfAttention, Standardise
 from iaca.models.related_work import FAMILIES, FamilyName
@@ -35,6 +36,8 @@ AttentionName = Literal["none", "ca", "jca", "rjca", "tca"]
 FusionName = Literal[
     "plain",
     "iaca",
+    "told",
+    "told_rule",
     "residual_mlp",
     "raw_and_attended",
     "gates_only",
@@ -45,7 +48,8 @@ FusionName = Literal[
 ]
 EncoderNorm = Literal["l2", "layer", "none"]
 
-GATED: tuple[FusionName, ...] = ("iaca", "gates_only")  # the fusions that have gates
+GATED: tuple[FusionName, ...] = ("iaca", "gates_only", "told")  # the fusions whose gates learn
+TOLD: dict[FusionName, Told] = {"told": "learned", "told_rule": "rule"}  # that know the state
 LEAVING_OUT: tuple[FusionName, ...] = ("gates_only", "without_attention")  # the cross-attention
 UNIMODAL: dict[str, Literal["audio", "visual"]] = {"audio_only": "audio", "visual_only": "visual"}
 
@@ -56,13 +60,14 @@ class ModelConfig:
 
     Attributes:
         attention: ``none`` is concatenation without attention.
-        fusion: ``plain``, or ``iaca`` with the paper's two stages of gates, or one of four
-            controls: ``residual_mlp`` and ``raw_and_attended`` (`PlainFusion` with ``extra`` and
-            ``raw``), ``gates_only`` (stage 2 over `WithoutCrossAttention`), ``without_attention``
-            (`PlainFusion` over the same); or the floor, ``audio_only`` or ``visual_only``
-            (`Unimodal`); or one of `FAMILIES`, which fuse by themselves, with
-            ``attention="none"``, and read nothing below but ``dim``, ``encoder_norm`` and
-            ``dropout``.
+        fusion: ``plain``, or ``iaca`` with the paper's two stages of gates, or ``told`` or
+            ``told_rule``, the same with gates that know the true state (`InconsistencyAware` with
+            ``told``), or one of four controls: ``residual_mlp`` and ``raw_and_attended``
+            (`PlainFusion` with ``extra`` and ``raw``), ``gates_only`` (stage 2 over
+            `WithoutCrossAttention`), ``without_attention`` (`PlainFusion` over the same); or the
+            floor, ``audio_only`` or ``visual_only`` (`Unimodal`); or one of `FAMILIES`, which fuse
+            by themselves, with ``attention="none"``, and read nothing below but ``dim``,
+            ``encoder_norm`` and ``dropout``.
         dim: d, features inside the model.
         encoder_norm: what follows the encoders' linear layer; the same for all models.
         dropout: probability, on encoded features and in the heads.
@@ -195,7 +200,13 @@ class AffectRegressor(nn.Module):
         rows = mask.unsqueeze(-1)
         return torch.where(rows, x_audio, 0.0), torch.where(rows, x_visual, 0.0)
 
-    def forward(self, audio: Tensor, visual: Tensor, mask: Tensor | None = None) -> Prediction:
+    def forward(
+        self,
+        audio: Tensor,
+        visual: Tensor,
+        mask: Tensor | None = None,
+        state: Tensor | None = None,
+    ) -> Prediction:
         """Predict ``(B, L, n)`` from raw features.
 
         Args:
@@ -203,8 +214,13 @@ class AffectRegressor(nn.Module):
             visual: ``(B, L, d_v)``.
             mask: ``(B, L)``, true at rows that exist; all of them by default. Predictions at
                 other rows mean nothing, and at valid rows do not depend on the padding.
+            state: ``(B, L)``, true states, any at other rows; only the fusions `TOLD` are given it.
+
+        Raises:
+            DataError: if such a fusion lacks it.
         """
-        fused, gates = self.fusion(*self.encode(audio, visual, mask))
+        told = (state,) if self.config.fusion in TOLD else ()
+        fused, gates = self.fusion(*self.encode(audio, visual, mask), *told)
         fused = self.joint_encoder(fused)  # (B, L, d)
         values = torch.cat([head(fused) for head in self.heads], dim=-1)  # (B, L, n)
         return Prediction(values, gates)
@@ -309,4 +325,5 @@ def build_gates(config: ModelConfig, attention: nn.Module) -> InconsistencyAware
         joint_gate_input=config.joint_gate_input,
         relu=config.gate_relu,
         fallback=config.fallback,
+        told=TOLD.get(config.fusion),
     )

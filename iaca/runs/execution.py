@@ -152,8 +152,9 @@ def training_bytes(config: RunConfig) -> int:
     with torch.random.fork_rng(devices=[]), torch.device("meta"):  # shapes, and no memory
         model = AffectRegressor(config.model, 1, 1, 1)
         x = torch.empty(config.training.batch_size, config.model.window, 1)
+        state = torch.empty(x.shape[:2], dtype=torch.int64)
         with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
-            model(x, x)
+            model(x, x, state=state)
     return 4 * sum(weight.nbytes for weight in model.parameters()) + 2 * sum(kept)
 
 

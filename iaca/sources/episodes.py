@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.schema import Affect, Episodes, View
+from iaca.data.states import MODALITIES
 from iaca.sources.streams import random_stream
-from iaca.sources.synthetic import MODALITIES, ROLES, check_share, draw_states, weaken
+from iaca.sources.synthetic import ROLES, check_share, draw_states, weaken
 from iaca.sources.writing import write_store
 
 Array = NDArray[np.float64]

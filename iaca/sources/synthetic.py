@@ -21,23 +21,16 @@ from torch import Tensor
 from iaca.base.files import DataError
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.schema import Benchmark, Embedding, Episodes, Latent, States
+from iaca.data.states import KINDS, MODALITIES, STATES, weak_in
 from iaca.sources.streams import random_stream
 from iaca.sources.writing import write_store
 
 Array = NDArray[np.float64]
 
-MODALITIES = ("audio", "visual")
-KINDS = ("corrupted", "conflicting", "dominating")
-STATES = ("strong", *(f"{kind} {modality}" for kind in KINDS for modality in MODALITIES))
 ROLES = ("train", "select", "report")
 # The manifest was frozen on ungated models, before any gated model existed. A test compares.
 FROZEN_BENCHMARK_SHA256 = "1bd2a003ae611ccd8a03d353dc5f68fd8539893c33da282af6521653c1477c6f"
 MAX_DRAWS = 10_000  # state chains tried for one split before its share is called impossible
-
-
-def weak_in(state: Tensor, modality: str) -> Tensor:
-    """Where one modality is weak: true states, indices into `STATES`, to booleans."""
-    return torch.isin(state, torch.tensor([STATES.index(f"{kind} {modality}") for kind in KINDS]))
 
 
 def check_share(share: float) -> float:

@@ -25,7 +25,7 @@ from companion.chapters.drawing.style import (
     WIDTH,
     style,
 )
-from iaca.sources.synthetic import STATES
+from iaca.data.states import STATES
 
 
 def draw_toy(z: Tensor, a_audio: Tensor, a_visual: Tensor) -> Figure:

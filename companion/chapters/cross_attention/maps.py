@@ -10,10 +10,10 @@ from torch import Tensor
 from companion.analysis.entropy import relative_entropy
 from companion.analysis.inference import Interval, resample, seed_interval
 from iaca.data.recordings import RecordingStore
+from iaca.data.states import STATES
 from iaca.data.windows import Batch, Window
 from iaca.learning.evaluation import batches_for, over_windows
 from iaca.models.regressor import AffectRegressor
-from iaca.sources.synthetic import STATES
 
 STRONG, CORRUPTED_FACE = "strong", "corrupted visual"
 

@@ -31,8 +31,8 @@ from companion.chapters.drawing.style import (
     style,
 )
 from iaca.data.recordings import Recording, RecordingStore
+from iaca.data.states import KINDS, STATES
 from iaca.learning.metrics import ccc
-from iaca.sources.synthetic import KINDS, STATES
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from companion.chapters.drawing.style import MODALITIES
-from iaca.sources.synthetic import STATES
+from iaca.data.states import STATES
 
 ATTENDED, UNATTENDED = 1, 0  # columns of stage 1's weights
 

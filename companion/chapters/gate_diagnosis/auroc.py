@@ -24,7 +24,7 @@ from companion.analysis.ridge import Modality
 from companion.chapters.cross_attention.maps import STRONG
 from companion.chapters.gate_diagnosis.detectors import ClipScores
 from iaca.data.recordings import RecordingStore
-from iaca.sources.synthetic import STATES
+from iaca.data.states import STATES
 
 Predictions = Sequence[Mapping[str, Tensor]]  # a seed each: recording -> (T, n)
 

@@ -18,7 +18,7 @@ from companion.chapters.drawing.intervals import interval_curves, interval_rows,
 from companion.chapters.drawing.style import AUDIO, LABEL, MODALITIES, VISUAL, WIDTH, style
 from companion.chapters.drawing.traces import UNATTENDED, stage_1, stage_2, weak_clips
 from companion.chapters.gate_diagnosis.detectors import STAGE_1, STAGE_2
-from iaca.sources.synthetic import KINDS
+from iaca.data.states import KINDS
 
 Rows = Mapping[str, Mapping[str, Interval]]  # row -> series -> interval
 

@@ -16,10 +16,10 @@ from torch import Tensor
 from companion.chapters.cross_attention.maps import STRONG
 from companion.chapters.gate_diagnosis.detectors import ClipScores
 from iaca.data.recordings import RecordingStore
+from iaca.data.states import STATES
 from iaca.data.windows import Batch
 from iaca.learning.evaluation import batches_for, over_windows
 from iaca.models.regressor import AffectRegressor
-from iaca.sources.synthetic import STATES
 
 OWN = {"audio": "attended audio", "visual": "attended visual"}  # what stage 1 reads, Eq. 5
 BOTH, UNATTENDED, JOINT = "both attended", "un-attended pair", "joint feature"
@@ -50,7 +50,7 @@ def gate_inputs(
 
     def compute(batch: Batch) -> dict[str, Tensor]:
         encoded = model.encode(batch.audio, batch.visual)
-        steps = gating.steps(*encoded)
+        steps = gating.steps(*encoded, batch.state)
         audio, visual = steps.attended.audio, steps.attended.visual
         return {
             OWN["audio"]: audio,

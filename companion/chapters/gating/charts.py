@@ -8,7 +8,7 @@ from torch import Tensor
 
 from companion.chapters.drawing.charts import Layers, looks, slider
 from companion.chapters.drawing.style import LABEL, MODALITIES
-from iaca.sources.synthetic import STATES
+from iaca.data.states import STATES
 
 T_MIN, T_MAX, T_STEP = 0.02, 2.0, 0.02  # the slider's range
 TRAINED = 0.1  # the temperature at which the slider starts

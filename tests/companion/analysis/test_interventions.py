@@ -23,13 +23,14 @@ from iaca.learning.evaluation import Traces, predict
 from iaca.models.gating import FixedGate
 
 NAMES = ["r0", "r1", "r2"]
+OWN_GATES = [("ca", "iaca"), ("jca", "iaca"), ("tca", "iaca"), ("ca", "told"), ("ca", "told_rule")]
 ONE_GATE = [(gate,) for gate in GATES]
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> RecordingStore:
     """One recording that windows tile, one whose last window overlaps, one shorter than one."""
-    return toy_store(tmp_path_factory.mktemp("data") / "store", (12, 10, 3))
+    return toy_store(tmp_path_factory.mktemp("data") / "store", (12, 10, 3), states=True)
 
 
 def assert_same(one: Traces, other: Traces, names: list[str]) -> None:
@@ -51,12 +52,12 @@ def test_means_are_over_all_clips_not_over_recordings() -> None:
     assert mean_gates(gates)["audio"].tolist() == [0.25, 0.75]
 
 
-@pytest.mark.parametrize("attention", ["ca", "jca", "tca"])
+@pytest.mark.parametrize("named", OWN_GATES, ids=str)
 @pytest.mark.parametrize("which", [GATES, ("audio",), ("audio_visual",)], ids=str)
 def test_a_models_own_gates_change_nothing(
-    store: RecordingStore, attention: str, which: tuple[str, ...]
+    store: RecordingStore, named: tuple[str, str], which: tuple[str, ...]
 ) -> None:
-    model = toy_regressor(attention)
+    model = toy_regressor(*named)
     clean = predict(model, store, NAMES)
     replayed = predict_with_gates(model, store, NAMES, {gate: clean.gates[gate] for gate in which})
     for name in NAMES:

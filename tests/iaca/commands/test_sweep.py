@@ -134,16 +134,19 @@ def test_by_default_the_profile_and_the_three_arms(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("fusion", ["plain", "residual_mlp", "raw_and_attended"])
+TOLD = ["told", "told_rule"]
+
+
+@pytest.mark.parametrize("fusion", ["plain", "residual_mlp", "raw_and_attended", *TOLD])
 @pytest.mark.parametrize(
     ("key", "values", "alike"),
     [
-        ("temperature", (0.3, 1.0), ["plain", "residual_mlp", "raw_and_attended"]),
-        ("gate_init", ("zero", "xavier"), ["plain", "residual_mlp", "raw_and_attended"]),
-        ("gate_bias", (True, False), ["plain", "raw_and_attended"]),
+        ("temperature", (0.3, 1.0), ["plain", "residual_mlp", "raw_and_attended", "told_rule"]),
+        ("gate_init", ("zero", "xavier"), ["plain", "residual_mlp", "raw_and_attended", *TOLD]),
+        ("gate_bias", (True, False), ["plain", "raw_and_attended", *TOLD]),
         ("stages", ("both", "second"), ["plain", "raw_and_attended"]),
-        ("gate_input", ("own", "raw"), ["plain", "raw_and_attended"]),
-        ("joint_gate_input", ("joint", "all"), ["plain", "raw_and_attended"]),
+        ("gate_input", ("own", "raw"), ["plain", "raw_and_attended", *TOLD]),
+        ("joint_gate_input", ("joint", "all"), ["plain", "raw_and_attended", *TOLD]),
         ("fallback", ("raw", "lstm"), ["plain", "raw_and_attended"]),
         ("gate_relu", (True, False), []),
         ("norm_axis", ("column", "printed"), []),
@@ -158,12 +161,13 @@ def test_models_are_one_in_a_grid_only_if_they_are_equal(
     if fusion in alike:
         generator = torch.Generator().manual_seed(1)
         inputs = [torch.randn(2, 16, dim, generator=generator) for dim in (3, 4)]
+        state = torch.randint(7, (2, 16), generator=generator)
         told = []
         for value in values:
             torch.manual_seed(0)
             options: dict[str, Any] = {"fusion": fusion, "dim": 16, key: value}
             model = AffectRegressor(ModelConfig(**options), 3, 4, 2).eval()
-            told.append([*model.state_dict().values(), model(*inputs).values])
+            told.append([*model.state_dict().values(), model(*inputs, state=state).values])
         assert len(told[0]) == len(told[1]) and all(map(torch.equal, *told))
 
 
@@ -358,7 +362,7 @@ def test_failed_cells_are_shown_and_the_status_says_so(
 def any_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every name is a data set's, none of them a benchmark."""
     monkeypatch.setattr(
-        sweep_table, "load_manifest", lambda name: SimpleNamespace(name=name, benchmark=None)
+        sweep_table, "load_manifest", lambda name: SimpleNamespace(name=name, made=None)
     )
 
 

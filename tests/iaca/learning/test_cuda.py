@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def store(tmp_path: Path) -> RecordingStore:
-    return toy_store(tmp_path / "store", (16, 14, 15, 9))
+    return toy_store(tmp_path / "store", (16, 14, 15, 9), states=True)
 
 
 def trained(
@@ -57,7 +57,7 @@ def assert_same(one: Trained, other: Trained, tolerance: float = 1e-3) -> None:
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("fusion", ["plain", "iaca"])
+@pytest.mark.parametrize("fusion", ["plain", "iaca", "told"])
 @pytest.mark.parametrize("attention", ["ca", "tca", "jca", "rjca"])
 def test_graphs_take_the_steps_of_the_reference(
     store: RecordingStore, attention: AttentionName, fusion: FusionName

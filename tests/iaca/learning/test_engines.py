@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def store(tmp_path: Path) -> RecordingStore:
-    return toy_store(tmp_path / "store", (20, 12, 15, 9))
+    return toy_store(tmp_path / "store", (20, 12, 15, 9), states=True)
 
 
 def begin(
@@ -47,14 +47,15 @@ def assert_close(one: Trained, other: Trained) -> None:
     """Up to the rounding that training grows, also of weights that change nothing: TCA's biases."""
     torch.manual_seed(0)
     batch = torch.randn(5, 4, AUDIO_DIM), torch.randn(5, 4, VISUAL_DIM)
-    values = (trained.model.eval()(*batch).values for trained in (one, other))
+    state = torch.randint(7, (5, 4))
+    values = (trained.model.eval()(*batch, state=state).values for trained in (one, other))
     torch.testing.assert_close(*values, rtol=1e-3, atol=1e-3)
     assert one.history["loss"].tolist() == pytest.approx(other.history["loss"].tolist(), abs=1e-4)
     assert one.best_epoch == other.best_epoch
 
 
 @pytest.mark.parametrize("attention", ["ca", "jca", "tca"])
-@pytest.mark.parametrize("fusion", ["plain", "iaca"])
+@pytest.mark.parametrize("fusion", ["plain", "iaca", "told"])
 def test_a_batch_of_models_is_each_model_alone(
     store: RecordingStore, attention: AttentionName, fusion: str
 ) -> None:

@@ -40,7 +40,7 @@ class Echo(nn.Module):
         self.parameter = nn.Parameter(torch.zeros(()))
         self.rows: list[int] = []
 
-    def forward(self, audio: Tensor, visual: Tensor, mask: Tensor) -> Prediction:
+    def forward(self, audio: Tensor, visual: Tensor, mask: Tensor, state: None) -> Prediction:
         assert not self.training
         assert not torch.is_grad_enabled()
         self.rows.append(len(audio))

@@ -10,11 +10,12 @@ import torch
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Episodes
+from iaca.data.states import KINDS, MODALITIES, STATES
 from iaca.sources.episodes import draw_affect, view, write_episodes
 from iaca.sources.loading import DataConfig, open_data
 from iaca.sources.manifest import load_manifest
 from iaca.sources.streams import random_stream
-from iaca.sources.synthetic import KINDS, MODALITIES, STATES, draw_states
+from iaca.sources.synthetic import draw_states
 
 
 def episodes(**changes: Any) -> Episodes:

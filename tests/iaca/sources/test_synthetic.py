@@ -12,12 +12,10 @@ from sklearn.linear_model import Ridge
 from iaca.base.files import DataError, sha256_of
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Benchmark
+from iaca.data.states import KINDS, MODALITIES, STATES
 from iaca.sources.manifest import load_manifest
 from iaca.sources.synthetic import (
-    KINDS,
-    MODALITIES,
     ROLES,
-    STATES,
     draw_states,
     write_benchmark,
     write_oracle,

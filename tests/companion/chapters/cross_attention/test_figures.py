@@ -13,9 +13,9 @@ from toys import tiny_manifest, toy_store
 from companion.chapters.cross_attention import figures as attention
 from companion.chapters.cross_attention import maps as diagnostics
 from iaca.data.recordings import RecordingStore
+from iaca.data.states import STATES
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.sources.loading import DataConfig, open_data
-from iaca.sources.synthetic import STATES
 
 LENGTH = 16
 

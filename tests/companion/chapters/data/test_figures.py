@@ -12,8 +12,8 @@ from companion.chapters.data import figures
 from companion.chapters.data import votes as cremad
 from companion.chapters.drawing.style import STATE_COLOURS
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
+from iaca.data.states import STATES
 from iaca.learning.metrics import ccc
-from iaca.sources.synthetic import STATES
 from iaca.sources.writing import write_store
 
 CLIPS = 40

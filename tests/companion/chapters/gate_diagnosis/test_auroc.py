@@ -27,8 +27,8 @@ from companion.chapters.gate_diagnosis.auroc import (
     weak_states,
 )
 from iaca.data.recordings import RecordingStore
+from iaca.data.states import STATES
 from iaca.learning.metrics import ccc
-from iaca.sources.synthetic import STATES
 from iaca.sources.writing import write_store
 
 RESAMPLES = 40

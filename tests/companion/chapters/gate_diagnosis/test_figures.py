@@ -9,7 +9,7 @@ from companion.chapters.drawing.style import MODALITIES
 from companion.chapters.drawing.traces import weak_clips
 from companion.chapters.gate_diagnosis import figures
 from companion.chapters.gate_diagnosis.detectors import STAGE_1, STAGE_2
-from iaca.sources.synthetic import KINDS, STATES
+from iaca.data.states import KINDS, STATES
 
 _, PUBLISHED, ZERO = ARM_LOOKS
 

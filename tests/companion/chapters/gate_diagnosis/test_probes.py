@@ -24,8 +24,8 @@ from companion.chapters.gate_diagnosis.probes import (
     state_columns,
 )
 from iaca.data.recordings import RecordingStore
+from iaca.data.states import STATES
 from iaca.learning.evaluation import predict
-from iaca.sources.synthetic import STATES
 from iaca.sources.writing import write_store
 
 L = 4

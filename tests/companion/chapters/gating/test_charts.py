@@ -6,7 +6,7 @@ from charts import drawn
 
 from companion.chapters.gating.charts import stage1_chart, stage2_chart
 from companion.publishing.vegalite import show
-from iaca.sources.synthetic import STATES
+from iaca.data.states import STATES
 
 CLIPS = 12
 LOGITS = {"audio": torch.randn(CLIPS, 2), "visual": torch.randn(CLIPS, 2)}
