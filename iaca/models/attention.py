@@ -21,6 +21,7 @@ from iaca.models.layers import (
     MultiheadAttention,
     check_heads,
     check_length,
+    freeze_at_zero,
     sinusoidal_positions,
     tanh,
 )
@@ -90,18 +91,27 @@ class CrossAttention(nn.Module):
         dim: d.
         norm_axis: which reading of Eq. 1.
         scale: divide Z by ``sqrt(d)``, which the paper does not.
+        uniform: keep W at 0, so that Z is 0 and attended features are means over clips.
 
     Raises:
         ValueError: for an unknown reading.
     """
 
-    def __init__(self, dim: int, norm_axis: NormAxis = "column", scale: bool = False) -> None:
+    def __init__(
+        self,
+        dim: int,
+        norm_axis: NormAxis = "column",
+        scale: bool = False,
+        uniform: bool = False,
+    ) -> None:
         super().__init__()
         check_one_of("norm_axis", norm_axis, get_args(NormAxis))
         self.norm_axis = norm_axis
         self.scale = 1.0 / math.sqrt(dim) if scale else 1.0
         self.weight = nn.Parameter(torch.empty(dim, dim))
         nn.init.xavier_normal_(self.weight)
+        if uniform:  # once drawn: what is drawn next stays the same
+            freeze_at_zero(self, "weight")
 
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool = False) -> Attended:
         """Attend ``audio (B, L, d)`` and ``visual (B, L, d)``; both fall back to themselves."""
@@ -139,9 +149,10 @@ class JointCrossAttention(nn.Module):
         dim: d.
         length: L.
         hidden: k.
+        uniform: keep both W_jm, and with them C_m, at 0: features attend to no other.
     """
 
-    def __init__(self, dim: int, length: int = 16, hidden: int = 32) -> None:
+    def __init__(self, dim: int, length: int = 16, hidden: int = 32, uniform: bool = False) -> None:
         super().__init__()
         self.length = length
         self.joint_audio = nn.Linear(length, length, bias=False)  # W_ja
@@ -154,6 +165,9 @@ class JointCrossAttention(nn.Module):
         self.map_visual = nn.Linear(hidden, length, bias=False)  # W_hv
         for weight in self.parameters():
             nn.init.xavier_uniform_(weight)
+        if uniform:
+            freeze_at_zero(self.joint_audio, "weight")
+            freeze_at_zero(self.joint_visual, "weight")
 
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool = False) -> Attended:
         """Attend ``audio (B, L, d)`` and ``visual (B, L, d)`` to their concatenation.
@@ -194,13 +208,20 @@ class RecursiveJointCrossAttention(nn.Module):
     Scores: those of the last recursion, see `JointCrossAttention`.
     """
 
-    def __init__(self, dim: int, length: int = 16, hidden: int = 32, recursions: int = 2) -> None:
+    def __init__(
+        self,
+        dim: int,
+        length: int = 16,
+        hidden: int = 32,
+        recursions: int = 2,
+        uniform: bool = False,
+    ) -> None:
         super().__init__()
         if recursions < 1:
             raise ValueError(f"recursions {recursions}: expected at least 1")
         self.audio_lstm = BiLSTM(dim)
         self.visual_lstm = BiLSTM(dim)
-        self.blocks = nn.ModuleList([JointCrossAttention(dim, length, hidden)])
+        self.blocks = nn.ModuleList([JointCrossAttention(dim, length, hidden, uniform)])
         self.recursions = recursions
 
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool = False) -> Attended:
@@ -223,13 +244,23 @@ class TransformerCrossAttention(nn.Module):
     self-attention output: later ones already contain the other modality.
 
     Scores: ``a_audio`` and ``a_visual`` of the last layer, ``(B, heads, L, L)``: own clip,
-    the other modality's clip; rows sum to 1.
+    the other modality's clip; rows sum to 1. With ``uniform`` all cross-attention weights are 1/L;
+    self-attention stays as it is.
     """
 
-    def __init__(self, dim: int, layers: int = 1, heads: int = HEADS, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        dim: int,
+        layers: int = 1,
+        heads: int = HEADS,
+        dropout: float = 0.1,
+        uniform: bool = False,
+    ) -> None:
         super().__init__()
         check_heads(dim, heads)
-        self.layers = nn.ModuleList(_TransformerLayer(dim, heads, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            _TransformerLayer(dim, heads, dropout, uniform) for _ in range(layers)
+        )
 
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool = False) -> Attended:
         """Attend ``audio (B, L, d)`` and ``visual (B, L, d)``; any L."""
@@ -241,10 +272,10 @@ class TransformerCrossAttention(nn.Module):
 
 
 class _TransformerLayer(nn.Module):
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float, uniform: bool) -> None:
         super().__init__()
-        self.audio = _TransformerBranch(dim, heads, dropout)
-        self.visual = _TransformerBranch(dim, heads, dropout)
+        self.audio = _TransformerBranch(dim, heads, dropout, uniform)
+        self.visual = _TransformerBranch(dim, heads, dropout, uniform)
 
     def forward(self, audio: Tensor, visual: Tensor, return_scores: bool) -> Attended:
         self_audio = self.audio.attend_self(audio)
@@ -256,14 +287,14 @@ class _TransformerLayer(nn.Module):
 
 
 class _TransformerBranch(nn.Module):
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float, uniform: bool) -> None:
         super().__init__()
         self.norm_self = nn.LayerNorm(dim)
-        self.norm_query = nn.LayerNorm(dim)
+        self.norm_query = nn.Identity() if uniform else nn.LayerNorm(dim)
         self.norm_other = nn.LayerNorm(dim)
         self.norm_feed = nn.LayerNorm(dim)
         self.self_attention = MultiheadAttention(dim, heads, dropout)
-        self.cross_attention = MultiheadAttention(dim, heads, dropout)
+        self.cross_attention = MultiheadAttention(dim, heads, dropout, uniform)
         self.feed_forward = nn.Sequential(
             nn.Linear(dim, dim), nn.ReLU(), Dropout(dropout), nn.Linear(dim, dim)
         )

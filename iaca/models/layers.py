@@ -92,16 +92,24 @@ class MultiheadAttention(nn.Module):
         dim: d, a multiple of the heads.
         heads: attention heads.
         dropout: probability, on the attention weights.
+        uniform: attend to all clips alike, whatever they hold; queries and keys have no weights.
     """
 
-    def __init__(self, dim: int, heads: int = HEADS, dropout: float = 0.0) -> None:
+    def __init__(
+        self, dim: int, heads: int = HEADS, dropout: float = 0.0, uniform: bool = False
+    ) -> None:
         super().__init__()
         check_heads(dim, heads)
         self.heads, self.scale = heads, 1.0 / math.sqrt(dim // heads)
         weights = nn.MultiheadAttention(dim, heads)  # made and initialised by torch
         self.in_proj_weight, self.in_proj_bias = weights.in_proj_weight, weights.in_proj_bias
         self.out_proj = weights.out_proj
-        self.dropout = Dropout(dropout)
+        self.dropout, self.uniform = Dropout(dropout), uniform
+        if uniform:
+            self.in_proj_weight, self.in_proj_bias = (
+                nn.Parameter(parameter[2 * dim :].detach().clone())
+                for parameter in (self.in_proj_weight, self.in_proj_bias)
+            )
 
     def forward(self, x: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """Attend ``x (B, L, d)`` to ``other (B, L, d)``, itself for self-attention.
@@ -110,15 +118,26 @@ class MultiheadAttention(nn.Module):
             ``(B, L, d)``, and the weights before dropout, ``(B, heads, L, L)``: rows sum to 1.
         """
         weight, bias, dim = self.in_proj_weight, self.in_proj_bias, x.shape[-1]
+        if self.uniform:
+            v = self._by_head(nn.functional.linear(other, weight, bias))
+            length = other.shape[1]
+            a = v.new_full((len(x), self.heads, x.shape[1], length), 1.0 / length)
+            return self._combined(a, v), a
         if x is other:
             projected = nn.functional.linear(x, weight, bias).chunk(3, dim=-1)
         else:
             query = nn.functional.linear(x, weight[:dim], bias[:dim])
             pair = nn.functional.linear(other, weight[dim:], bias[dim:])
             projected = (query, *pair.chunk(2, dim=-1))
-        q, k, v = (y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in projected)
+        q, k, v = map(self._by_head, projected)
         a = (q * self.scale @ k.mT).softmax(dim=-1)  # (B, heads, L, L)
-        return self.out_proj((self.dropout(a) @ v).transpose(1, 2).flatten(2)), a
+        return self._combined(a, v), a
+
+    def _by_head(self, y: Tensor) -> Tensor:
+        return y.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, heads, L, d / heads)
+
+    def _combined(self, a: Tensor, v: Tensor) -> Tensor:
+        return self.out_proj((self.dropout(a) @ v).transpose(1, 2).flatten(2))  # (B, L, d)
 
 
 class SelfAttention(nn.Module):
@@ -272,6 +291,13 @@ class _TanhBySigmoid(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> Tensor:
         (output,) = context.saved_tensors
         return torch.ops.aten.tanh_backward(gradient, output)
+
+
+def freeze_at_zero(module: nn.Module, name: str) -> None:
+    """Make a parameter of a module a constant 0, which is neither learned nor saved."""
+    zeros = torch.zeros_like(module.get_parameter(name))
+    delattr(module, name)
+    module.register_buffer(name, zeros, persistent=False)
 
 
 def check_length(x: Tensor, expected: int) -> None:

@@ -73,6 +73,8 @@ class ModelConfig:
         dropout: probability, on encoded features and in the heads.
         norm_axis: reading of Eq. 1, see `CrossAttention`.
         scale: whether Eq. 1 is divided by ``sqrt(d)``; the paper's is not.
+        uniform: whether the cross-attention is independent of content, as a control: CA with W
+            and JCA and RJCA with both W_jm kept at 0, TCA with even cross-attention weights.
         window: L, clips.
         temperature: T of the gates, at which the model is evaluated; a training may come down to
             it, see `TrainingConfig`. This and what follows are for gates alone,
@@ -90,6 +92,7 @@ class ModelConfig:
     dropout: float = 0.1
     norm_axis: NormAxis = "column"
     scale: bool = False
+    uniform: bool = False
     window: int = WINDOW_LENGTH
     temperature: float = TEMPERATURE
     gate_init: GateInit = "xavier"
@@ -234,13 +237,15 @@ def build_attention(config: ModelConfig) -> nn.Module:
     """
     match config.attention:
         case "ca":
-            return CrossAttention(config.dim, config.norm_axis, config.scale)
+            return CrossAttention(config.dim, config.norm_axis, config.scale, config.uniform)
         case "jca":
-            return JointCrossAttention(config.dim, config.window)
+            return JointCrossAttention(config.dim, config.window, uniform=config.uniform)
         case "rjca":
-            return RecursiveJointCrossAttention(config.dim, config.window)
+            return RecursiveJointCrossAttention(config.dim, config.window, uniform=config.uniform)
         case "tca":
-            return TransformerCrossAttention(config.dim, dropout=config.dropout)
+            return TransformerCrossAttention(
+                config.dim, dropout=config.dropout, uniform=config.uniform
+            )
     raise ValueError(f"attention {config.attention!r}: expected ca, jca, rjca or tca")
 
 
@@ -251,9 +256,16 @@ def build_fusion(config: ModelConfig, attention: nn.Module | None = None) -> nn.
         ValueError: for an unknown fusion, a fusion that needs an attention and has none, one of
             `FAMILIES` with an attention, or one that leaves the attention out (``gates_only``,
             ``without_attention``, ``audio_only``, ``visual_only``) around one whose own encoders
-            are not known.
+            are not known; or if ``uniform`` finds no attention of the package's own.
     """
     check_one_of("fusion", config.fusion, get_args(FusionName))
+    without = config.attention == "none" or config.fusion in (*LEAVING_OUT, *UNIMODAL)
+    if config.uniform and (without or attention is not None):
+        found = f"attention {config.attention!r}" if attention is None else "a module"
+        raise ValueError(
+            f"uniform: fusion {config.fusion!r} of {found} has no cross-attention of the package's "
+            "own to make uniform, expected ca, jca, rjca or tca"
+        )
     if config.fusion in FAMILIES:
         if config.attention != "none" or attention is not None:
             found = repr(config.attention) if attention is None else "a module"

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -55,12 +55,16 @@ def assert_close(one: Trained, other: Trained) -> None:
 
 
 @pytest.mark.parametrize("attention", ["ca", "jca", "tca"])
-@pytest.mark.parametrize("fusion", ["plain", "iaca", "told"])
+@pytest.mark.parametrize(
+    "options",
+    [{"fusion": "plain"}, {"fusion": "iaca"}, {"fusion": "told"}, {"uniform": True}],
+    ids=str,
+)
 def test_a_batch_of_models_is_each_model_alone(
-    store: RecordingStore, attention: AttentionName, fusion: str
+    store: RecordingStore, attention: AttentionName, options: dict[str, Any]
 ) -> None:
     """Seeds and starts of gates differ; without dropout nothing is drawn while training."""
-    model = replace(MODEL, attention=attention, fusion=fusion)
+    model = replace(MODEL, attention=attention, **options)
     configs = [(seed, replace(model, gate_init=i)) for seed in (0, 3) for i in ("xavier", "zero")]
     trainings = [begin(store, *each) for each in configs]
     together = train_together(trainings, "batched", [None] * 4)
