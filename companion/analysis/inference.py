@@ -15,6 +15,22 @@ from torch import Tensor
 from iaca.data.recordings import RecordingStore
 from iaca.learning.metrics import concordance
 
+MISSING = "–"
+
+
+def signed(value: float) -> str:
+    """Three decimals and a sign; a fourth decimal for what would round to 0; a dash for NaN.
+
+    >>> signed(0.0312), signed(-0.0312), signed(-0.0004), signed(-0.00004), signed(math.nan)
+    ('+0.031', '−0.031', '−0.0004', '0.0000', '–')
+    """
+    if math.isnan(value):
+        return MISSING
+    if 0 < abs(value) < 0.00005:
+        return "0.0000"
+    places = 4 if 0 < abs(value) < 0.0005 else 3
+    return f"{value:+.{places}f}".replace("-", "−")
+
 
 class Interval(NamedTuple):
     """A value with its 95 % bootstrap interval.
@@ -184,6 +200,18 @@ def contrast(
     Raises:
         ValueError: if the models do not have the same subjects and number of seeds.
     """
+    return target_intervals(*drawn_contrast(terms, resamples, seed))
+
+
+def drawn_contrast(
+    terms: Sequence[tuple[float, Moments]], resamples: int = 1000, seed: int = 0
+) -> tuple[Tensor, Tensor, Resamples]:
+    """The numbers behind `contrast`, which has the arguments and errors.
+
+    Returns:
+        The sum for each draw of subjects, seed and target ``(R, S, n)``, that on the whole sample
+        ``(S, n)``, and the draws.
+    """
     _, first = terms[0]
     for _, other in terms[1:]:
         if other.subjects != first.subjects or len(other.sums) != len(first.sums):
@@ -195,7 +223,7 @@ def contrast(
         sums = torch.einsum("ru,sukn->rskn", draws.subjects, model.sums)
         drawn = drawn + weight * ccc_of_sums(sums)
         by_seed = by_seed + weight * ccc_of_sums(model.sums.sum(dim=1))
-    return target_intervals(drawn, by_seed, draws)
+    return drawn, by_seed, draws
 
 
 def paired_differences(

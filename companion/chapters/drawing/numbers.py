@@ -4,9 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from companion.analysis.inference import Interval
-
-MISSING = "–"
+from companion.analysis.inference import MISSING, Interval, signed
 
 
 def decimals(value: float) -> str:
@@ -16,20 +14,6 @@ def decimals(value: float) -> str:
     ('0.512', '–', '−0.000')
     """
     return MISSING if np.isnan(value) else f"{value:.3f}".replace("-", "−")
-
-
-def signed(value: float) -> str:
-    """As :func:`decimals`, with a sign; a fourth decimal for what would round to 0.
-
-    >>> signed(0.0312), signed(-0.0312), signed(-0.0004), signed(-0.00004)
-    ('+0.031', '−0.031', '−0.0004', '0.0000')
-    """
-    if np.isnan(value):
-        return MISSING
-    if 0 < abs(value) < 0.00005:
-        return "0.0000"
-    places = 4 if 0 < abs(value) < 0.0005 else 3
-    return f"{value:+.{places}f}".replace("-", "−")
 
 
 def percent(difference: float, baseline: float) -> str:
