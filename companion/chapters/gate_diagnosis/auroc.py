@@ -2,14 +2,16 @@
 
 A score orders clips; the higher, the weaker. How well it separates a weak state from *strong* is
 its AUROC: the probability that, of one weak and one strong clip, the weak one has the higher score
-(ties count one half). 0.5 is chance.
+(ties count one half). 0.5 is chance. *Within recordings*, both clips are of the same recording, so
+that a score gains nothing by telling people apart; *pooled*, they are any two.
 
 A resample of subjects only changes how often each pair of subjects counts. With U[s, s'] the pairs
 that weak clips of s win over strong clips of s', and w how often each subject was drawn, AUROC is
 ``w' U w / (w . weak)(w . strong)``: a thousand resamples cost a matrix product, and are exact.
+Within recordings, AUROC is a ratio of two sums.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +83,29 @@ class Separation(NamedTuple):
     strong: Tensor
     subjects: tuple[str, ...]
 
+    def of(self, times: Tensor) -> Tensor:
+        """AUROC of each seed where subjects were drawn ``times (R, U)``: ``(R, S)``."""
+        won = torch.einsum("ru,suv,rv->rs", times, self.wins, times)
+        return won / ((times @ self.weak.T) * (times @ self.strong.T))
+
+
+class SeparationWithin(NamedTuple):
+    """The same within recordings: pairs of a weak and a strong clip of one recording.
+
+    Attributes:
+        wins: ``(S, U)``, pairs won in the recordings of each subject, ties counting one half.
+        pairs: ``(S, U)``, pairs that there are.
+        subjects: their names.
+    """
+
+    wins: Tensor
+    pairs: Tensor
+    subjects: tuple[str, ...]
+
+    def of(self, times: Tensor) -> Tensor:
+        """AUROC of each seed where subjects were drawn ``times (R, U)``: ``(R, S)``."""
+        return (times @ self.wins.T) / (times @ self.pairs.T)
+
 
 def separation(
     table: pd.DataFrame, column: str, weak: str | Collection[str], sign: int = 1
@@ -116,6 +141,22 @@ def separation(
     )
 
 
+def separation_within(
+    table: pd.DataFrame, column: str, weak: str | Collection[str], sign: int = 1
+) -> SeparationWithin:
+    """Count pairs as `separation` does, which has the arguments and errors, within recordings.
+
+    A recording without a weak or without a strong clip has no pairs.
+    """
+    owners = table.groupby("recording")["subject"].first()
+    parts = separation(table.assign(subject=table["recording"]), column, weak, sign)
+    subjects = sorted(owners.unique())
+    belongs = torch.tensor([[owners[r] == who for who in subjects] for r in parts.subjects])
+    won = parts.wins.diagonal(dim1=1, dim2=2) @ belongs.double()
+    pairs = (parts.weak * parts.strong) @ belongs.double()
+    return SeparationWithin(won, pairs, tuple(map(str, subjects)))
+
+
 def _wins(
     weak: NDArray[np.float64],
     weak_place: NDArray[np.intp],
@@ -135,11 +176,14 @@ def _wins(
     return wins
 
 
-def auroc(found: Separation, resamples: int = 1000, seed: int = 0) -> Interval:
-    """AUROC, pooled over clips, mean over seeds; the interval resamples subjects, and seeds within.
+Separated = Separation | SeparationWithin
+
+
+def auroc(found: Separated, resamples: int = 1000, seed: int = 0) -> Interval:
+    """AUROC, mean over seeds; the interval resamples subjects, and seeds within.
 
     Args:
-        found: of `separation`.
+        found: of `separation` (pooled over clips) or `separation_within`.
         resamples: of the bootstrap. Draws without a weak or without a strong clip are ignored.
         seed: of the draws.
 
@@ -150,7 +194,7 @@ def auroc(found: Separation, resamples: int = 1000, seed: int = 0) -> Interval:
 
 
 def auroc_difference(
-    one: Separation, other: Separation, resamples: int = 1000, seed: int = 0
+    one: Separated, other: Separated, resamples: int = 1000, seed: int = 0
 ) -> Interval:
     """AUROC of one score minus that of another, on the same draws of subjects and seeds.
 
@@ -167,7 +211,7 @@ def auroc_difference(
     return _interval([(1.0, one), (-1.0, other)], resamples, seed)
 
 
-def _interval(terms: Sequence[tuple[float, Separation]], resamples: int, seed: int) -> Interval:
+def _interval(terms: Sequence[tuple[float, Separated]], resamples: int, seed: int) -> Interval:
     subjects = terms[0][1].subjects
     numbers = {len(found.wins) for _, found in terms} - {1} or {1}
     if len(numbers) > 1 or any(found.subjects != subjects for _, found in terms):
@@ -175,19 +219,22 @@ def _interval(terms: Sequence[tuple[float, Separation]], resamples: int, seed: i
     draws = resample(len(subjects), numbers.pop(), resamples, seed)
     drawn = by_seed = draws.seeds.new_zeros(draws.seeds.shape[1])
     for weight, found in terms:
-        won = torch.einsum("ru,suv,rv->rs", draws.subjects, found.wins, draws.subjects)
-        pairs = (draws.subjects @ found.weak.T) * (draws.subjects @ found.strong.T)
-        drawn = drawn + weight * won / pairs  # (R, S)
-        by_seed = by_seed + weight * _whole(found)
+        drawn = drawn + weight * found.of(draws.subjects)  # (R, S)
+        by_seed = by_seed + weight * auroc_by_seed(found)
     return seed_interval(drawn, by_seed, draws)
 
 
-def _whole(found: Separation) -> Tensor:
+def auroc_by_seed(found: Separated) -> Tensor:
     """AUROC of each seed on the whole sample, ``(S,)``."""
-    return found.wins.sum(dim=(1, 2)) / (found.weak.sum(dim=1) * found.strong.sum(dim=1))
+    return found.of(torch.ones(1, len(found.subjects), dtype=found.wins.dtype))[0]
 
 
-def sign_on(select: pd.DataFrame, column: str, weak: str | Collection[str]) -> int:
+def sign_on(
+    select: pd.DataFrame,
+    column: str,
+    weak: str | Collection[str],
+    count: Callable[..., Separated] = separation,
+) -> int:
     """The direction in which a score is higher for weak clips of other people: 1 or -1.
 
     For detectors without a direction of their own. One that can go either way is allowed another
@@ -197,8 +244,9 @@ def sign_on(select: pd.DataFrame, column: str, weak: str | Collection[str]) -> i
         select: of `score_table`, on the split that models are selected on, never the reported one.
         column: the detector.
         weak: see `separation`.
+        count: `separation`, or `separation_within` for a score that is judged within recordings.
     """
-    return -1 if float(_whole(separation(select, column, weak)).mean()) < 0.5 else 1
+    return -1 if float(auroc_by_seed(count(select, column, weak)).mean()) < 0.5 else 1
 
 
 def moments_in_states(predictions: Predictions, store: RecordingStore) -> dict[str, Moments]:

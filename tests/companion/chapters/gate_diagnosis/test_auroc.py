@@ -17,12 +17,14 @@ from companion.analysis.inference import Interval, ccc_of_sums, resample
 from companion.chapters.gate_diagnosis.auroc import (
     WEAK,
     auroc,
+    auroc_by_seed,
     auroc_difference,
     mean_by_disagreement,
     moments_in_states,
     rank_correlation,
     score_table,
     separation,
+    separation_within,
     sign_on,
     weak_states,
 )
@@ -180,11 +182,63 @@ def test_which_clips_are_told_apart(store: RecordingStore) -> None:
     assert len(some.subjects) == 6  # the subject keeps its place
 
 
+def pairs_won(clips: pd.DataFrame, column: str) -> tuple[float, int]:
+    """Pairs that weak clips win over strong ones, and all pairs, one after the other."""
+    weak, strong = (clips.loc[clips["state"] == s, column] for s in (HALVES, "strong"))
+    results = [0.5 * ((w >= s) + 0.0 + (w > s)) for w in weak for s in strong]
+    return sum(results), len(results)
+
+
+def test_within_recordings_only_pairs_of_one_recording_count(store: RecordingStore) -> None:
+    table = table_of(store, scores(store, 0.3, 3))
+    # A recording's own level says nothing within it, and a great deal when clips are pooled.
+    table["one"] += table["recording"].str[1:].astype(float)
+    found = separation_within(table, "one", HALVES)
+    assert found.subjects == tuple(f"s{n}" for n in range(6))
+    draws = resample(6, 3, RESAMPLES, seed=3)
+    won, pairs = np.zeros((2, 3, 6))
+    for (seed, subject, _), clips in table.groupby(["seed", "subject", "recording"]):
+        counts = pairs_won(clips, "one")
+        won[seed, int(subject[1:])] += counts[0]
+        pairs[seed, int(subject[1:])] += counts[1]
+    assert (pairs[:, 5] == 0).all() and (pairs[:, :5] > 0).all()  # the last is never weak
+    each = won.sum(axis=1) / pairs.sum(axis=1)
+    np.testing.assert_allclose(auroc_by_seed(found), each, atol=1e-12)
+    samples = [
+        np.average((won @ times) / (pairs @ times), weights=seeds)
+        for times, seeds in zip(draws.subjects.numpy(), draws.seeds.numpy(), strict=True)
+    ]
+    interval = auroc(found, RESAMPLES, seed=3)
+    assert (interval.value, interval.seeds) == (pytest.approx(each.mean()), 3)
+    assert (interval.low, interval.high) == bounds(np.array(samples))
+    pooled = separation(table, "one", HALVES)
+    assert interval.low > 0.5 > auroc(pooled).low
+    gap = auroc_difference(found, pooled, RESAMPLES)
+    assert gap.value == pytest.approx(interval.value - auroc(pooled).value)
+
+
+def test_within_a_single_recording_is_scikit_learns(store: RecordingStore) -> None:
+    table = table_of(store, scores(store, 0.3, 1)).query("recording == 'r11'")
+    clips = table[table["state"].isin(["strong", HALVES])]
+    expected = roc_auc_score(clips["state"] == HALVES, clips["one"])
+    assert float(auroc_by_seed(separation_within(table, "one", HALVES))) == pytest.approx(expected)
+    turned = separation_within(table, "one", HALVES, sign=-1)
+    assert float(auroc_by_seed(turned)) == pytest.approx(1.0 - expected)
+    absent = separation_within(table, "one", "conflicting audio")
+    assert math.isnan(auroc(absent).value)
+
+
 def test_the_sign_is_the_one_that_separates(store: RecordingStore) -> None:
     up = table_of(store, scores(store, 0.4, 2))
     down = up.assign(one=-up["one"])
     assert (sign_on(up, "one", HALVES), sign_on(down, "one", HALVES)) == (1, -1)
     assert auroc(separation(down, "one", HALVES, sign=-1)) == auroc(separation(up, "one", HALVES))
+    # Whoever is often weak scores low, and yet each scores higher when weak.
+    weak = up["state"] == HALVES
+    often = weak.groupby(up["recording"]).transform("mean")
+    apart = up.assign(one=weak - 100 * often)
+    assert sign_on(apart, "one", HALVES) == -1
+    assert sign_on(apart, "one", HALVES, separation_within) == 1
 
 
 def test_the_table_has_a_row_a_clip_and_seed(store: RecordingStore, tmp_path: Path) -> None:
