@@ -1,8 +1,9 @@
 """Intervals as rows and as curves, and maps of them: the statistical figures of all chapters.
 
-All take nested mappings that end in an `Interval`, with the names of their levels from the outside:
-``panel`` (may be missing; two are joined by a comma), ``series``, and ``row`` or ``x``. What is not
-in a mapping is not drawn; panels, rows and series stand in the order in which they first come.
+All take nested mappings that end in an `Interval` or an `Estimate`, with the names of their levels
+from the outside: ``panel`` (may be missing; two are joined by a comma), ``series``, and ``row`` or
+``x``. What is not in a mapping is not drawn; panels, rows and series stand in the order in which
+they first come.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ import seaborn.objects as so
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from companion.analysis.estimates import Estimate
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import (
     ZERO_LINE,
@@ -47,8 +49,10 @@ def interval_table(found: Mapping[Any, Any], levels: Sequence[str]) -> pd.DataFr
     return pd.DataFrame(lines)
 
 
-def _leaves(found: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Interval]]:
-    if isinstance(found, Interval):
+def _leaves(
+    found: Any, keys: tuple[Any, ...] = ()
+) -> Iterator[tuple[tuple[Any, ...], Interval | Estimate]]:
+    if not isinstance(found, Mapping):
         yield keys, found
     else:
         for key, inner in found.items():

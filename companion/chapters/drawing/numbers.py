@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from companion.analysis.estimates import Estimate
 from companion.analysis.inference import MISSING, Interval, signed
 
 
@@ -34,7 +35,7 @@ def with_spread(score: Interval) -> str:
     return value if np.isnan(score.deviation) else f"{value} ± {decimals(score.deviation)}"
 
 
-def with_bounds(difference: Interval) -> str:
+def with_bounds(difference: Interval | Estimate) -> str:
     """``Δ [low, high]``, signed; without bounds where they are not known."""
     if np.isnan(difference.low):
         return signed(difference.value)
