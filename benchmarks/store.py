@@ -114,7 +114,7 @@ def steps(store: RecordingStore, batch: Sequence[Window], attention: str, device
     torch.manual_seed(0)
     config = ModelConfig(attention, dim=512)  # type: ignore[arg-type]
     model = AffectRegressor(config, AUDIO_DIM, VISUAL_DIM, len(LABELS)).to(device)
-    optimiser = adamw(model.parameters(), TrainingConfig(), device)
+    optimiser = adamw(model.named_parameters(), TrainingConfig(), device)
     audio, visual, labels, mask = (x.to(device) for x in gather(store, batch))
 
     def task() -> None:

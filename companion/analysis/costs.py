@@ -169,7 +169,7 @@ def _training_step(model: AffectRegressor, batch: int, device: str) -> Callable[
     model.to(device).train()
     audio, visual = _random_windows(model, batch, device)
     labels = torch.randn(*audio.shape[:2], len(model.heads), device=device)
-    optimiser = adamw(model.parameters(), TrainingConfig(), device)
+    optimiser = adamw(model.named_parameters(), TrainingConfig(), device)
 
     def step() -> None:
         loss = ccc_loss(model(audio, visual).values, labels)

@@ -18,11 +18,11 @@ from iaca.sources.manifest import load_manifest
 
 # The command line's names of the arms -> the fields of `ModelConfig` that make them.
 ARM_OPTIONS = dict(zip(("plain", "published", "zero"), ARMS.values(), strict=True))
-# What only gates read, see `ModelConfig`, and a training that anneals their temperature.
+# What only gates read, see `ModelConfig`, and a training of them.
 _OF_GATES_VALUES = ("temperature", "gate_init")
 _OF_GATES_SIZE = ("gate_bias", "stages", "gate_input", "joint_gate_input", "fallback")
 _OF_GATES_INPUT = ("gate_init", "gate_bias", "gate_input", "joint_gate_input")
-_OF_ANNEALING = ("temperature_start", "anneal_epochs")
+_OF_TRAINED_GATES = ("temperature_start", "anneal_epochs", "gate_rate")
 _IN_LABELS = ("data.manifest", "data.share", "model.attention", "model.fusion", "model.gate_init")
 
 
@@ -36,11 +36,11 @@ def unread_options(fusion: FusionName) -> dict[str, tuple[str, ...]]:
     if fusion == "told":
         return {"model": _OF_GATES_INPUT}
     if fusion == "told_rule":
-        return {"model": ("temperature", *_OF_GATES_INPUT), "training": _OF_ANNEALING}
+        return {"model": ("temperature", *_OF_GATES_INPUT), "training": _OF_TRAINED_GATES}
     if fusion in GATED:
         return {}
     of_size = () if fusion == "residual_mlp" else _OF_GATES_SIZE
-    return {"model": _OF_GATES_VALUES + of_size, "training": _OF_ANNEALING}
+    return {"model": _OF_GATES_VALUES + of_size, "training": _OF_TRAINED_GATES}
 
 
 def as_read(config: RunConfig) -> RunConfig:

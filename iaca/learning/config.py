@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -31,6 +31,7 @@ class TrainingConfig:
         batch_size: windows a step.
         hop: rows between the starts of training windows.
         learning_rate: AdamW's; constant, unless the protocol lets it jump.
+        gate_rate: factor on the learning rate of the gates' parameters alone.
         weight_decay: AdamW's.
         clip_norm: largest gradient norm.
         precision: of training; evaluation is in float32. ``32``: float32 throughout. ``tf32``: a
@@ -46,6 +47,7 @@ class TrainingConfig:
     batch_size: int = 32
     hop: int = 8
     learning_rate: float = 2e-3
+    gate_rate: float = 1.0
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
     precision: Precision = "32"
@@ -65,6 +67,11 @@ class TrainingConfig:
         start, dropout, epochs = self.temperature_start, self.modality_dropout, self.anneal_epochs
         expected = [
             (self.epochs >= 1, f"epochs {self.epochs}: expected at least 1"),
+            (self.gate_rate > 0, f"gate_rate {self.gate_rate}: expected a positive number"),
+            (
+                self.gate_rate == 1.0 or model.fusion in GATED,
+                f"gate_rate {self.gate_rate}: fusion {model.fusion!r} has no gates that learn",
+            ),
             (self.batch_size >= 1, f"batch_size {self.batch_size}: expected at least 1"),
             (0.0 <= dropout <= 1.0, f"modality_dropout {dropout}: expected a probability, 0 to 1"),
             (
@@ -91,16 +98,40 @@ class TrainingConfig:
 
 
 def adamw(
-    parameters: Iterable[nn.Parameter], config: TrainingConfig, device: torch.device | str
+    parameters: Iterable[tuple[str, nn.Parameter]],
+    config: TrainingConfig,
+    device: torch.device | str,
 ) -> torch.optim.AdamW:
-    """The optimiser of parameters on a device; on a GPU, a CUDA graph can capture its step."""
-    return torch.optim.AdamW(
-        parameters,
+    """The optimiser of parameters on a device; on a GPU, a CUDA graph can capture its step.
+
+    With a `gate_rate` of their own, gates are a second group; `set_rate` changes the rate of both.
+
+    Args:
+        parameters: a regressor's, by name.
+        config: rates and decay.
+        device: where they are.
+    """
+    named = dict(parameters)
+    groups: list[dict[str, Any]] = [{"params": [*named.values()], "factor": 1.0}]
+    if config.gate_rate != 1.0:
+        gates = [named.pop(name) for name in [*named] if name.startswith("fusion.gate_")]
+        groups[0]["params"] = [*named.values()]
+        groups.append({"params": gates, "factor": config.gate_rate})
+    optimiser = torch.optim.AdamW(
+        groups,
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
         fused=True,  # the default takes one parameter at a time on a CPU, in Python
         capturable=torch.device(device).type == "cuda",
     )
+    set_rate(optimiser, config.learning_rate)
+    return optimiser
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate; the gates' keeps its factor."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["factor"]
 
 
 @contextmanager

@@ -107,7 +107,7 @@ class Batched:
             training.fixed_size = True
             for name, parameter in training.model.named_parameters():
                 parameter.data = self.weights[name].data[k]
-        self.optimiser = adamw(self.weights.values(), self.first.config, self.first.device)
+        self.optimiser = adamw(self.weights.items(), self.first.config, self.first.device)
         if self.first.optimiser.state:  # a resumed training
             self._gather_moments()
         self.graph: tuple[object, Step] = (None, self.step)

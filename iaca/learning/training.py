@@ -16,7 +16,7 @@ from iaca.data.batches import WindowBatches, evaluation_batches
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import Batch, feature_statistics, training_windows
-from iaca.learning.config import TrainingConfig, TrainingError, adamw, dropout_seed
+from iaca.learning.config import TrainingConfig, TrainingError, adamw, dropout_seed, set_rate
 from iaca.learning.evaluation import predict_batches, score
 from iaca.learning.metrics import ccc_loss, unbiased_ccc_loss
 from iaca.learning.modality_dropout import drop_modality
@@ -85,7 +85,7 @@ class Training:
         self.model.standardise_visual.fit(placed.statistics[1])
         self.model.to(self.device)
         self.parameters = [*self.model.parameters()]
-        self.optimiser = adamw(self.parameters, config, self.device)
+        self.optimiser = adamw(self.model.named_parameters(), config, self.device)
         self.order = torch.Generator().manual_seed(seed)
         # A CUDA graph has one size; on a GPU all engines take the same batches.
         self.fixed_size = self.device.type == "cuda"
@@ -126,8 +126,7 @@ class Training:
         noted: dict[str, float] = {}
         if self.protocol.learning_rate != "constant":
             noted["learning_rate"] = self.protocol.rate(epoch, self.config.learning_rate)
-            for group in self.optimiser.param_groups:
-                group["lr"] = noted["learning_rate"]
+            set_rate(self.optimiser, noted["learning_rate"])
         if self.config.temperature_start is None:
             yield noted
             return

@@ -177,6 +177,7 @@ def test_models_are_one_in_a_grid_only_if_they_are_equal(
         ("model.temperature=0.3,1", [None, 0.3, 1.0]),
         ("training.temperature_start=1,2", [None, 1.0, 2.0]),
         ("training.anneal_epochs=5,6", [None, 5, 6]),
+        ("training.gate_rate=0.5,2", [None, 0.5, 2.0]),
     ],
 )
 def test_differences_are_to_the_one_plain_model(

@@ -79,6 +79,7 @@ def test_a_batch_of_models_is_each_model_alone(
 def test_annealed_gates_and_modality_dropout_in_a_batch(store: RecordingStore) -> None:
     """A batch of one draws what the training alone draws."""
     config = replace(TRAINING, temperature_start=1.6, anneal_epochs=2, modality_dropout=0.7)
+    config = replace(config, gate_rate=5.0)
     (trained,) = train_together([begin(store, 1, MODEL, config)], "batched", [None])
     assert isinstance(trained, Trained)
     assert_close(trained, alone(store, 1, MODEL, config))

@@ -17,6 +17,8 @@ from iaca.learning import training
 from iaca.learning.config import TrainingConfig, TrainingError, adamw
 from iaca.learning.evaluation import predict, score
 from iaca.learning.loop import Trained, train
+from iaca.learning.protocol import Protocol
+from iaca.learning.training import Training
 from iaca.models.gating import Gate
 from iaca.models.regressor import AttentionName, FusionName, ModelConfig
 from iaca.sources.writing import write_store
@@ -91,7 +93,7 @@ def test_the_optimiser_is_adamw_up_to_rounding() -> None:
     ends = []
     for fused in (True, False):
         model = copy.deepcopy(start)
-        optimiser = adamw(model.parameters(), config, "cpu")
+        optimiser = adamw(model.named_parameters(), config, "cpu")
         if not fused:
             optimiser = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
         for _ in range(10):
@@ -101,6 +103,42 @@ def test_the_optimiser_is_adamw_up_to_rounding() -> None:
         ends.append(model.weight.detach())
     assert (ends[0] - start.weight).abs().max() > 0.1
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-5)
+
+
+def test_gates_learn_at_a_rate_of_their_own(
+    store: RecordingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(TRAINING, epochs=1, batch_size=1000, weight_decay=0.0)
+    jump = Protocol(learning_rate="jump")
+    moved = []
+    for rate in (1.0, 0.1):
+        begun = Training(GATED, replace(config, gate_rate=rate), store, toy_split(), 0, "cpu")
+        before = copy.deepcopy(begun.model.state_dict())
+        with begun.randomness():
+            begun.model.train()
+            begun.step(next(iter(begun.plan().values())))
+        after = begun.model.state_dict()
+        moved.append({name: after[name] - value for name, value in before.items()})
+        begun.protocol = jump
+        for epoch in (0, 7):
+            with begun.at_epoch(epoch):
+                rates = [group["lr"] for group in begun.optimiser.param_groups]
+            expected = jump.rate(epoch, config.learning_rate)
+            assert rates == ([expected] if rate == 1.0 else [expected, expected * rate])
+    for name, value in moved[0].items():
+        factor = 0.1 if "gate_" in name else 1.0
+        torch.testing.assert_close(moved[1][name], factor * value, rtol=1e-3, atol=1e-7)
+    assert moved[0]["fusion.gate_audio.linear.weight"].any()
+
+    # At 1 the optimiser is one for all parameters, as if there were no such rate.
+    expected = fit(store, GATED)
+
+    def one_for_all(named: Any, config: TrainingConfig, _: Any) -> torch.optim.AdamW:
+        rates = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+        return torch.optim.AdamW([p for _, p in named], fused=True, **rates)
+
+    monkeypatch.setattr(training, "adamw", one_for_all)
+    assert same(expected, fit(store, GATED))
 
 
 class StopHereError(Exception):
@@ -113,7 +151,7 @@ class StopHereError(Exception):
         (MODEL, TRAINING, (0,)),
         (MODEL, TRAINING, (3,)),
         (replace(MODEL, attention="rjca"), TRAINING, (0, 1, 2)),
-        (GATED, ANNEALED, (0, 1, 2)),
+        (GATED, replace(ANNEALED, gate_rate=0.3), (0, 1, 2)),
         (MODEL, DROPPING, (1,)),
     ],
     ids=["early", "late", "rjca", "annealed", "modality dropout"],
@@ -341,6 +379,13 @@ def test_an_epoch_is_trained_at_its_temperature_and_judged_at_the_models(
         (MODEL, {"temperature_start": 1.0}, "fusion 'plain' has no gates"),
         (GATED, {"temperature_start": 0.0}, "temperature_start 0.0: expected a positive"),
         (GATED, {"temperature_start": 1.0, "anneal_epochs": 0}, "anneal_epochs 0: expected at"),
+        (GATED, {"gate_rate": 0.0}, "gate_rate 0.0: expected a positive number"),
+        (MODEL, {"gate_rate": 0.5}, "gate_rate 0.5: fusion 'plain' has no gates"),
+        (
+            replace(GATED, fusion="told_rule"),
+            {"gate_rate": 2.0},
+            "gate_rate 2.0: fusion 'told_rule' has no gates",
+        ),
         (MODEL, {"epochs": 0}, "epochs 0: expected at least 1"),
         (MODEL, {"modality_dropout": 1.5}, "modality_dropout 1.5: expected a probability"),
         (MODEL, {"modality_dropout": math.nan}, "modality_dropout nan: expected a probability"),
