@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from iaca.base.files import DataError, canonical_json, short_hash, syntax_hash
@@ -10,16 +11,20 @@ from iaca.base.paths import BUILD, PACKAGE
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Benchmark, Episodes, ManifestSplit, SubjectFolds
 from iaca.data.splits import Split, fold_count, make_split
+from iaca.sources.derived import write_oracle, write_swapped_states
 from iaca.sources.enjoyment import prepare_enjoyment
 from iaca.sources.episodes import write_episodes
 from iaca.sources.manifest import fetch, find_manifest, load_manifest
-from iaca.sources.synthetic import check_share, write_benchmark, write_oracle
+from iaca.sources.synthetic import check_share, write_benchmark
 
 # What makes a data set's store from its downloaded files; the benchmark and features that somebody
 # extracted or imported need no line here.
 PREPARED = {"hri_enjoyment": prepare_enjoyment}
 MADE_BY = (PACKAGE / "data", PACKAGE / "sources")  # rooms whose code decides a store's bytes
-OF_THE_BENCHMARK = ("share", "data_seed", "norm_matched", "oracle", "noise_factor", "time_factor")
+OF_THE_BENCHMARK = (
+    *("share", "data_seed", "norm_matched", "oracle", "swapped_states"),
+    *("noise_factor", "time_factor"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class DataConfig:
         data_seed: of the benchmark's embeddings, latents and noise.
         norm_matched: whether corrupted clips keep the strong state's variance.
         oracle: whether features tell the true state, see `write_oracle`.
+        swapped_states: whether recordings carry the states of others, see `write_swapped_states`:
+            the placebo of gates that are told the state.
         noise_factor: on the standard deviation of both modalities' noise.
         time_factor: on the time constants of valence and arousal, or the length of episodes.
     """
@@ -48,6 +55,7 @@ class DataConfig:
     data_seed: int = 0
     norm_matched: bool = True
     oracle: bool = False
+    swapped_states: bool = False
     noise_factor: float = 1.0
     time_factor: float = 1.0
 
@@ -141,9 +149,12 @@ def _benchmark_store(
         return write_benchmark(path, benchmark, *dial)
 
     store = _cached(cache / name, write)
-    if not config.oracle:
-        return store
-    return _cached(cache / f"{name}-oracle", lambda path: write_oracle(path, store))
+    if config.swapped_states:
+        name += "-swapped"
+        store = _cached(cache / name, partial(write_swapped_states, store=store))
+    if config.oracle:
+        store = _cached(cache / f"{name}-oracle", partial(write_oracle, store=store))
+    return store
 
 
 def _scaled(benchmark: Benchmark | Episodes, noise: float, time: float) -> Benchmark | Episodes:

@@ -9,7 +9,6 @@ Nothing here is fitted to anything: every constant stands in ``data_manifests/sy
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from torch import Tensor
 from iaca.base.files import DataError
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.data.schema import Benchmark, Embedding, Episodes, Latent, States
-from iaca.data.states import KINDS, MODALITIES, STATES, weak_in
+from iaca.data.states import KINDS, MODALITIES, STATES
 from iaca.sources.streams import random_stream
 from iaca.sources.writing import write_store
 
@@ -76,31 +75,6 @@ def write_benchmark(
         },
     )
     return write_store(path, _recordings(benchmark, share, data_seed, norm_matched), info)
-
-
-def write_oracle(path: Path, store: RecordingStore) -> RecordingStore:
-    """Derive a store for the oracle: it is told the state that no model may see.
-
-    A weak modality's features are replaced by zeros, so that only what is trustworthy is left,
-    and the state is appended to both modalities as a one-hot vector.
-    """
-    width = len(STATES)
-    info = replace(
-        store.info,
-        audio_dim=store.info.audio_dim + width,
-        visual_dim=store.info.visual_dim + width,
-        source={**store.info.source, "oracle": True},
-    )
-
-    def told(recording: Recording, modality: str) -> Tensor:
-        state = recording.known_state
-        shown = getattr(recording, modality).float() * ~weak_in(state, modality).unsqueeze(1)
-        return torch.cat([shown, torch.nn.functional.one_hot(state, width).float()], dim=1)
-
-    recordings = (
-        replace(r, audio=told(r, "audio"), visual=told(r, "visual")) for r in store.values()
-    )
-    return write_store(path, recordings, info)
 
 
 def draw_states(

@@ -116,6 +116,7 @@ def test_two_that_prepare_at_once_share_the_first_ones_store(
         ({"manifest": "cremad_votes"}, "cremad_votes: the package does not prepare it"),
         ({"manifest": "affwild2"}, "affwild2: .*affwild2 is missing or unfinished; make it"),
         ({"manifest": "affwild2", "share": 0.2}, "affwild2: .* only a bundled benchmark"),
+        ({"manifest": "affwild2", "swapped_states": True}, "affwild2: swapped_states given"),
         (
             {"manifest": "hri_enjoyment", "data_seed": 1},
             "hri_enjoyment: .* only a bundled benchmark",

@@ -18,7 +18,6 @@ from iaca.sources.synthetic import (
     ROLES,
     draw_states,
     write_benchmark,
-    write_oracle,
 )
 
 
@@ -232,29 +231,6 @@ def test_what_a_weak_clip_shows(tmp_path: Path) -> None:
         assert len(np.unique(shown[conflicting], axis=0)) == conflicting.sum()
         distance = np.abs(shown - truth).mean(axis=1)
         assert (distance[conflicting] > 0.1).mean() > 0.9
-
-
-def test_oracle(stores: dict[float, RecordingStore], tmp_path: Path) -> None:
-    store = stores[0.6]
-    oracle = write_oracle(tmp_path / "oracle", store)
-    width = len(STATES)
-    assert list(oracle) == list(store)
-    assert oracle.info.audio_dim == store.info.audio_dim + width
-    assert oracle.info.visual_dim == store.info.visual_dim + width
-    assert oracle.key != store.key
-    state = stacked(store, "state").astype(int)
-    for part in ("labels", "end_frame", "state"):
-        assert np.array_equal(stacked(oracle, part), stacked(store, part))
-    assert {n: (e.subject, e.split) for n, e in oracle.entries.items()} == {
-        n: (e.subject, e.split) for n, e in store.entries.items()
-    }
-    for modality in MODALITIES:
-        told, shown = stacked(oracle, modality), stacked(store, modality)
-        assert np.array_equal(told[:, -width:], np.eye(width)[state])
-        weak = np.isin(state, [i for i, name in enumerate(STATES) if name.endswith(modality)])
-        assert not told[weak, :-width].any()
-        assert np.array_equal(told[~weak, :-width], shown[~weak])
-        assert weak.any()
 
 
 def test_the_face_trails_the_voice_by_the_lag(tmp_path: Path) -> None:
