@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help book test lint lab serve dist lock clean
+.PHONY: help book reference test lint lab serve dist lock clean
 
 PROFILE ?= quick
 PRECISION ?= 32
@@ -28,6 +28,9 @@ help:  ## Say what can be made
 
 book: $(BOOK)  ## Compute, execute and render the book into _build/html
 	@$(BIN)/python -m companion.publishing.build build --profile $(PROFILE) --precision $(PRECISION)
+
+reference: $(BOOK)  ## Compute what is missing of the reference run, into reference/
+	@$(BIN)/python -m companion.reference
 
 test: lint  ## Check the style and the types, run every test
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
+from companion.analysis.detection import STRONG
 from companion.analysis.inference import Interval
-from companion.chapters.cross_attention.maps import CORRUPTED_FACE, STRONG, Reading, joint_min_max
+from companion.chapters.cross_attention.maps import CORRUPTED_FACE, Reading, joint_min_max
 from companion.chapters.drawing.arms import Look, in_order
 from companion.chapters.drawing.intervals import interval_rows
 from companion.chapters.drawing.style import (

@@ -15,7 +15,7 @@ from iaca.data.windows import Batch, Window
 from iaca.learning.evaluation import batches_for, over_windows
 from iaca.models.regressor import AffectRegressor
 
-STRONG, CORRUPTED_FACE = "strong", "corrupted visual"
+CORRUPTED_FACE = "corrupted visual"
 
 
 class Reading(NamedTuple):

@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 from torch import Tensor
 
+from companion.analysis.detection import STRONG, ClipScores
 from companion.analysis.inference import Interval, Moments, moments, resample, seed_interval
 from companion.analysis.ridge import Modality
-from companion.chapters.cross_attention.maps import STRONG
-from companion.chapters.gate_diagnosis.detectors import ClipScores
 from iaca.data.recordings import RecordingStore
 from iaca.data.states import STATES
 

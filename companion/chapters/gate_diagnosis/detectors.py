@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from companion.analysis.detection import ClipScores
 from companion.analysis.entropy import relative_entropy
-from companion.analysis.interventions import GateTraces
 from companion.analysis.ridge import MODALITIES, fit_reading, standardised, training_statistics
 from companion.experiments.trained import load_models
 from iaca.data.recordings import RecordingStore
@@ -24,48 +24,11 @@ from iaca.models.attention import CrossAttention, TransformerCrossAttention
 from iaca.models.regressor import AffectRegressor
 from iaca.runs.runs import Run
 
-ClipScores = Mapping[str, Tensor]  # recording -> (T,), the higher, the weaker
-
-STAGE_1 = {modality: f"stage 1, {modality}" for modality in MODALITIES}
-STAGE_2 = {modality: f"stage 2, {modality}" for modality in MODALITIES}
-GATE_SCORES = (*STAGE_1.values(), *STAGE_2.values())
-
 NORM = {modality: f"norm of {modality}" for modality in MODALITIES}
 EVENNESS = {modality: f"attention entropy of {modality}" for modality in MODALITIES}
 CORRELATION = "lack of correlation"
 RIDGE_DISAGREEMENT = "disagreement of ridges"
 COMPONENTS = 2  # of the canonical correlation; the benchmark has two latents
-
-
-def gate_scores(gates: GateTraces) -> dict[str, dict[str, Tensor]]:
-    """How much each gate declines, clip by clip: detector -> recording -> ``(T,)`` in [0, 1].
-
-    This is the direction that the paper gives the gates. Stage 1 declines a modality's
-    cross-attended feature: the weight of the un-attended one. Stage 2 declines a modality: one
-    minus its weight. Float64.
-
-    Args:
-        gates: of `predict`: audio and visual ``(T, 2)``, audio_visual ``(T, 3)``.
-    """
-    scores: dict[str, dict[str, Tensor]] = {}
-    for choice, modality in enumerate(MODALITIES):
-        scores[STAGE_1[modality]] = {n: _declined(w, 1) for n, w in gates[modality].items()}
-        scores[STAGE_2[modality]] = {
-            n: _declined(w, choice) for n, w in gates["audio_visual"].items()
-        }
-    return {name: scores[name] for name in GATE_SCORES}
-
-
-def _declined(weights: Tensor, choice: int) -> Tensor:
-    """One minus a choice's weight, ``(T, K) -> (T,)``, without its rounding near 0 and near 1.
-
-    Weights near 1 are rounded to 1 in float32 while the others still differ from clip to clip; a
-    gate that has all but settled would tie with itself where it does order the clips.
-    """
-    weights = weights.double()
-    mine = weights[:, choice]
-    others = weights[:, [k for k in range(weights.shape[1]) if k != choice]].sum(dim=1)
-    return torch.where(mine < 0.5, 1.0 - mine, others)
 
 
 def reported_traces(

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
+from companion.analysis.detection import STAGE_1, STAGE_2
 from companion.analysis.inference import Interval
 from companion.chapters.drawing.arms import ARM_LOOKS, DELTA, Look, in_order
 from companion.chapters.drawing.intervals import interval_curves, interval_rows, number_map
 from companion.chapters.drawing.style import AUDIO, LABEL, MODALITIES, VISUAL, WIDTH, style
 from companion.chapters.drawing.traces import UNATTENDED, stage_1, stage_2, weak_clips
-from companion.chapters.gate_diagnosis.detectors import STAGE_1, STAGE_2
 from iaca.data.states import KINDS
 
 Rows = Mapping[str, Mapping[str, Interval]]  # row -> series -> interval

@@ -6,15 +6,14 @@ probe that is *told* the states of the training people finds that function, near
 only the loss to learn from.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from companion.chapters.cross_attention.maps import STRONG
-from companion.chapters.gate_diagnosis.detectors import ClipScores
+from companion.analysis.detection import ClipScores, Features
 from iaca.data.recordings import RecordingStore
 from iaca.data.states import STATES
 from iaca.data.windows import Batch
@@ -25,8 +24,6 @@ OWN = {"audio": "attended audio", "visual": "attended visual"}  # what stage 1 r
 BOTH, UNATTENDED, JOINT = "both attended", "un-attended pair", "joint feature"
 PRODUCTS = "both attended, and their products"  # which no gate of the paper reads
 READABLE = (*OWN.values(), BOTH, UNATTENDED, JOINT, PRODUCTS)
-
-Features = Mapping[str, Tensor]  # recording -> (T, k)
 
 
 def gate_inputs(
@@ -64,45 +61,6 @@ def gate_inputs(
     batches = batches_for(model, store, names, whole=True)
     read = over_windows(model, batches, compute)
     return {what: batches.by_recording(values) for what, values in read.items()}
-
-
-def probe(
-    features: Features, store: RecordingStore, train: Sequence[str], names: Iterable[str]
-) -> dict[str, ClipScores]:
-    """Linear detectors of each weak state, nearly the best: state -> recording -> ``(T,)``.
-
-    Linear discriminant analysis of the states, fitted on the training people, with its covariance
-    shrunk as Ledoit and Wolf do. A clip's score is its log odds of the weak state against strong,
-    which are linear in the features.
-
-    Args:
-        features: of `gate_inputs`, of the training recordings and of those that are scored.
-        store: with the states.
-        train: recordings that are fitted on.
-        names: recordings that are scored; without their NaN rows.
-
-    Raises:
-        ValueError: if a training recording has no known states.
-    """
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # slow to import
-
-    states = np.concatenate([store[name].known_state.numpy() for name in train])
-    fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-    fitted.fit(_rows(features, train), states)
-    weak = [int(number) for number in fitted.classes_ if STATES[number] != STRONG]
-    order = {int(number): column for column, number in enumerate(fitted.classes_)}
-    strong = order[STATES.index(STRONG)]
-    scores: dict[str, dict[str, Tensor]] = {STATES[number]: {} for number in weak}
-    names = list(names)
-    odds = torch.from_numpy(fitted.decision_function(_rows(features, names)))
-    for name, mine in zip(names, odds.split([len(features[n]) for n in names]), strict=True):
-        for number in weak:
-            scores[STATES[number]][name] = mine[:, order[number]] - mine[:, strong]
-    return dict(scores)
-
-
-def _rows(features: Features, names: Iterable[str]) -> NDArray[np.float64]:
-    return np.concatenate([features[name].double().numpy() for name in names])
 
 
 def state_columns(store: RecordingStore, names: Iterable[str]) -> dict[str, Tensor]:

@@ -8,19 +8,16 @@ import pytest
 import torch
 from toys import VISUAL_DIM, tiny_run, toy_info, toy_recording, toy_regressor, toy_store
 
+from companion.analysis.detection import GATE_SCORES, STAGE_1, STAGE_2, gate_scores
 from companion.analysis.ridge import MODALITIES, ridge_predictions
 from companion.chapters.gate_diagnosis.detectors import (
     CORRELATION,
     EVENNESS,
-    GATE_SCORES,
     NORM,
     RIDGE_DISAGREEMENT,
-    STAGE_1,
-    STAGE_2,
     attention_evenness,
     disagreement,
     feature_norms,
-    gate_scores,
     lack_of_correlation,
     reported_traces,
     simple_scores,

@@ -4,11 +4,11 @@ import pytest
 import torch
 from drawn import interval, marks, seen
 
+from companion.analysis.detection import STAGE_1, STAGE_2
 from companion.chapters.drawing.arms import ARM_LOOKS
 from companion.chapters.drawing.style import MODALITIES
 from companion.chapters.drawing.traces import weak_clips
 from companion.chapters.gate_diagnosis import figures
-from companion.chapters.gate_diagnosis.detectors import STAGE_1, STAGE_2
 from iaca.data.states import KINDS, STATES
 
 _, PUBLISHED, ZERO = ARM_LOOKS

@@ -10,6 +10,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
 from toys import toy_info, toy_recording, toy_regressor, toy_store
 
+from companion.analysis.detection import probe
 from companion.chapters.gate_diagnosis.probes import (
     BOTH,
     JOINT,
@@ -19,7 +20,6 @@ from companion.chapters.gate_diagnosis.probes import (
     UNATTENDED,
     affect_columns,
     gate_inputs,
-    probe,
     share_followed,
     state_columns,
 )

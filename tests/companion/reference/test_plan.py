@@ -1,0 +1,107 @@
+"""The plan keeps what was promised before anything was computed."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from companion.reference.plan import (
+    ATTENTIONS,
+    COMPARED,
+    DRAWS,
+    LEARNED,
+    PARTS,
+    TUNING_SEEDS,
+    WORLDS,
+    Arm,
+    Cell,
+    choose,
+    draws_of,
+    run_of,
+)
+from iaca.models.regressor import GATED
+from iaca.sources.manifest import load_manifest
+
+CHOSEN = choose(lambda cell: float(cell.draw == 3))
+
+
+def test_every_part_has_the_runs_it_was_sized_by() -> None:
+    counts = {name: len(part.cells) for name, part in PARTS.items()}
+    assert counts["tuning"] == len(ATTENTIONS) * len(COMPARED) * DRAWS * len(TUNING_SEEDS) == 576
+    assert counts["headline"] == len(ATTENTIONS) * len(COMPARED) * len(WORLDS) == 480
+    assert counts["controls"] == 4 * 5 * 20 - 20  # JCA without its cross-attention is CA without
+    assert counts["dial"] == 4 * 3 * 3 * 10
+    for part in PARTS.values():
+        assert len({cell.name for cell in part.cells}) == len(part.cells)
+
+
+def test_no_learned_gate_is_in_what_the_benchmark_was_frozen_on() -> None:
+    validity = PARTS["validity"]
+    assert not validity.tuned
+    assert {cell.arm for cell in validity.cells}.isdisjoint(LEARNED)
+    for cell in validity.cells:
+        model = run_of(cell).model
+        assert model.fusion not in GATED or model.fusion.startswith("told")
+
+
+def test_the_world_of_the_tuning_is_in_no_other_part() -> None:
+    for name, part in PARTS.items():
+        worlds = {cell.world for cell in part.cells}
+        assert worlds == {0} if name == "tuning" else 0 not in worlds
+
+
+def test_arms_of_a_world_differ_in_nothing_that_they_share() -> None:
+    """Paired: the same data, seed and, before the tuning, the same training."""
+    shared = {
+        arm: run_of(Cell("tca", arm, 0.46, 3, 3))
+        for arm in (*COMPARED, Arm.RULE, Arm.TOLD_FIRST, Arm.UNIFORM)
+    }
+    plain = shared[Arm.PLAIN]
+    assert plain.data.manifest == "episodes"
+    assert plain.data.data_seed == plain.seed == 3
+    for arm, run in shared.items():
+        assert (run.data, run.seed) == (plain.data, plain.seed)
+        assert run.model.temperature == 0.1
+        training = replace(run.training, temperature_start=None, anneal_epochs=10)
+        assert training == plain.training
+        assert (run.training.temperature_start is not None) == (arm is Arm.ANNEALED)
+    assert shared[Arm.SIBLING].model.gate_init == shared[Arm.ANNEALED].model.gate_init == "xavier"
+    assert shared[Arm.ZERO_STARTED].model.gate_init == "zero"
+    centre = load_manifest("episodes").episodes
+    assert centre is not None and plain.data.share == centre.central_share
+
+
+def test_every_arm_searches_the_same_rates_and_only_the_tuned_one_its_gates() -> None:
+    plain = draws_of(Arm.PLAIN)
+    assert len(plain) == 12
+    assert len({draw["training.learning_rate"] for draw in plain}) == 12
+    for arm in COMPARED:
+        draws = draws_of(arm)
+        assert [{key: draw[key] for key in plain[0]} for draw in draws] == plain
+        assert (set(draws[0]) > set(plain[0])) == (arm is Arm.TUNED)
+    run = run_of(Cell("ca", Arm.TUNED, 0.46, 0, 0, draw=5))
+    assert run.training.learning_rate == plain[5]["training.learning_rate"]
+    assert run.model.temperature != 0.1
+
+
+def test_what_is_chosen_is_the_best_on_average_over_seeds() -> None:
+    scores = {(5, 0): 0.9, (5, 1): 0.1, (7, 0): 0.6, (7, 1): 0.5}
+    chosen = choose(lambda cell: scores.get((cell.draw, cell.seed), 0.0))
+    assert all(chosen[a][arm] == draws_of(arm)[7] for a in ATTENTIONS for arm in COMPARED)
+
+
+@pytest.mark.parametrize(
+    ("arm", "as_arm"),
+    [(Arm.UNIFORM, Arm.PLAIN), (Arm.AGAIN, Arm.PLAIN), (Arm.PLACEBO, Arm.TOLD)],
+)
+def test_controls_train_as_what_they_control(arm: Arm, as_arm: Arm) -> None:
+    chosen = {a: {c: draws_of(c)[i] for i, c in enumerate(COMPARED)} for a in ATTENTIONS}
+    control = run_of(Cell("rjca", arm, 0.46, 2, 2), chosen)
+    other = run_of(Cell("rjca", as_arm, 0.46, 2, 2), chosen)
+    assert control.training == other.training
+    assert control != other or arm is Arm.AGAIN
+
+
+def test_an_a_a_comparison_has_another_seed_on_the_same_world() -> None:
+    again = Counter(c.seed - c.world for c in PARTS["controls"].cells if c.arm is Arm.AGAIN)
+    assert again == {1000: 80}
