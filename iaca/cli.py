@@ -112,6 +112,8 @@ def _add_sweep(commands: Commands) -> None:
         help="train a grid of models, data and seeds, and print its table",
         description="Train every combination that is not there yet, and print their table. "
         "Interrupted, the same command goes on.",
+        epilog="A random search: iaca sweep --random 12 "
+        "--set training.learning_rate=log:5e-4..8e-3 --set training.epochs=10,15,20",
     )
     sweep.set_defaults(run=_sweep)
     add = sweep.add_argument_group("the grid").add_argument
@@ -126,6 +128,10 @@ def _add_sweep(commands: Commands) -> None:
     shape = "KEY=VALUE[,VALUE]"
     text = "an option of data, model, training or protocol, say model.temperature=0.1,0.3"
     add("--set", action="append", default=[], metavar=shape, help=text)
+    text = "draw N times from what --set names: one of its values, or a number of LOW..HIGH or "
+    text += "log:LOW..HIGH; the table says which draw is best on the part that choices are made on"
+    add("--random", type=_positive, metavar="N", help=text)
+    add("--random-seed", type=int, default=0, metavar="SEED", help="of the draws, by default 0")
     add("--csv", type=Path, metavar="FILE", help="write the table there too")
     add_execution(sweep.add_argument_group("how it is made"))
 

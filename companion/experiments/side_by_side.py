@@ -5,8 +5,8 @@ arms: on the same features, at the same width, with the same seeds and the same 
 family on our features, never the cited authors' system.
 """
 
-import math
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +19,7 @@ from iaca.models.regressor import ModelConfig
 from iaca.models.related_work import FamilyName
 from iaca.runs.arms import ARMS
 from iaca.runs.profiles import SMALL, Profile
-from iaca.runs.runs import Run, RunConfig
+from iaca.runs.runs import RunConfig
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
 
@@ -97,12 +97,7 @@ def choose(trials: Runs, output_dir: Path, device: Device = "auto") -> RunConfig
     """
     if len(trials) == 1:
         return trials[0]
-    return max(obtain(trials, output_dir, device), key=_on_select).config
-
-
-def _on_select(run: Run) -> float:
-    found = [score for score in run.metrics["select"].values() if score is not None]
-    return sum(found) / len(found) if found else -math.inf
+    return max(obtain(trials, output_dir, device), key=attrgetter("on_select")).config
 
 
 def side_by_side(

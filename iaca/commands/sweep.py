@@ -1,5 +1,6 @@
-"""``iaca sweep``: a grid of model x data x seed, made by `iaca.runs.scheduler`, and its table."""
+"""``iaca sweep``: a grid of model x data x seed, or a random search beside it, and its table."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -11,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from iaca.base.devices import Device
 from iaca.base.files import DataError, check_one_of, write_text
-from iaca.commands.sweep_table import ARM_OPTIONS, as_read, render, table
+from iaca.commands.sweep_table import ARM_OPTIONS, as_read, best_cells, cells_of, render, table
 from iaca.learning.config import Precision
 from iaca.learning.protocol import PROTOCOLS, RELEASED_RATE
 from iaca.models.regressor import AttentionName, ModelConfig
@@ -19,6 +20,7 @@ from iaca.runs.profiles import Profile, at_share, folds_of, get_profile, trainin
 from iaca.runs.ray_cluster import RayOptions
 from iaca.runs.runs import RunConfig, RunError
 from iaca.runs.scheduler import execute_runs, report_missing
+from iaca.runs.search import Choice, Distribution, Range, draw
 from iaca.runs.shards import Shard, finished_of_all
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
@@ -33,6 +35,7 @@ _OWN_OPTION = {
 }
 _ARM_KEYS = ("model.fusion", "model.gate_init")
 _RATE = "training.learning_rate"
+_RANGE = re.compile(r"(log:)?(.+)\.\.(.+)")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Request:
     protocol: Sequence[str] = ("strict",)
     precision: Sequence[str] = ("32",)
     set: Sequence[str] = ()
+    random: int | None = None
+    random_seed: int = 0
 
 
 def sweep(
@@ -69,6 +74,7 @@ def sweep(
     Raises:
         DataError: naming the option or key, what was found and what was expected.
     """
+    searched = _searched(request)
     manifests, output_dir = resolve_manifests(request.manifest, output_dir)
     configs = grid_of(replace(request, manifest=manifests), output_dir)
     rate_is_given = any(text.startswith(f"{_RATE}=") for text in request.set)
@@ -94,8 +100,11 @@ def sweep(
         runs = finished_of_all(configs, output_dir, device, reuse_stale, then, report)
         if len(runs) < len(configs):
             return 1 if failed else 0
-    rows = table(configs, runs, output_dir)
+    rows = table(cells_of(configs), runs, output_dir, searched)
     report(render(rows))
+    if searched:
+        best = table(best_cells(configs, runs, searched), runs, output_dir, searched)
+        report(f"\nOf {request.random} draws, the best on select:\n{render(best)}")
     if csv is not None:
         write_text(csv, rows.to_csv(index=False))
     return 1 if failed else 0
@@ -126,15 +135,49 @@ def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
         DataError: see `sweep`.
     """
     profile = get_profile(request.profile, request.seeds)
-    settings = dict(_parse_setting(text) for text in request.set)
-    if len(settings) != len(request.set):
-        raise DataError(f"--set {' '.join(request.set)}: a key is given twice")
     precisions = _named("--precision", request.precision, get_args(Precision))
-    settings["training.precision"] = list(precisions)
     configs: list[RunConfig] = []
-    for values in product(*settings.values()):
-        configs += _runs_at(request, profile, dict(zip(settings, values, strict=True)), output_dir)
+    for setting, precision in product(_settings(request), precisions):
+        chosen = {**setting, "training.precision": precision}
+        configs += _runs_at(request, profile, chosen, output_dir)
     return list(dict.fromkeys(configs))
+
+
+def _settings(request: Request) -> list[dict[str, Any]]:
+    """Values of the keys that ``--set`` names: every combination, or as many as are drawn."""
+    space = _space(request)
+    if request.random is not None:
+        return draw(space, request.random, request.random_seed)
+    listed = [values.values for values in space.values() if isinstance(values, Choice)]
+    return [dict(zip(space, values, strict=True)) for values in product(*listed)]
+
+
+def _space(request: Request) -> dict[str, Distribution]:
+    """Key -> its values in ``--set``, or the range that they are drawn from."""
+    space = dict(_parse_setting(text) for text in request.set)
+    if len(space) != len(request.set):
+        raise DataError(f"--set {' '.join(request.set)}: a key is given twice")
+    if request.random is None:
+        for key, values in space.items():
+            if isinstance(values, Range):
+                raise DataError(f"--set {key}={values}: expected --random N beside a range")
+    return space
+
+
+def _searched(request: Request) -> list[str]:
+    """The keys that ``--random`` draws: those with several values; none without it."""
+    if request.random is None:
+        return []
+    space = _space(request)
+    searched = [key for key, values in space.items() if values != Choice((values.at(0),))]
+    for key in searched:
+        if key.startswith("data."):
+            expected = "expected one value, since draws are compared on the same data"
+            raise DataError(f"--random, --set {key}={space[key]}: {expected}")
+    if not searched:
+        example = f"--set {_RATE}=log:5e-4..8e-3"
+        raise DataError(f"--random {request.random}: expected something to draw, say {example}")
+    return searched
 
 
 def _runs_at(
@@ -185,8 +228,8 @@ def _named(option: str, names: Sequence[str], known: Iterable[str]) -> Sequence[
     return names
 
 
-def _parse_setting(text: str) -> tuple[str, list[Any]]:
-    """``section.field=value,value`` -> its key and values, typed as the field is annotated."""
+def _parse_setting(text: str) -> tuple[str, Distribution]:
+    """``section.field=value,value`` or ``=low..high`` -> its key, values of the field's type."""
     key, equals, values = text.partition("=")
     section, _, name = key.partition(".")
     if not equals or section not in _SECTIONS:
@@ -197,8 +240,15 @@ def _parse_setting(text: str) -> tuple[str, list[Any]]:
     hints = get_type_hints(_SECTIONS[section])
     if name not in hints:
         raise DataError(f"--set {key}: unknown, {section} has {', '.join(hints)}")
+    ends = _RANGE.fullmatch(values)
+    if ends is not None and float in (hints[name], *get_args(hints[name])):
+        low, high = (_value(key, float, end) for end in ends.groups()[1:])
+        try:
+            return key, Range(low, high, log=ends[1] is not None)
+        except DataError as error:
+            raise DataError(f"--set {key}: found {error}") from error
     parsed = [_value(key, hints[name], value) for value in values.split(",")]
-    return key, list(dict.fromkeys(parsed))
+    return key, Choice(tuple(dict.fromkeys(parsed)))
 
 
 def _value(key: str, annotation: Any, text: str) -> Any:

@@ -1,13 +1,14 @@
 """The table of a grid: one row per cell (data x model x training), means and sd over its seeds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from math import inf
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from iaca.learning.config import TrainingConfig
 from iaca.learning.evaluation import score
 from iaca.learning.protocol import protocol_name
 from iaca.models.regressor import GATED, TOLD, FusionName, ModelConfig
@@ -16,31 +17,40 @@ from iaca.runs.runs import Run, RunConfig
 from iaca.sources.loading import open_data
 from iaca.sources.manifest import load_manifest
 
+Runs = Mapping[RunConfig, Run]
+Cells = Mapping[RunConfig, Sequence[RunConfig]]  # what a row's runs have in common -> its runs
+Key = TypeVar("Key", bound=Hashable)
+
 # The command line's names of the arms -> the fields of `ModelConfig` that make them.
 ARM_OPTIONS = dict(zip(("plain", "published", "zero"), ARMS.values(), strict=True))
 # What only gates read, see `ModelConfig`, and a training of them.
-_OF_GATES_VALUES = ("temperature", "gate_init")
-_OF_GATES_SIZE = ("gate_bias", "stages", "gate_input", "joint_gate_input", "fallback")
-_OF_GATES_INPUT = ("gate_init", "gate_bias", "gate_input", "joint_gate_input")
-_OF_TRAINED_GATES = ("temperature_start", "anneal_epochs", "gate_rate")
+_SIZES = ("model.gate_bias", "model.gate_input", "model.joint_gate_input")
+_STAGES = ("model.stages", "model.fallback")
+_TRAINED = (
+    "model.temperature",
+    "training.temperature_start",
+    "training.anneal_epochs",
+    "training.gate_rate",
+)
+_START = ("model.gate_init",)
+_LABELS = ("data", "share", "attention", "arm")
 _IN_LABELS = ("data.manifest", "data.share", "model.attention", "model.fusion", "model.gate_init")
 
 
-def unread_options(fusion: FusionName) -> dict[str, tuple[str, ...]]:
-    """Options that a fusion never reads, of ``model`` and of ``training``.
+def unread_options(fusion: FusionName) -> tuple[str, ...]:
+    """Options that a fusion never reads, ``section.name``.
 
     They are the gates', for a fusion that has none; `ResidualFusion` is as large as the gates of
     its configuration would be, and reads what their size depends on. Gates that are told the state
     have an input and a start of their own; those that follow a rule have no temperature either.
     """
     if fusion == "told":
-        return {"model": _OF_GATES_INPUT}
+        return _START + _SIZES
     if fusion == "told_rule":
-        return {"model": ("temperature", *_OF_GATES_INPUT), "training": _OF_TRAINED_GATES}
+        return _TRAINED + _START + _SIZES
     if fusion in GATED:
-        return {}
-    of_size = () if fusion == "residual_mlp" else _OF_GATES_SIZE
-    return {"model": _OF_GATES_VALUES + of_size, "training": _OF_TRAINED_GATES}
+        return ()
+    return _TRAINED + _START + (() if fusion == "residual_mlp" else _SIZES + _STAGES)
 
 
 def as_read(config: RunConfig) -> RunConfig:
@@ -48,61 +58,108 @@ def as_read(config: RunConfig) -> RunConfig:
 
     So that a grid over options of the gates trains its plain model once.
     """
-    unread = unread_options(config.model.fusion)
-    model = {name: getattr(ModelConfig, name) for name in unread.get("model", ())}
-    training = {name: getattr(TrainingConfig, name) for name in unread.get("training", ())}
-    return replace(
-        config, model=replace(config.model, **model), training=replace(config.training, **training)
-    )
+    return _at_defaults(config, unread_options(config.model.fusion))
+
+
+def _at_defaults(config: RunConfig, keys: Iterable[str]) -> RunConfig:
+    for key in keys:
+        section, name = key.split(".")
+        options = getattr(config, section)
+        options = replace(options, **{name: getattr(type(options), name)})
+        config = replace(config, **{section: options})
+    return config
+
+
+def cells_of(configs: Iterable[RunConfig], searched: Iterable[str] = ()) -> Cells:
+    """Put runs together that differ in seed, fold and ``searched`` options alone."""
+    pooled = ("data.fold", *searched)
+    return _grouped(configs, lambda config: replace(_at_defaults(config, pooled), seed=0))
+
+
+def best_cells(configs: Iterable[RunConfig], runs: Runs, searched: Iterable[str]) -> Cells:
+    """For each model, its runs at those searched options that score best on `select`.
+
+    Each fold has its own choice: on whom one fold selects, another reports. Options that failed
+    with a seed are chosen only if all did.
+    """
+
+    def merit(wanted: Sequence[RunConfig]) -> float:
+        return _select([runs[config] for config in wanted]) if runs.keys() >= {*wanted} else -inf
+
+    best = {}
+    for cell, wanted in cells_of(configs, searched).items():
+        folds = _grouped(wanted, lambda config: config.data.fold).values()
+        tried = [_grouped(fold, lambda config: replace(config, seed=0)).values() for fold in folds]
+        best[cell] = [config for options in tried for config in max(options, key=merit)]
+    return best
+
+
+def _grouped(
+    configs: Iterable[RunConfig], key: Callable[[RunConfig], Key]
+) -> dict[Key, list[RunConfig]]:
+    groups: dict[Key, list[RunConfig]] = {}
+    for config in dict.fromkeys(configs):
+        groups.setdefault(key(config), []).append(config)
+    return groups
 
 
 def table(
-    configs: Iterable[RunConfig], runs: Mapping[RunConfig, Run], output_dir: Path
+    cells: Cells, runs: Runs, output_dir: Path, searched: Collection[str] = ()
 ) -> pd.DataFrame:
     """One row per cell: CCC on the reported split, its sd over seeds, and how far from plain.
 
     A seed counts if all its folds are there; their predictions are pooled. Differences from the
-    cell that is plain, and the same in all that plain reads, are taken seed by seed. Columns:
-    ``data``, ``share``, ``attention``, ``arm``, every option that differs between cells (none where
-    it means nothing), ``seeds`` (n), ``failed`` (runs), ``stale``, and for each target ``x``,
-    ``x sd``, ``x delta``, ``x delta sd``.
+    cell that is plain, and the same in all that plain reads, are taken seed by seed. Cells that
+    differ in ``searched`` options alone stand together, the best on `select` first.
+
+    Returns:
+        Columns ``data``, ``share``, ``attention``, ``arm``, every option that is searched or
+        differs between cells (none where it means nothing), ``seeds`` (n), ``select``
+        (`Run.on_select`, mean over runs), ``failed`` (runs), ``stale``, and for each target ``x``,
+        ``x sd``, ``x delta``, ``x delta sd``.
     """
-    cells: dict[RunConfig, list[RunConfig]] = {}  # what seeds and folds have in common -> its runs
-    for config in dict.fromkeys(configs):
-        cell = replace(config, data=replace(config.data, fold=None), seed=0)
-        cells.setdefault(cell, []).append(config)
-    scores = {cell: _scores(wanted, runs, output_dir) for cell, wanted in cells.items()}
-    flat = {cell: _flat(cell) for cell in cells}
+    whole = {cell: _whole_seeds(wanted, runs) for cell, wanted in cells.items()}
+    scores = {cell: _scores(there, output_dir) for cell, there in whole.items()}
+    select = {cell: _select(there) for cell, there in whole.items()}
+    values = {cell: _values(wanted) for cell, wanted in cells.items()}
+    drawn = {"protocol" if key.startswith("protocol.") else key for key in searched}
     options = [
         key
-        for key in flat[next(iter(cells))]
-        if key not in _IN_LABELS and len({options[key] for options in flat.values()}) > 1
+        for key in next(iter(values.values()))
+        if key not in (*_LABELS, *_IN_LABELS)
+        and (key in drawn or len({each[key] for each in values.values()}) > 1)
     ]
     rows = []
-    for cell, wanted in cells.items():
-        unread = unread_options(cell.model.fusion).items()
-        flat[cell] |= {f"{section}.{name}": None for section, names in unread for name in names}
-        there = [runs[config] for config in wanted if config in runs]
-        row = {**_labels(cell), **{key: flat[cell][key] for key in options}}
-        row["seeds"] = len(scores[cell])
-        row["failed"] = len(wanted) - len(there)
-        row["stale"] = any(run.stale for run in there)
-        plain = as_read(replace(cell, model=replace(cell.model, fusion="plain")))
-        has_plain = plain != cell and plain in cells
-        compared = scores[plain] if has_plain else pd.DataFrame()
-        rows.append({**row, **_summary(scores[cell], compared)})
+    for alike in cells_of(cells, searched).values():
+        for cell in sorted(alike, key=lambda cell: -select[cell]):
+            wanted = cells[cell]
+            row = {key: values[cell][key] for key in (*_LABELS, *options)}
+            row |= {key: None for key in unread_options(wanted[0].model.fusion) if key in row}
+            row["seeds"] = len(scores[cell])
+            row["select"] = None if select[cell] == -inf else select[cell]
+            row["failed"] = sum(config not in runs for config in wanted)
+            row["stale"] = any(runs[config].stale for config in wanted if config in runs)
+            plain = as_read(replace(cell, model=replace(cell.model, fusion="plain")))
+            compared = scores[plain] if plain != cell and plain in cells else pd.DataFrame()
+            rows.append({**row, **_summary(scores[cell], compared)})
     frame = pd.DataFrame(rows)
     for key in options:  # as they are: None would make a column of whole numbers one of floats
         frame[key] = pd.Series([row[key] for row in rows], dtype=object)
     return frame
 
 
-def _scores(
-    wanted: Sequence[RunConfig], runs: Mapping[RunConfig, Run], output_dir: Path
-) -> pd.DataFrame:
-    """CCC of a cell: one row per seed whose folds are all there, one column per target."""
+def _whole_seeds(wanted: Sequence[RunConfig], runs: Runs) -> list[Run]:
+    """The runs of those seeds of a cell whose folds are all there."""
     incomplete = {config.seed for config in wanted if config not in runs}
-    there = [runs[config] for config in wanted if config.seed not in incomplete]
+    return [runs[config] for config in wanted if config.seed not in incomplete]
+
+
+def _select(there: Sequence[Run]) -> float:
+    return fmean(run.on_select for run in there) if there else -inf
+
+
+def _scores(there: Sequence[Run], output_dir: Path) -> pd.DataFrame:
+    """CCC of a cell: one row per seed, one column per target."""
     if not there:
         return pd.DataFrame()
     config = there[0].config
@@ -124,17 +181,6 @@ def _summary(scores: pd.DataFrame, plain: pd.DataFrame) -> dict[str, float]:
     return row
 
 
-def _labels(cell: RunConfig) -> dict[str, Any]:
-    manifest = load_manifest(cell.data.manifest)
-    central = None if manifest.made is None else manifest.made.central_share
-    return {
-        "data": manifest.name,
-        "share": central if cell.data.share is None else cell.data.share,
-        "attention": cell.model.attention,
-        "arm": _arm(cell.model),
-    }
-
-
 def _arm(model: ModelConfig) -> str:
     if model.fusion not in GATED or model.fusion in TOLD:
         return model.fusion
@@ -144,14 +190,32 @@ def _arm(model: ModelConfig) -> str:
     return f"{model.fusion}, {model.gate_init} gates"
 
 
+def _values(wanted: Iterable[RunConfig]) -> dict[str, Any]:
+    """Label or option -> its value in a cell's runs, or all of them if folds chose differently."""
+    each = [_flat(cell) for cell in cells_of(wanted)]
+    found = {key: list(dict.fromkeys(flat[key] for flat in each)) for key in each[0]}
+    return {
+        key: values[0] if len(values) == 1 else " / ".join(map(str, values))
+        for key, values in found.items()
+    }
+
+
 def _flat(cell: RunConfig) -> dict[str, Any]:
-    sections: dict[str, Any] = {"data": cell.data, "model": cell.model, "training": cell.training}
+    manifest = load_manifest(cell.data.manifest)
+    central = None if manifest.made is None else manifest.made.central_share
+    labels = (
+        manifest.name,
+        central if cell.data.share is None else cell.data.share,
+        cell.model.attention,
+        _arm(cell.model),
+    )
     flat = {
         f"{section}.{name}": value
-        for section, options in sections.items()
-        for name, value in asdict(options).items()
+        for section in ("data", "model", "training")
+        for name, value in asdict(getattr(cell, section)).items()
     }
-    return {**flat, "protocol": protocol_name(cell.protocol)}
+    named = dict(zip(_LABELS, labels, strict=True))
+    return {**named, **flat, "protocol": protocol_name(cell.protocol)}
 
 
 def render(rows: pd.DataFrame) -> str:
@@ -162,6 +226,7 @@ def render(rows: pd.DataFrame) -> str:
     columns = list(rows.columns)
     shown = rows[columns[: columns.index("seeds")]].astype(object).fillna("")
     shown["seeds"] = rows["seeds"].astype(str) + rows["stale"].map({True: "*", False: ""})
+    shown["select"] = rows["select"].map("{:.3f}".format, na_action="ignore").fillna("")
     for target in columns[columns.index("stale") + 1 :: 4]:
         shown[target] = _spread(rows, target, "").mask(rows["seeds"] == 0, "failed")
         shown[f"Δ {target}"] = _spread(rows, f"{target} delta", "+")
@@ -169,6 +234,7 @@ def render(rows: pd.DataFrame) -> str:
         shown["failed"] = [f"{count} FAILED" if count else "" for count in rows["failed"]]
     text = shown.to_string(index=False)
     text += "\nCCC on the reported split, mean ± sd over seeds; Δ against plain, seed by seed."
+    text += "\nselect: CCC on the part that choices are made on, mean of targets and seeds."
     if rows["stale"].any():
         text += "\n* STALE: made by other code than today's, or another torch."
     return text

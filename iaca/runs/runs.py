@@ -14,6 +14,7 @@ gets its name when it is whole.
 """
 
 import functools
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -65,6 +66,12 @@ class Run(NamedTuple):
     folder: Path
     metrics: dict[str, Any]
     stale: bool = False
+
+    @property
+    def on_select(self) -> float:
+        """What choices are made on: CCC on `select`, mean of targets; -inf where none has one."""
+        found = [score for score in self.metrics["select"].values() if score is not None]
+        return sum(found) / len(found) if found else -math.inf
 
     @property
     def history(self) -> "pd.DataFrame":

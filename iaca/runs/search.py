@@ -30,9 +30,9 @@ class Range:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise DataError(f"{self}: expected LOW..HIGH, finite numbers with LOW < HIGH")
+            raise DataError(f"{self}, expected LOW..HIGH, finite numbers with LOW < HIGH")
         if self.log and self.low <= 0:
-            raise DataError(f"{self}: expected a positive LOW, since it is logarithmic")
+            raise DataError(f"{self}, expected a positive LOW, since it is logarithmic")
 
     def __str__(self) -> str:
         return f"{'log:' if self.log else ''}{self.low:g}..{self.high:g}"

@@ -17,7 +17,8 @@ from toys import find_run, tiny_manifest
 from iaca.base.files import DataError
 from iaca.cli import main
 from iaca.commands import sweep_table
-from iaca.commands.sweep import Request, grid_of
+from iaca.commands.sweep import Request, grid_of, sweep
+from iaca.learning.config import TrainingConfig
 from iaca.learning.protocol import RELEASED, STRICT, Protocol
 from iaca.models.gating import TEMPERATURE
 from iaca.models.regressor import AffectRegressor, ModelConfig
@@ -26,9 +27,10 @@ from iaca.runs.arms import ARMS
 from iaca.runs.execution import execute_run
 from iaca.runs.profiles import get_profile
 from iaca.runs.ray_cluster import RayOptions
-from iaca.runs.runs import RunConfig
+from iaca.runs.runs import Run, RunConfig
 from iaca.sources.loading import DataConfig
 
+RATE = "training.learning_rate"
 SMALL = ["--profile", "smoke", "--set", "model.dim=8", "--device", "cpu"]
 
 
@@ -186,11 +188,11 @@ def test_differences_are_to_the_one_plain_model(
     configs = grid_of(Request("smoke", arm=["plain", "zero"], set=[setting]), tmp_path)
     ccc = dict(zip(configs, (0.5, 0.75, 1.0), strict=True))
     monkeypatch.setattr(
-        sweep_table, "_scores", lambda wanted, *_: pd.DataFrame({"valence": [ccc[wanted[0]]]})
+        sweep_table, "_scores", lambda there, *_: pd.DataFrame({"valence": [ccc[there[0].config]]})
     )
-    made = {config: runs.Run(config, tmp_path, {}) for config in configs}
+    made = {config: Run(config, tmp_path, {"select": {}}) for config in configs}
     assert configs[0].training == get_profile("smoke").training  # plain has nothing to anneal
-    rows = sweep_table.table(configs, made, tmp_path)
+    rows = sweep_table.table(sweep_table.cells_of(configs), made, tmp_path)
     assert list(rows["arm"]) == ["plain", "zero", "zero"]
     assert list(rows[setting.partition("=")[0]]) == values
     assert math.isnan(rows["valence delta"][0])
@@ -241,13 +243,22 @@ def test_values_are_typed_as_their_field_is(tmp_path: Path) -> None:
         ({"seeds": [1, 1]}, "distinct whole numbers"),
         ({"seeds": [-1]}, "distinct whole numbers"),
         ({"profile": "huge"}, "profile 'huge'"),
+        ({"set": [f"{RATE}=1e-4..1e-2"]}, f"{RATE}=0.0001..0.01: expected --random N beside"),
+        ({"random": 2, "set": [f"{RATE}=2..1"]}, f"{RATE}: found 2..1, expected LOW..HIGH"),
+        ({"random": 2, "set": [f"{RATE}=log:0..1"]}, f"{RATE}: found log:0..1, expected a positiv"),
+        ({"random": 2, "set": [f"{RATE}=1e-3..x"]}, f"{RATE}: found 'x'; Input should be a valid"),
+        ({"random": 2, "set": [f"{RATE}=1..2,3"]}, f"{RATE}: found '2,3'; Input should be a valid"),
+        ({"random": 2, "set": ["training.epochs=2..5"]}, "epochs: found '2..5'; Input should be"),
+        ({"random": 2, "set": ["data.data_seed=0,1"]}, "data.data_seed=0,1: expected one value"),
+        ({"random": 2, "set": ["model.dim=8"]}, "--random 2: expected something to draw"),
+        ({"random": 2, "random_seed": -1, "set": [f"{RATE}=1..2"]}, "seed -1: expected"),
     ],
 )
 def test_what_is_not_understood_is_named(
     options: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError) as raised:
-        grid_of(Request(**options), tmp_path)
+        sweep(Request(**options), tmp_path, dry_run=True)
     assert message in str(raised.value)
 
 
@@ -374,14 +385,20 @@ def test_a_target_that_a_data_set_has_not_is_no_failure(
     first, second, third = (RunConfig(DataConfig(name)) for name in ("one", "two", "three"))
     found: dict[str, Any] = {"one": {"valence": [0.5]}, "two": {"joy": [0.25]}, "three": {}}
     scores = {name: pd.DataFrame(columns) for name, columns in found.items()}
-    monkeypatch.setattr(sweep_table, "_scores", lambda wanted, *_: scores[wanted[0].data.manifest])
-    made = {config: runs.Run(config, tmp_path, {}) for config in (first, second)}
-    shown = sweep_table.render(sweep_table.table([first, second, third], made, tmp_path))
+    monkeypatch.setattr(
+        sweep_table,
+        "_scores",
+        lambda there, _: scores[there[0].config.data.manifest if there else "three"],
+    )
+    made = {config: Run(config, tmp_path, {"select": {"x": 0.75}}) for config in (first, second)}
+    cells = sweep_table.cells_of([first, second, third])
+    shown = sweep_table.render(sweep_table.table(cells, made, tmp_path))
     lines = {line.split()[0]: line.split() for line in shown.splitlines()}
-    assert lines["one"] == ["one", "ca", "plain", "1", "0.500"]
-    assert lines["two"] == ["two", "ca", "plain", "1", "0.250"]
+    assert lines["one"] == ["one", "ca", "plain", "1", "0.750", "0.500"]
+    assert lines["two"] == ["two", "ca", "plain", "1", "0.750", "0.250"]
     assert lines["three"] == ["three", "ca", "plain", "0", "failed", "failed", "1", "FAILED"]
-    shown = sweep_table.render(sweep_table.table([first, second], made, tmp_path))
+    cells = sweep_table.cells_of([first, second])
+    shown = sweep_table.render(sweep_table.table(cells, made, tmp_path))
     assert "failed" not in shown.lower()
 
 
@@ -411,16 +428,21 @@ def test_folds_of_a_seed_are_pooled(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     configs = [
         RunConfig(DataConfig("folded", fold=fold), seed=seed) for seed in (0, 1) for fold in (0, 1)
     ]
-    made = [runs.Run(config, tmp_path, {}) for config in configs[:3]]
+    on_select = [0.25, 0.75, 0.0]
+    made = [
+        Run(config, tmp_path, {"select": {"valence": value}})
+        for config, value in zip(configs, on_select, strict=False)
+    ]
     pooled: list[Any] = []
     monkeypatch.setattr(sweep_table, "open_data", lambda *_: (None, None))
     monkeypatch.setattr(sweep_table, "by_seed", lambda given: pooled.extend(given) or [{}])
     result = SimpleNamespace(pooled={"valence": 0.5})
     monkeypatch.setattr(sweep_table, "score", lambda *_: result)
-    rows = sweep_table.table(configs, {run.config: run for run in made}, tmp_path)
+    cells = sweep_table.cells_of(configs)
+    rows = sweep_table.table(cells, {run.config: run for run in made}, tmp_path)
     (row,) = rows.to_dict("records")
     assert [run.config for run in pooled] == configs[:2]
-    assert (row["seeds"], row["failed"], row["valence"]) == (1, 1, 0.5)
+    assert (row["seeds"], row["failed"], row["valence"], row["select"]) == (1, 1, 0.5, 0.5)
     assert math.isnan(row["valence sd"])
     assert "1 FAILED" in sweep_table.render(rows)
 
@@ -450,3 +472,81 @@ def test_the_command_line_reaches_the_engine(
         assert given.pop() == (tmp_path / "private", None, "cpu", options)
     assert main([*small, "--gpus-per-run", "0.5"]) == 2
     assert "--gpus-per-run 0.5: expected --address beside it" in capsys.readouterr().err
+
+
+def test_every_draw_is_made_with_every_model_and_seed(tmp_path: Path) -> None:
+    settings = [f"{RATE}=log:5e-4..8e-3", "training.epochs=10,15,20", "model.temperature=0.03..1"]
+    settings += ["model.dim=8"]
+    request = Request("smoke", arm=["plain", "zero"], seeds=[0, 1], set=settings, random=8)
+    configs = grid_of(request, tmp_path)
+    assert len(configs) == 8 * 2 * 2
+    trained: dict[tuple[str, int], list[Any]] = {}
+    for config in configs:
+        assert 5e-4 <= config.training.learning_rate <= 8e-3
+        assert config.training.epochs in (10, 15, 20) and config.model.dim == 8
+        trained.setdefault((config.model.fusion, config.seed), []).append(config.training)
+    plain, *others = trained.values()
+    assert len(set(plain)) == 8 and all(other == plain for other in others)
+    temperatures = {config.model.temperature for config in configs if config.model.fusion == "iaca"}
+    assert len(temperatures) == 8 and 0.03 <= min(temperatures) <= max(temperatures) <= 1
+    more = grid_of(replace(request, random=12), tmp_path)
+    assert more[: len(configs)] == configs and len(more) == 12 * 2 * 2
+    assert not {*grid_of(replace(request, random_seed=1), tmp_path)} & {*configs}
+
+
+@pytest.mark.usefixtures("here")
+def test_a_search_is_sorted_by_select_and_says_what_the_best_draw_reports(
+    manifest: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["sweep", *SMALL, "--manifest", manifest, "--arm", "plain", "zero", "--random", "3"]
+    arguments += ["--set", f"{RATE}=log:1e-4..1e-1", "--output-dir", str(tmp_path)]
+    assert main([*arguments, "--csv", str(tmp_path / "table.csv")]) == 0
+    _, _, best = capsys.readouterr().out.partition("Of 3 draws, the best on select:\n")
+    rows = read(tmp_path / "table.csv")
+    assert [row["arm"] for row in rows] == ["plain"] * 3 + ["zero"] * 3
+    kept = {}
+    for file in (tmp_path / "runs").glob("*/config.json"):
+        run = runs.open_run(file.parent)
+        kept[run.config.model.fusion, run.config.training.learning_rate] = run.metrics
+    for arm, fusion in (("plain", "plain"), ("zero", "iaca")):
+        mine = [row for row in rows if row["arm"] == arm]
+        found = [kept[fusion, float(row[RATE])] for row in mine]
+        on_select = [statistics.mean(metrics["select"].values()) for metrics in found]
+        assert on_select == sorted(on_select, reverse=True)
+        assert [float(row["select"]) for row in mine] == pytest.approx(on_select)
+        (line,) = (line.split() for line in best.splitlines() if f" {arm} " in line)
+        score = f"{found[0]['report']['valence']:.3f}"
+        assert line[3:7] == [arm, mine[0][RATE], "1", f"{on_select[0]:.3f}"] and line[7] == score
+
+
+def searched_runs(folds: list[int | None], on_select: list[float | None]) -> dict[RunConfig, Run]:
+    """A run for each rate 1, 2, .. and fold, by its score; one without a score has failed."""
+    configs = [
+        RunConfig(DataConfig("data", fold=fold), training=TrainingConfig(learning_rate=rate))
+        for fold in folds
+        for rate in range(1, len(on_select) // len(folds) + 1)
+    ]
+    return {
+        config: Run(config, Path(), {"select": {"valence": score}})
+        for config, score in zip(configs, on_select, strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("folds", "on_select", "rates"),
+    [
+        ([None], [0.3, 0.7, 0.5], [2]),
+        ([0, 1], [0.3, 0.7, 0.5, 0.1, 0.2, 0.9], [2, 3]),  # each fold its own choice
+        ([0, 1], [0.9, None, 0.5, None, 0.2, 0.1], [1, 2]),  # what failed is not chosen
+        ([None], [None, None], [1]),
+    ],
+)
+def test_the_best_draw_is_chosen_fold_by_fold(
+    folds: list[int | None], on_select: list[float | None], rates: list[int]
+) -> None:
+    wanted = searched_runs(folds, on_select)
+    made = {config: run for config, run in wanted.items() if run.metrics["select"]["valence"]}
+    (chosen,) = sweep_table.best_cells(wanted, made, [RATE]).values()
+    assert [(run.data.fold, run.training.learning_rate) for run in chosen] == [
+        *zip(folds, rates, strict=True)
+    ]
