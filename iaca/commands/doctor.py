@@ -9,7 +9,6 @@ import os
 import platform
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,7 +51,10 @@ def _guarded(check: Callable[[Path], Iterator[Finding]], output_dir: Path) -> It
     try:
         yield from check(output_dir)
     except Exception as error:  # of any kind: one check that fails shall not hide the others
-        yield Finding(check.__name__.removeprefix("check_"), f"not known, {_in_a_line(error)}")
+        needed = check in (check_torch, check_packages)
+        advice = "remove .venv and make book; TORCH_INDEX=URL takes another build of torch"
+        name, found = check.__name__.removeprefix("check_"), f"cannot be read, {_in_a_line(error)}"
+        yield Finding(name, found, advice if needed else None, stops=needed)
 
 
 def _in_a_line(error: Exception) -> str:
@@ -68,40 +70,29 @@ def check_machine(_: Path) -> Iterator[Finding]:
 
 def check_torch(_: Path) -> Iterator[Finding]:
     """Torch and its build, the driver, and the GPUs that torch sees."""
-    try:
-        import torch
-    except Exception as error:  # of any kind, as torch loads libraries of the system
-        advice = "remove .venv and make book; TORCH_INDEX=URL takes another build"
-        yield Finding("torch", f"cannot be imported, {_in_a_line(error)}", advice, stops=True)
-        return
+    import torch
+
     built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU"
     yield Finding("torch", f"{torch.__version__}, built for {built}")
-    driver, installed = _driver()
-    with warnings.catch_warnings(record=True) as said:  # say, that the driver is too old
-        warnings.simplefilter("always")
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    known = f"{installed} for the driver, {driver}" if driver else "no driver is found"
-    found = f"{count} for torch, {known}"
-    install = None
-    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        found += f"; CUDA_VISIBLE_DEVICES is {visible!r}"
-    elif installed and not count:
-        install = "remove .venv, then make book TORCH_INDEX=URL with the URL of your CUDA version"
-        found += "".join(f"; {' '.join(str(each.message).split())}" for each in said[:1])
-    yield Finding("GPUs", found, install)
+    drivers, visible = _drivers(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    known = f"{len(drivers)} for the driver, {drivers[0]}" if drivers else "no driver is found"
+    chosen = "" if visible is None else f"; CUDA_VISIBLE_DEVICES is {visible!r}"
+    unusable = drivers and not count and not chosen
+    install = "remove .venv, then make book TORCH_INDEX=URL with the URL of your CUDA version"
+    yield Finding("GPUs", f"{count} for torch, {known}{chosen}", install if unusable else None)
     for number in range(count):
         yield Finding(f"GPU {number}", _gpu(torch.cuda, number))
 
 
-def _driver() -> tuple[str | None, int]:
-    """The version of NVIDIA's driver, and how many GPUs it knows, hidden ones too."""
+def _drivers() -> list[str]:
+    """The version of NVIDIA's driver for each GPU that it knows, hidden ones too."""
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     except (OSError, subprocess.SubprocessError):
-        return None, 0
-    versions = done.stdout.split()
-    return (versions[0], len(versions)) if versions else (None, 0)
+        return []
+    return done.stdout.split()
 
 
 def _gpu(cuda: Any, number: int) -> str:
@@ -117,12 +108,7 @@ def check_packages(_: Path) -> Iterator[Finding]:
     """Which packages are installed that iaca asks for, extra by extra. None of them is imported."""
     from packaging.requirements import Requirement
 
-    try:
-        required = [Requirement(line) for line in importlib.metadata.requires("iaca") or []]
-    except importlib.metadata.PackageNotFoundError:
-        advice = "make book, or pip install -e '.[book]'"
-        yield Finding("packages", "iaca is not installed", advice, stops=True)
-        return
+    required = [Requirement(line) for line in importlib.metadata.requires("iaca") or []]
     for extra, use in EXTRAS.items():
         lacking = [
             problem
@@ -202,23 +188,17 @@ def _data(manifest: Any, output_dir: Path) -> tuple[str, str | None]:
 
 def check_weights(_: Path) -> Iterator[Finding]:
     """Whether the backbones' published weights are where torch keeps downloads."""
-    try:
-        import torch
+    import torch
 
-        from iaca.extraction.backbones import published
+    from iaca.extraction.backbones import published
 
-        addresses = {name: published(name).url for name in BACKBONES}
-    except (ImportError, OSError, DataError):
-        yield Finding("weights", "not looked for: torch or the extra media is missing")
-        return
     folder = Path(torch.hub.get_dir()) / "checkpoints"
-    for name, url in addresses.items():
+    for name in BACKBONES:
+        url = published(name).url
         file = folder / url.rpartition("/")[2]
-        if file.is_file():
-            yield Finding(f"weights {name}", str(file))
-        else:
-            advice = f"extraction downloads it; where there is no network, put {url} into {folder}"
-            yield Finding(f"weights {name}", f"{file.name} is not there", advice)
+        advice = f"extraction downloads it; where there is no network, put {url} into {folder}"
+        here = (str(file), None) if file.is_file() else (f"{file.name} is not there", advice)
+        yield Finding(f"weights {name}", *here)
 
 
 CHECKS = (

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 from iaca.base.devices import Device
 from iaca.base.files import DataError
-from iaca.runs.announce import kind_of
+from iaca.runs.announce import kinds_of
 from iaca.runs.runs import Run, RunConfig, finished_runs, identify_runs
 
 
@@ -24,11 +23,8 @@ class Shard(NamedTuple):
         Every part has a piece of each kind of run, as long as any other's or one longer: all parts
         take about equally long. Seeds stay together, so that a GPU can train them at once.
         """
-        alike: dict[str, list[RunConfig]] = {}
-        for config in configs:
-            alike.setdefault(kind_of(asdict(config)), []).append(config)
         part = []
-        for position, runs in enumerate(alike.values()):
+        for position, runs in enumerate(kinds_of(configs)):
             piece = (self.number + position) % self.parts  # the longer pieces go round
             start, stop = (len(runs) * edge // self.parts for edge in (piece, piece + 1))
             part += runs[start:stop]

@@ -160,6 +160,6 @@ def test_a_broken_torch_and_a_terminal_without_umlauts(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, "doctor", "--output-dir", str(tmp_path / "Übung")]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **plain})
     assert done.returncode == 1 and done.stderr == ""
-    assert "cannot be imported, OSError: libcudart.so" in done.stdout
+    assert "torch              cannot be read, OSError: libcudart.so" in done.stdout
     assert "make book cannot run yet: torch" in done.stdout
     assert "bung" in done.stdout and "export LC_ALL=C.UTF-8" in done.stdout
