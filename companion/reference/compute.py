@@ -25,6 +25,7 @@ from companion.reference.lines import (
     read_lines,
 )
 from companion.reference.plan import PARTS, Cell, run_of
+from companion.reference.tables.show import TABLES, show
 from iaca.base.files import DataError, check_one_of
 from iaca.base.paths import BUILD
 from iaca.base.processes import begin_worker, usable_cores
@@ -134,8 +135,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shard", metavar="I/N", help="only the I-th of N shares, say 1/4")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where lines are kept")
     parser.add_argument("--output-dir", type=Path, default=OUTPUT, help="where runs are")
+    parser.add_argument("--show", choices=TABLES, help="print a table instead of computing")
     given = parser.parse_args(arguments)
     try:
+        if given.show:
+            print(show(given.show, given.folder))
+            return 0
         for name in given.parts:
             check_one_of("part", name, PARTS)
         shard = parse_shard(given.shard) if given.shard else None
