@@ -91,8 +91,13 @@ class Results:
         self._chosen: Chosen | None = None
 
     def part(self, name: str) -> dict[str, Line]:
-        """A part's lines by the run's name, those whose configuration is still the plan's."""
+        """A part's lines by the run's name, those whose configuration is still the plan's.
+
+        A part that trains with what the tuning chose has none before the tuning is finished.
+        """
         if name not in self._parts:
+            if PARTS[name].tuned and not self.is_tuned:
+                return {}
             chosen = self.chosen if PARTS[name].tuned else None
             due = {cell.name: config_hash(run_of(cell, chosen)) for cell in PARTS[name].cells}
             lines = read_lines(self.folder / f"{name}.jsonl")
@@ -100,6 +105,12 @@ class Results:
                 line["run"]: line for line in lines if due.get(line["run"]) == line["config"]
             }
         return self._parts[name]
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the tuning is finished."""
+        lines = self.part("tuning")
+        return all(cell.name in lines for cell in PARTS["tuning"].cells)
 
     @property
     def chosen(self) -> Chosen:

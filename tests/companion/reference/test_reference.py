@@ -19,10 +19,7 @@ def committed() -> list[tuple[str, Cell]]:
     results = Results()
     found = []
     for name, part in PARTS.items():
-        try:
-            lines = results.part(name)
-        except ValueError:  # what was chosen is not known yet, so the part has not begun
-            continue
+        lines = results.part(name)
         found += [(name, cell) for cell in part.cells if "scores" in lines.get(cell.name, {})]
     return found
 
