@@ -10,7 +10,7 @@ from iaca.base.paths import ROOT
 
 ROOMS = (
     *("base", "data", "sources", "models", "learning", "extraction", "runs", "commands", "cli"),
-    *("analysis", "experiments", "reference", "drawing", "chapters", "publishing"),
+    *("analysis", "reference", "experiments", "drawing", "chapters", "publishing"),
 )
 APART = {("publishing", "drawing"), ("publishing", "chapters")}  # a book is made of any chapters
 # How a notebook displays a chart stands beside how a page draws it.

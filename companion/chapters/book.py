@@ -23,13 +23,13 @@ from companion.analysis.inference import (
     paired_differences,
 )
 from companion.analysis.ridge import MODALITIES, ridge_predictions
+from companion.analysis.trained import initial_model, load_models, obtain, opened
 from companion.chapters.drawing.numbers import decimals, over_seeds, signed, with_bounds
 from companion.chapters.drawing.style import not_shown
 from companion.chapters.drawing.tables import markdown_table
 from companion.chapters.settings import Settings, read_settings
 from companion.experiments import grids
 from companion.experiments.arms import arm_runs
-from companion.experiments.trained import initial_model, load_models, obtain, opened
 from companion.publishing.vegalite import show
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore

@@ -10,10 +10,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import get_args
 
+from companion.analysis.trained import obtain
 from companion.experiments.arms import model_runs
 from companion.experiments.breadth import breadth_of
 from companion.experiments.grids import BACKBONES, Runs, leaves
-from companion.experiments.trained import obtain
 from iaca.base.devices import Device
 from iaca.models.regressor import ModelConfig
 from iaca.models.related_work import FamilyName

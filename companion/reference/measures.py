@@ -14,7 +14,7 @@ from torch import Tensor
 
 from companion.analysis.detection import STRONG, probe, within_recordings
 from companion.analysis.entropy import relative_entropy
-from companion.experiments.trained import opened
+from companion.analysis.trained import opened
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.states import STATES

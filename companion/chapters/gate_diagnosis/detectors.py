@@ -15,7 +15,7 @@ from torch import Tensor
 from companion.analysis.detection import ClipScores
 from companion.analysis.entropy import relative_entropy
 from companion.analysis.ridge import MODALITIES, fit_reading, standardised, training_statistics
-from companion.experiments.trained import load_models
+from companion.analysis.trained import load_models
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import Batch
@@ -37,7 +37,7 @@ def reported_traces(
     """Predict each run's reported split again, with its gates: one a seed, folds put together.
 
     Args:
-        runs: trained models; `companion.experiments.trained.obtain` has them.
+        runs: trained models; `companion.analysis.trained.obtain` has them.
         output_dir: where their data are prepared.
         temperature: of all gates, in place of the trained one.
 

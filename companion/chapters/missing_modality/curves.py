@@ -9,7 +9,7 @@ from torch import Tensor
 
 from companion.analysis.corruption import CorruptedStore, Corruption, Hit
 from companion.analysis.inference import Moments, moments
-from companion.experiments.trained import LoadedModel
+from companion.analysis.trained import LoadedModel
 from iaca.data.batches import WindowBatches
 from iaca.data.recordings import Recordings
 from iaca.data.splits import Split

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from toys import tiny_manifest
 
 from companion.analysis.corruption import Corruption, Kind
+from companion.analysis.trained import LoadedModel
 from companion.chapters import widgets
 from companion.chapters.drawing.numbers import decimals
 from companion.chapters.missing_modality.curves import SNR, corrupted
@@ -19,7 +20,6 @@ from companion.chapters.widgets import (
     corruption_explorer,
     temperature_explorer,
 )
-from companion.experiments.trained import LoadedModel
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.learning.config import TrainingConfig

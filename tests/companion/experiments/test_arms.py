@@ -7,8 +7,8 @@ import pytest
 import torch
 from toys import tiny_run
 
+from companion.analysis.trained import initial_model
 from companion.experiments.arms import arm_runs, model_runs
-from companion.experiments.trained import initial_model
 from iaca.models.regressor import ModelConfig
 from iaca.runs.arms import ARMS, GATED_ARMS, Arm
 from iaca.runs.execution import execute_run

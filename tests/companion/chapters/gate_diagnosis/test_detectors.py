@@ -10,6 +10,7 @@ from toys import VISUAL_DIM, tiny_run, toy_info, toy_recording, toy_regressor, t
 
 from companion.analysis.detection import GATE_SCORES, STAGE_1, STAGE_2, gate_scores
 from companion.analysis.ridge import MODALITIES, ridge_predictions
+from companion.analysis.trained import load_models
 from companion.chapters.gate_diagnosis.detectors import (
     CORRELATION,
     EVENNESS,
@@ -23,7 +24,6 @@ from companion.chapters.gate_diagnosis.detectors import (
     simple_scores,
     smoothed,
 )
-from companion.experiments.trained import load_models
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import evaluation_windows, gather

@@ -9,6 +9,7 @@ from toys import toy_regressor, toy_split, toy_store
 
 from companion.analysis.corruption import CorruptedStore, Corruption
 from companion.analysis.inference import ccc_intervals, contrast
+from companion.analysis.trained import LoadedModel
 from companion.chapters.missing_modality.curves import (
     area_terms,
     corrupted,
@@ -16,7 +17,6 @@ from companion.chapters.missing_modality.curves import (
     simplest,
     traces_under,
 )
-from companion.experiments.trained import LoadedModel
 from iaca.data.windows import feature_statistics
 from iaca.learning.evaluation import predict
 from iaca.learning.metrics import ccc
