@@ -5,7 +5,7 @@ and what has none is ``None``. Nothing is made up, and nothing is raised for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pandas as pd
@@ -83,6 +83,7 @@ def by_world(
     arm: Arm,
     share: float,
     number: Callable[[Line], float | None],
+    more: int = 0,
 ) -> ByWorld:
     """A number of each world's run of an attention's arm at a share.
 
@@ -94,10 +95,12 @@ def by_world(
         share: of weak clips.
         number: what to read from a run's line; ``None`` where it has no such number, as a training
             that failed has no score.
+        more: added to the run's usual seed.
     """
     due = {cell.name for cell in PARTS[part].cells}
     cells = {w: cell_of(attention, arm, share, w) for w in worlds_of(part)}
-    cells = {world: cell for world, cell in cells.items() if cell.name in due}
+    cells = {w: replace(cell, seed=cell.seed + more) for w, cell in cells.items()}
+    cells = {w: cell for w, cell in cells.items() if cell.name in due}
     lines = lines_of(results, part)
     read = {w: number(lines[cell.name]) for w, cell in cells.items() if cell.name in lines}
     return ByWorld({w: x for w, x in read.items() if x is not None}, tuple(cells))
@@ -118,6 +121,16 @@ def mean_of(values: Sequence[float | None] | None) -> float | None:
     if not values or None in values:
         return None
     return sum(value for value in values if value is not None) / len(values)
+
+
+def said(found: object) -> str:
+    """Something computed as text, a dash for what is not there."""
+    return NOT_THERE if found is None else str(found)
+
+
+def score_text(found: Estimate | None) -> str:
+    """The same of a score, which is shown without a sign."""
+    return NOT_THERE if found is None else found.score()
 
 
 class Row:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from companion.reference.lines import Results
+from companion.reference.tables.headline import by_state, headline
 from companion.reference.tables.reading import Row, progress, text_table
 from companion.reference.tables.validity import levels, valid, validity, wide
 
@@ -18,6 +19,8 @@ def _texts(rows: Callable[[Results], Sequence[Row]]) -> Callable[[Results], Text
 TABLES: dict[str, Table] = {
     "validity": ("validity", lambda results: wide(validity(results))),
     "levels": ("validity", _texts(levels)),
+    "headline": ("headline", _texts(headline)),
+    "states": ("headline", _texts(by_state)),
 }
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from companion.analysis.detection import STRONG
-from companion.analysis.estimates import ONE_SIDED, Estimate
+from companion.analysis.estimates import ONE_SIDED
 from companion.analysis.judgements import SMALLEST
 from companion.reference.lines import Line, Results
 from companion.reference.measures import ALL, WEAK
 from companion.reference.plan import ATTENTIONS, CENTRE, PARTS, Arm
-from companion.reference.tables.reading import NOT_THERE, ByWorld, Row, by_world, scored
+from companion.reference.tables.reading import ByWorld, Row, by_world, said, score_text, scored
 from iaca.data.states import STATES
 from iaca.models.regressor import AttentionName
 
@@ -78,9 +78,11 @@ class Check:
 
     def text(self) -> str:
         """The mean with its interval, and whether the demand is met; how many worlds are there."""
-        said = {None: "", True: "met", False: "not met"}[self.met]
+        estimate = self.worlds.estimate
+        mean = score_text(estimate) if self.score else said(estimate)
+        met = {None: "", True: "met", False: "not met"}[self.met]
         worlds = "" if self.worlds.complete else f"({self.worlds.there} worlds)"
-        parts = _text(self.worlds.estimate, self.score), said, worlds, self.note
+        parts = mean, met, worlds, self.note
         return " ".join(part for part in parts if part)
 
     @property
@@ -91,12 +93,6 @@ class Check:
         if self.demand in ("above", "within"):
             return {"above": "above 0", "within": f"within ±{self.threshold:g}"}[self.demand]
         return f"{self.demand} {self.threshold:g}"
-
-
-def _text(found: Estimate | None, score: bool) -> str:
-    if found is None:
-        return NOT_THERE
-    return found.score() if score else str(found)
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,7 @@ class Level(Row):
     def texts(self) -> dict[str, str]:
         """Column -> text."""
         groups = {"all clips": self.all, "strong": self.strong, "weak": self.weak}
-        scores = {name: _text(worlds.estimate, score=True) for name, worlds in groups.items()}
+        scores = {name: score_text(worlds.estimate) for name, worlds in groups.items()}
         return {
             "attention": self.attention.upper(),
             "share": f"{self.share:g}",

@@ -1,0 +1,213 @@
+"""The front table: what each arm adds to plain attention at the central share, over 20 worlds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import product
+
+from companion.analysis.coverage import HARMED, mark
+from companion.analysis.detection import STRONG
+from companion.analysis.estimates import Estimate
+from companion.analysis.inference import signed
+from companion.analysis.judgements import Judgement, outcomes
+from companion.analysis.ratios import Proportion, Share, proportion, share_of_gain
+from companion.reference.lines import Line, Results
+from companion.reference.measures import ALL, GROUPS, WEAK
+from companion.reference.plan import ATTENTIONS, CENTRE, COMPARED, Arm
+from companion.reference.tables.reading import (
+    ByWorld,
+    Row,
+    by_world,
+    said,
+    score_text,
+    scored,
+)
+from companion.reference.tables.validity import valid
+from iaca.models.regressor import AttentionName
+
+COLLAPSED = 0.95  # mean weight of audio or of visual in stage 2: above it, gates have collapsed
+NOT_JUDGED = "not judged"
+_SECOND_STAGE = slice(2, 4)  # of audio and of visual, in a line's `measures.gate_means`
+
+
+@dataclass(frozen=True)
+class Front(Row):
+    """An arm of an attention at the central share.
+
+    Attributes:
+        attention: which one.
+        arm: of `COMPARED`, or plain attention with another seed (A/A).
+        score: CCC.
+        delta: CCC minus that of plain attention in the same world.
+        judgement: of Δ, adjusted over the attentions on which the claim is judged; ``None`` on the
+            others, for plain itself, and where nothing is there.
+        mark: a dagger where intervals of its kind cover less than 94 %.
+        collapse: in how many worlds stage 2 gives one modality a mean weight above 0.95 on
+            ``report``; ``None`` without stage-2 gates.
+        harmed: in how many worlds Δ lies below −0.01.
+        gained: which share of what told gates gain is collected; ``None`` where told gates gain
+            0.01 or less.
+        strong: Δ on strong clips.
+        weak: Δ on weak clips.
+    """
+
+    attention: AttentionName
+    arm: Arm
+    score: ByWorld
+    delta: ByWorld
+    judgement: Judgement | None
+    mark: str
+    collapse: Proportion | None
+    harmed: Proportion | None
+    gained: Share | None
+    strong: ByWorld
+    weak: ByWorld
+
+    def texts(self) -> dict[str, str]:
+        """Column -> text."""
+        found = self.delta.estimate
+        plain = self.arm is Arm.PLAIN
+        judged = NOT_JUDGED if found and not self.judgement else said(self.judgement)
+        return {
+            "attention": self.attention.upper(),
+            "arm": str(self.arm),
+            "CCC": score_text(self.score.estimate),
+            "Δ": "" if plain else said(found),
+            "median": "" if plain or not found else signed(found.median),
+            "worst": "" if plain or not found else signed(found.worst),
+            "outcome": "" if plain else f"{judged}{self.mark}",
+            "collapse": said(self.collapse) if self.collapse else "",
+            "Δ < −0.01": "" if plain else said(self.harmed),
+            "share of told": said(self.gained) if self.gained else "",
+            "Δ strong": "" if plain else said(self.strong.estimate),
+            "Δ weak": "" if plain else said(self.weak.estimate),
+            "worlds": (self.score if plain else self.delta).there,
+        }
+
+
+def headline(results: Results) -> list[Front]:
+    """The front table: every arm of every attention, and A/A.
+
+    An arm's outcomes are adjusted over the attentions of `valid`.
+    """
+    judged = valid(results)
+    rows = []
+    for arm in (*COMPARED, Arm.AGAIN):
+        of_arm = {attention: _front(results, attention, arm) for attention in ATTENTIONS}
+        given: dict[str, Estimate] = {
+            a: row.delta.estimate
+            for a, row in of_arm.items()
+            if a in judged and arm is not Arm.PLAIN and row.delta.estimate
+        }
+        found = outcomes(given)
+        rows += [replace(row, judgement=found.get(a)) for a, row in of_arm.items()]
+    return sorted(rows, key=lambda row: ATTENTIONS.index(row.attention))
+
+
+def _front(results: Results, attention: AttentionName, arm: Arm) -> Front:
+    delta, told = (difference(results, attention, a) for a in (arm, Arm.TOLD))
+    estimate = None if arm is Arm.PLAIN else delta.estimate
+    return Front(
+        attention,
+        arm,
+        score=at_centre(results, attention, arm),
+        delta=delta,
+        judgement=None,
+        mark=mark(estimate) if estimate else "",
+        collapse=times(at_centre(results, attention, arm, collapsed), lambda x: x > 0),
+        harmed=None if arm is Arm.PLAIN else times(delta, lambda x: x < HARMED),
+        gained=None if arm in (Arm.PLAIN, Arm.AGAIN, Arm.TOLD) else gained(delta, told),
+        strong=difference(results, attention, arm, STRONG),
+        weak=difference(results, attention, arm, WEAK),
+    )
+
+
+def at_centre(
+    results: Results,
+    attention: AttentionName,
+    arm: Arm,
+    number: Callable[[Line], float | None] | None = None,
+) -> ByWorld:
+    """A number of each world at the central share, CCC by default; controls from their own part."""
+    part = "headline" if arm in COMPARED else "controls"
+    return by_world(results, part, attention, arm, CENTRE, number or scored())
+
+
+def difference(
+    results: Results,
+    attention: AttentionName,
+    arm: Arm,
+    group: str = ALL,
+    other: Arm = Arm.PLAIN,
+) -> ByWorld:
+    """CCC of an arm minus that of another, at the central share on a group of clips."""
+    one, minus = (at_centre(results, attention, a, scored(group)) for a in (arm, other))
+    return one - minus
+
+
+def collapsed(line: Line) -> float | None:
+    """1 where stage 2 gives audio or visual a mean weight above 0.95 on ``report``, 0 elsewhere.
+
+    ``None`` for a run without gates.
+    """
+    if "gates" not in line:
+        return None
+    return float(max(line["gates"][ALL][_SECOND_STAGE]) > COLLAPSED)
+
+
+def times(worlds: ByWorld, happened: Callable[[float], bool]) -> Proportion | None:
+    """In how many of the worlds that are there something happened; ``None`` if there are none."""
+    if not worlds.values:
+        return None
+    return proportion(sum(map(happened, worlds.values.values())), len(worlds.values))
+
+
+def gained(delta: ByWorld, told: ByWorld) -> Share | None:
+    """Share of the available gain over the worlds that have both, see `share_of_gain`."""
+    worlds = [world for world in delta.values if world in told.values]
+    if len(worlds) < 2:
+        return None
+    return share_of_gain([delta.values[w] for w in worlds], [told.values[w] for w in worlds])
+
+
+@dataclass(frozen=True)
+class ByState(Row):
+    """How an arm of an attention does on the clips of one state, at the central share.
+
+    Attributes:
+        attention: which one.
+        arm: of `COMPARED`.
+        clips: of `GROUPS`.
+        score: CCC on these clips.
+        delta: that minus plain attention's.
+    """
+
+    attention: AttentionName
+    arm: Arm
+    clips: str
+    score: ByWorld
+    delta: ByWorld
+
+    def texts(self) -> dict[str, str]:
+        """Column -> text."""
+        return {
+            "attention": self.attention.upper(),
+            "arm": str(self.arm),
+            "clips": self.clips,
+            "CCC": score_text(self.score.estimate),
+            "Δ": "" if self.arm is Arm.PLAIN else said(self.delta.estimate),
+            "worlds": self.score.there,
+        }
+
+
+def by_state(results: Results) -> list[ByState]:
+    """Every arm of every attention on all clips, on those of each state, and on weak ones."""
+    return [
+        ByState(
+            attention,
+            arm,
+            group,
+            at_centre(results, attention, arm, scored(group)),
+            difference(results, attention, arm, group),
+        )
+        for attention, arm, group in product(ATTENTIONS, COMPARED, GROUPS)
+    ]
