@@ -118,12 +118,12 @@ def _add_sweep(commands: Commands) -> None:
     sweep.set_defaults(run=_sweep)
     add = sweep.add_argument_group("the grid").add_argument
     add("--profile", default="quick", help="smoke, quick (the default) or full")
-    add("--attention", nargs="+", default=["ca"], help="ca (the default), jca, rjca, tca, none")
+    add("--attention", nargs="+", help="ca (the default), jca, rjca, tca, none")
     add("--arm", nargs="+", help="plain, published, zero; all by default")
     add("--manifest", nargs="+", default=["synthetic"], help="names, or paths of .yaml files")
     add("--share", nargs="+", type=float, help="the benchmark's dial")
     add("--protocol", nargs="+", default=["strict"], help="strict (the default), released")
-    add("--precision", nargs="+", default=["32"], help="32 (the default), tf32, bf16")
+    add("--precision", nargs="+", help="32 (the default), tf32, bf16")
     add("--seeds", nargs="+", type=int, help="by default the profile's")
     shape = "KEY=VALUE[,VALUE]"
     text = "an option of data, model, training or protocol, say model.temperature=0.1,0.3"

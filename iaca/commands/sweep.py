@@ -1,55 +1,65 @@
 """``iaca sweep``: a grid of model x data x seed, or a random search beside it, and its table."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import ChainMap, Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeAlias, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from iaca.base.devices import Device
 from iaca.base.files import DataError, check_one_of, write_text
 from iaca.commands.sweep_table import ARM_OPTIONS, as_read, best_cells, cells_of, render, table
-from iaca.learning.config import Precision
 from iaca.learning.protocol import PROTOCOLS, RELEASED_RATE
-from iaca.models.regressor import AttentionName, ModelConfig
+from iaca.models.regressor import ModelConfig
 from iaca.runs.profiles import Profile, at_share, folds_of, get_profile, training_on
 from iaca.runs.ray_cluster import RayOptions
-from iaca.runs.runs import RunConfig, RunError
+from iaca.runs.runs import RunConfig, RunError, with_options
 from iaca.runs.scheduler import execute_runs, report_missing
 from iaca.runs.search import Choice, Distribution, Range, draw
 from iaca.runs.shards import Shard, finished_of_all
-from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
 
-_SECTIONS = {name: kind for name, kind in get_type_hints(RunConfig).items() if name != "seed"}
-_OWN_OPTION = {
-    "data.manifest": "--manifest",
-    "data.share": "--share",
-    "data.fold": "nothing: all folds are run",
-    "model.attention": "--attention",
-    "training.precision": "--precision",
+Options: TypeAlias = dict[str, Any]  # section.field -> value
+
+_FIELDS = {
+    f"{section}.{name}": annotation
+    for section, kind in get_type_hints(RunConfig).items()
+    if section != "seed"
+    for name, annotation in get_type_hints(kind).items()
+    if name != "fold"  # all of them are run
 }
-_ARM_KEYS = ("model.fusion", "model.gate_init")
+# Options of the command line -> what they set.
+_NAMED = {
+    "manifest": "data.manifest",
+    "share": "data.share",
+    "attention": "model.attention",
+    "precision": "training.precision",
+}
+_PROTOCOLS = {
+    name: {f"protocol.{switch}": value for switch, value in asdict(protocol).items()}
+    for name, protocol in PROTOCOLS.items()
+}
 _RATE = "training.learning_rate"
 _RANGE = re.compile(r"(log:)?(.+)\.\.(.+)")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for; ``None`` leaves a choice to the profile or the arms."""
+    """What the command line asks for; ``None`` leaves a choice to the profile or `RunConfig`."""
 
     profile: str = "quick"
-    attention: Sequence[str] = ("ca",)
+    attention: Sequence[str] | None = None
     arm: Sequence[str] | None = None
     share: Sequence[float] | None = None
     manifest: Sequence[str] = ("synthetic",)
     seeds: Sequence[int] | None = None
     protocol: Sequence[str] = ("strict",)
-    precision: Sequence[str] = ("32",)
+    precision: Sequence[str] | None = None
     set: Sequence[str] = ()
     random: int | None = None
     random_seed: int = 0
@@ -77,8 +87,8 @@ def sweep(
     searched = _searched(request)
     manifests, output_dir = resolve_manifests(request.manifest, output_dir)
     configs = grid_of(replace(request, manifest=manifests), output_dir)
-    rate_is_given = any(text.startswith(f"{_RATE}=") for text in request.set)
-    if not rate_is_given and any(config.protocol.learning_rate == "jump" for config in configs):
+    released = [run for run in configs if run.training.learning_rate == RELEASED_RATE]
+    if any(run.protocol.learning_rate == "jump" for run in released):
         report(
             f"learning rate: {RELEASED_RATE:g}, as released, in runs whose protocol lets it jump; "
             f"another with --set {_RATE}=NUMBER"
@@ -135,32 +145,64 @@ def grid_of(request: Request, output_dir: Path) -> list[RunConfig]:
         DataError: see `sweep`.
     """
     profile = get_profile(request.profile, request.seeds)
-    precisions = _named("--precision", request.precision, get_args(Precision))
-    configs: list[RunConfig] = []
-    for setting, precision in product(_settings(request), precisions):
-        chosen = {**setting, "training.precision": precision}
-        configs += _runs_at(request, profile, chosen, output_dir)
-    return list(dict.fromkeys(configs))
-
-
-def _settings(request: Request) -> list[dict[str, Any]]:
-    """Values of the keys that ``--set`` names: every combination, or as many as are drawn."""
     space = _space(request)
-    if request.random is not None:
-        return draw(space, request.random, request.random_seed)
-    listed = [values.values for values in space.values() if isinstance(values, Choice)]
-    return [dict(zip(space, values, strict=True)) for values in product(*listed)]
+    if request.random is None:
+        listed = [values.values for values in space.values() if isinstance(values, Choice)]
+        settings = [dict(zip(space, values, strict=True)) for values in product(*listed)]
+    else:
+        settings = draw(space, request.random, request.random_seed)
+    named = [
+        [{key: _typed(key, str(value))} for value in values]
+        for name, key in _NAMED.items()
+        if (values := getattr(request, name)) is not None
+    ]
+    protocols = _known("--protocol", request.protocol, _PROTOCOLS)
+    arms = _known("--arm", request.arm or [*ARM_OPTIONS], ARM_OPTIONS)
+    if request.arm is None and any(key in space for key in ARM_OPTIONS["zero"]):
+        arms = [{}]
+    grid = product(settings, *named, protocols, arms)
+    # Of what sets the same field the first counts: a switch goes before its protocol.
+    runs = [run for axes in grid for run in _runs_at(profile, ChainMap(*axes), output_dir)]
+    return list(dict.fromkeys(runs))
+
+
+def _known(option: str, names: Sequence[str], known: Mapping[str, Options]) -> list[Options]:
+    """What the names that an option was given stand for."""
+    for name in names:
+        check_one_of(option, name, known)
+    return [known[name] for name in names]
+
+
+def _runs_at(profile: Profile, options: Mapping[str, Any], output_dir: Path) -> list[RunConfig]:
+    """A run for each fold and seed, at one value of each option."""
+    config = with_options(RunConfig(model=ModelConfig(dim=profile.dim)), options)
+    profile = replace(profile, folds=config.data.folds or profile.folds)
+    data = replace(config.data, folds=None, share=None)
+    if config.data.share is not None:
+        data = at_share(data, config.data.share)
+    training = training_on(profile, data)
+    if config.protocol.learning_rate == "jump":
+        training = replace(training, learning_rate=RELEASED_RATE)
+    own = {key: value for key, value in options.items() if key.startswith("training.")}
+    config = as_read(with_options(replace(config, training=training), own))
+    return [
+        replace(config, data=fold, seed=seed)
+        for fold, seed in product(folds_of(profile, data, output_dir), profile.seeds)
+    ]
 
 
 def _space(request: Request) -> dict[str, Distribution]:
     """Key -> its values in ``--set``, or the range that they are drawn from."""
-    space = dict(_parse_setting(text) for text in request.set)
-    if len(space) != len(request.set):
-        raise DataError(f"--set {' '.join(request.set)}: a key is given twice")
-    if request.random is None:
-        for key, values in space.items():
-            if isinstance(values, Range):
-                raise DataError(f"--set {key}={values}: expected --random N beside a range")
+    own = [key for name, key in _NAMED.items() if getattr(request, name) is not None]
+    own += [] if request.arm is None else ARM_OPTIONS["zero"]
+    count = Counter([text.partition("=")[0] for text in request.set] + own)
+    for key in count:
+        if count[key] > 1:
+            raise DataError(f"--set {key}: given twice, here or as an option of its own")
+    space = dict(map(_parse_setting, request.set))
+    for key, values in space.items():
+        if request.random is None and isinstance(values, Range):
+            raise DataError(f"--set {key}={values}: expected --random N beside a range")
     return space
 
 
@@ -180,84 +222,28 @@ def _searched(request: Request) -> list[str]:
     return searched
 
 
-def _runs_at(
-    request: Request, profile: Profile, setting: Mapping[str, Any], output_dir: Path
-) -> list[RunConfig]:
-    """The grid at one value of each key that ``--set`` names."""
-    chosen: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
-    for key, value in setting.items():
-        section, name = key.split(".")
-        chosen[section][name] = value
-    profile = replace(profile, folds=chosen["data"].pop("folds", profile.folds))
-    base = ModelConfig(**{"dim": profile.dim, **chosen["model"]})
-    attentions = _named("--attention", request.attention, get_args(AttentionName))
-    arms = _arms(request.arm, setting)
-    models = [replace(base, attention=name, **arm) for name, arm in product(attentions, arms)]
-    sets = [DataConfig(name, **chosen["data"]) for name in request.manifest]
-    if request.share is not None:
-        sets = [at_share(data, share) for data in sets for share in request.share]
-    protocols = [
-        replace(PROTOCOLS[name], **chosen["protocol"])
-        for name in _named("--protocol", request.protocol, PROTOCOLS)
-    ]
-    configs = []
-    for data, protocol in product(sets, protocols):
-        rate = {"learning_rate": RELEASED_RATE} if protocol.learning_rate == "jump" else {}
-        training = replace(training_on(profile, data), **{**rate, **chosen["training"]})
-        folds = folds_of(profile, data, output_dir)
-        configs += [
-            as_read(RunConfig(fold, model, training, seed, protocol))
-            for fold, model, seed in product(folds, models, profile.seeds)
-        ]
-    return configs
-
-
-def _arms(names: Sequence[str] | None, setting: Mapping[str, Any]) -> list[dict[str, Any]]:
-    taken = [key for key in _ARM_KEYS if key in setting]
-    if taken and names is None:
-        return [{}]
-    if taken:
-        raise DataError(f"--set {taken[0]}: --arm sets it, expected one of the two")
-    return [ARM_OPTIONS[name] for name in _named("--arm", names or [*ARM_OPTIONS], ARM_OPTIONS)]
-
-
-def _named(option: str, names: Sequence[str], known: Iterable[str]) -> Sequence[Any]:
-    """The names that an option was given, each one of those that are known."""
-    for name in names:
-        check_one_of(option, name, known)
-    return names
-
-
 def _parse_setting(text: str) -> tuple[str, Distribution]:
     """``section.field=value,value`` or ``=low..high`` -> its key, values of the field's type."""
-    key, equals, values = text.partition("=")
-    section, _, name = key.partition(".")
-    if not equals or section not in _SECTIONS:
-        known = ", ".join(_SECTIONS)
-        raise DataError(f"--set {text!r}: expected SECTION.FIELD=VALUE[,VALUE], section {known}")
-    if key in _OWN_OPTION:
-        raise DataError(f"--set {key}: expected {_OWN_OPTION[key]}")
-    hints = get_type_hints(_SECTIONS[section])
-    if name not in hints:
-        raise DataError(f"--set {key}: unknown, {section} has {', '.join(hints)}")
+    key, _, values = text.partition("=")
+    section, *_ = key.split(".")
+    check_one_of("--set", key, [k for k in _FIELDS if k.startswith(f"{section}.")] or _FIELDS)
     ends = _RANGE.fullmatch(values)
-    if ends is not None and float in (hints[name], *get_args(hints[name])):
-        low, high = (_value(key, float, end) for end in ends.groups()[1:])
-        try:
-            return key, Range(low, high, log=ends[1] is not None)
-        except DataError as error:
-            raise DataError(f"--set {key}: found {error}") from error
-    parsed = [_value(key, hints[name], value) for value in values.split(",")]
-    return key, Choice(tuple(dict.fromkeys(parsed)))
+    if ends is None or float not in (_FIELDS[key], *get_args(_FIELDS[key])):
+        return key, Choice(tuple(dict.fromkeys(_typed(key, value) for value in values.split(","))))
+    low, high = (_typed(_RATE, end) for end in ends.groups()[1:])
+    try:
+        return key, Range(low, high, log=ends[1] is not None)
+    except DataError as error:
+        raise DataError(f"--set {key}: found {error}") from error
 
 
-def _value(key: str, annotation: Any, text: str) -> Any:
-    """A text as a value of an annotated type; ``none`` where that may be None."""
-    if text == "none" and NoneType in get_args(annotation):
+def _typed(key: str, text: str) -> Any:
+    """A text as a value of a field; ``none`` where that may be None."""
+    if text == "none" and NoneType in get_args(_FIELDS[key]):
         return None
-    kind: TypeAdapter[Any] = TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
+    kind: TypeAdapter[Any] = TypeAdapter(_FIELDS[key], config=ConfigDict(allow_inf_nan=False))
     try:
         return kind.validate_strings(text)
     except ValidationError as error:
         expected = error.errors()[0]["msg"]
-        raise DataError(f"--set {key}: found {text!r}; {expected}") from error
+        raise DataError(f"{key}: found {text!r}; {expected}") from error

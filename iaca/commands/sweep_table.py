@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from math import inf
+from operator import attrgetter
 from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
@@ -11,9 +12,9 @@ import pandas as pd
 
 from iaca.learning.evaluation import score
 from iaca.learning.protocol import protocol_name
-from iaca.models.regressor import GATED, TOLD, FusionName, ModelConfig
+from iaca.models.regressor import GATED, TOLD, FusionName
 from iaca.runs.arms import ARMS, by_seed
-from iaca.runs.runs import Run, RunConfig
+from iaca.runs.runs import Run, RunConfig, with_options
 from iaca.sources.loading import open_data
 from iaca.sources.manifest import load_manifest
 
@@ -21,8 +22,11 @@ Runs = Mapping[RunConfig, Run]
 Cells = Mapping[RunConfig, Sequence[RunConfig]]  # what a row's runs have in common -> its runs
 Key = TypeVar("Key", bound=Hashable)
 
-# The command line's names of the arms -> the fields of `ModelConfig` that make them.
-ARM_OPTIONS = dict(zip(("plain", "published", "zero"), ARMS.values(), strict=True))
+# The command line's names of the arms -> the options that make them.
+ARM_OPTIONS = {
+    name: {f"model.{field}": value for field, value in fields.items()}
+    for name, fields in zip(("plain", "published", "zero"), ARMS.values(), strict=True)
+}
 # What only gates read, see `ModelConfig`, and a training of them.
 _SIZES = ("model.gate_bias", "model.gate_input", "model.joint_gate_input")
 _STAGES = ("model.stages", "model.fallback")
@@ -62,12 +66,7 @@ def as_read(config: RunConfig) -> RunConfig:
 
 
 def _at_defaults(config: RunConfig, keys: Iterable[str]) -> RunConfig:
-    for key in keys:
-        section, name = key.split(".")
-        options = getattr(config, section)
-        options = replace(options, **{name: getattr(type(options), name)})
-        config = replace(config, **{section: options})
-    return config
+    return with_options(config, {key: attrgetter(key)(RunConfig()) for key in keys})
 
 
 def cells_of(configs: Iterable[RunConfig], searched: Iterable[str] = ()) -> Cells:
@@ -139,7 +138,7 @@ def table(
             row["select"] = None if select[cell] == -inf else select[cell]
             row["failed"] = sum(config not in runs for config in wanted)
             row["stale"] = any(runs[config].stale for config in wanted if config in runs)
-            plain = as_read(replace(cell, model=replace(cell.model, fusion="plain")))
+            plain = as_read(with_options(cell, {"model.fusion": "plain"}))
             compared = scores[plain] if plain != cell and plain in cells else pd.DataFrame()
             rows.append({**row, **_summary(scores[cell], compared)})
     frame = pd.DataFrame(rows)
@@ -181,13 +180,12 @@ def _summary(scores: pd.DataFrame, plain: pd.DataFrame) -> dict[str, float]:
     return row
 
 
-def _arm(model: ModelConfig) -> str:
-    if model.fusion not in GATED or model.fusion in TOLD:
-        return model.fusion
-    for name, options in ARM_OPTIONS.items():
-        if replace(model, **options) == model:
-            return name
-    return f"{model.fusion}, {model.gate_init} gates"
+def _arm(cell: RunConfig) -> str:
+    fusion = cell.model.fusion
+    if fusion not in GATED or fusion in TOLD:
+        return fusion
+    named = (name for name, options in ARM_OPTIONS.items() if with_options(cell, options) == cell)
+    return next(named, f"{fusion}, {cell.model.gate_init} gates")
 
 
 def _values(wanted: Iterable[RunConfig]) -> dict[str, Any]:
@@ -207,7 +205,7 @@ def _flat(cell: RunConfig) -> dict[str, Any]:
         manifest.name,
         central if cell.data.share is None else cell.data.share,
         cell.model.attention,
-        _arm(cell.model),
+        _arm(cell),
     )
     flat = {
         f"{section}.{name}": value

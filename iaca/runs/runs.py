@@ -16,7 +16,7 @@ gets its name when it is whole.
 import functools
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,6 +54,14 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     seed: int = 0
     protocol: Protocol = STRICT
+
+
+def with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:
+    """A run with other values of some options, ``section.field`` -> value."""
+    for key, value in options.items():
+        section, name = key.split(".")
+        config = replace(config, **{section: replace(getattr(config, section), **{name: value})})
+    return config
 
 
 class Run(NamedTuple):
