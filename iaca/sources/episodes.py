@@ -27,6 +27,8 @@ from iaca.sources.writing import write_store
 Array = NDArray[np.float64]
 
 STREAM = "episodes"  # comes first in the name of every random stream here
+# Frozen on ungated and told models, before any learned gate was trained on it. A test compares.
+FROZEN_EPISODES_SHA256 = "6bd40027c2a294e203c4e0f7b1ccfb75819673bad3bf6e3db1c6293047fe4d57"
 DRAWS = 20_000  # of affect, over which a view is standardised
 
 

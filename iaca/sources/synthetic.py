@@ -27,7 +27,7 @@ from iaca.sources.writing import write_store
 Array = NDArray[np.float64]
 
 ROLES = ("train", "select", "report")
-# The manifest was frozen on ungated models, before any gated model existed. A test compares.
+# Frozen on ungated models, before a gated one was compared on it. A test compares.
 FROZEN_BENCHMARK_SHA256 = "1bd2a003ae611ccd8a03d353dc5f68fd8539893c33da282af6521653c1477c6f"
 MAX_DRAWS = 10_000  # state chains tried for one split before its share is called impossible
 
