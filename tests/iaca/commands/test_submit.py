@@ -1,12 +1,9 @@
 """Submission files: the template's order, its videos, and a value for each of its frames."""
 
-import json
 import os
-import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
@@ -17,7 +14,7 @@ from toys import tiny_run, toy_info, toy_recording
 from iaca.base.files import DataError
 from iaca.cli import main
 from iaca.commands import submit as submission
-from iaca.commands.submit import Submission, read_template, rows_of, submit
+from iaca.commands.submit import read_template, rows_of, submit
 from iaca.data.recordings import Recording, RecordingStore
 from iaca.learning.evaluation import Traces, predict
 from iaca.learning.protocol import Protocol
@@ -168,7 +165,7 @@ def smoothing_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return execute_run(replace(config, training=training, protocol=protocol), folder / "out", "cpu")
 
 
-def unlabelled_store(folder: Path, run: Run, stride: int = 1) -> RecordingStore:
+def unlabelled_store(folder: Path, run: Run, stride: int = 1, **source: str) -> RecordingStore:
     """The run's own recordings under other names, without labels, a row every some frames."""
     store, split = open_data(run.config.data, run.folder.parents[1] / "data")
     copies = [
@@ -182,7 +179,7 @@ def unlabelled_store(folder: Path, run: Run, stride: int = 1) -> RecordingStore:
         )
         for name, old in zip(("b_left", "a"), (split.report[0], split.train[0]), strict=True)
     ]
-    return write_store(folder / "store", copies, store.info)
+    return write_store(folder / "store", copies, replace(store.info, source=source))
 
 
 def command(run: Path, store: Path, template: Path, out: Path) -> int:
@@ -190,49 +187,37 @@ def command(run: Path, store: Path, template: Path, out: Path) -> int:
     return main(["submit", str(run), *options])
 
 
-def test_a_run_predicts_a_templates_videos(
-    smoothing_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("stride", [1, 8])
+def test_a_run_predicts_each_frame_of_a_template(
+    stride: int, smoothing_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = unlabelled_store(tmp_path, smoothing_run)
+    """The template has two frames more than the video has clips, and leaves the second row out."""
+    store = unlabelled_store(tmp_path, smoothing_run, stride)
     rows = store.entries["b_left"].rows
-    template = write_template(tmp_path, [("b_left", frame + 1) for frame in range(rows)])
+    frames = [frame for frame in range(1, stride * rows + 3) if frame != 2 * stride]
+    template = write_template(tmp_path, [("b_left", frame) for frame in frames])
     out = tmp_path / "out.txt"
     assert command(smoothing_run.folder, store.path, template, out) == 0
-    assert f"out.txt: {rows} rows; 0 frames" in capsys.readouterr().out
+    filled = (stride - 1) * rows + 2  # and the second row's own frame is not asked for
+    assert capsys.readouterr().out.startswith(
+        f"{out}: {stride * rows + 1} rows; {filled} frames without a row of their own have the "
+        "value of the row before, or the first; 1 predicted frames are not in the template"
+    )
     said = predict(smoothing_run.model(store), store, ["b_left"]).predictions["b_left"]
     said = said.clamp(-1.0, 1.0).numpy()
-    written = [line.split(",")[1:] for line in out.read_text().splitlines()[1:]]
-    smoothed = uniform_filter1d(said[:, 0], 4, mode="nearest")
-    assert [float(valence) for valence, _ in written] == pytest.approx(smoothed, abs=1e-5)
-    assert [float(arousal) for _, arousal in written] == pytest.approx(said[:, 1], abs=1e-5)
+    # A moving average over 4 frames is over as many rows, or over none where a row is 8.
+    said[:, 0] = uniform_filter1d(said[:, 0], max(1, 4 // stride), mode="nearest")
+    expected = said[[min(max(frame // stride - 1, 0), rows - 1) for frame in frames]]
+    written = [line.split(",") for line in out.read_text().splitlines()[1:]]
+    assert [place for place, _, _ in written] == [f"b_left/{frame:05d}.jpg" for frame in frames]
+    assert [[float(value) for value in line[1:]] for line in written] == [
+        pytest.approx(values, abs=1e-5) for values in expected.tolist()
+    ]
 
     before = out.read_bytes()
     assert command(tmp_path / "none", store.path, template, out) == 2
     assert "out.txt: exists already" in capsys.readouterr().err  # said before anything is read
     assert out.read_bytes() == before
-
-
-def test_a_run_predicts_each_frame_of_a_store_with_a_row_every_eighth(
-    smoothing_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The template has two frames more than the video has whole clips, and leaves one row out."""
-    store = unlabelled_store(tmp_path, smoothing_run, stride=8)
-    rows = store.entries["b_left"].rows
-    frames = [frame for frame in range(1, 8 * rows + 3) if frame != 16]
-    template = write_template(tmp_path, [("b_left", frame) for frame in frames])
-    out = tmp_path / "out.txt"
-    assert command(smoothing_run.folder, store.path, template, out) == 0
-    printed = capsys.readouterr().out
-    assert printed.startswith(f"{out}: {8 * rows + 1} rows; {7 * rows + 2} frames without a row")
-    assert "; 1 predicted frames are not in the template and were dropped" in printed
-
-    # The 4 frames of smoothing are less than a row here: predictions are only clipped.
-    said = predict(smoothing_run.model(store), store, ["b_left"]).predictions["b_left"]
-    expected = [said.clamp(-1.0, 1.0)[max(frame // 8 - 1, 0)].tolist() for frame in frames]
-    written = [line.split(",") for line in out.read_text().splitlines()[1:]]
-    assert [place for place, _, _ in written] == [f"b_left/{frame:05d}.jpg" for frame in frames]
-    values = torch.tensor([[float(value) for value in line[1:]] for line in written])
-    torch.testing.assert_close(values, torch.tensor(expected), atol=1e-5, rtol=0)
 
 
 def test_what_does_not_fit_together_is_said(
@@ -251,7 +236,11 @@ def test_what_does_not_fit_together_is_said(
     other = write_store(tmp_path / "other", [toy_recording("b_left")], named)
     with pytest.raises(DataError, match="expected valence and arousal"):
         submit(smoothing_run.folder, other.path, template, out)
-    # This too is told before predicting.
+    nothing = torch.full((store.entries["b_left"].rows, 2), torch.nan)
+    monkeypatch.setattr(submission, "predict", lambda *_: Traces({"b_left": nothing}, {}))
+    with pytest.raises(DataError, match=r"not finite, videos: b_left"):
+        submit(smoothing_run.folder, store.path, template, out)
+    # What follows is told before predicting.
     monkeypatch.setattr(submission, "predict", lambda *_: pytest.fail("predicted in vain"))
     template = write_template(tmp_path, [("b_left", 100), ("a", 1), ("a", 200)])
     with pytest.raises(DataError, match=r"prediction: 2: 'b_left', .*; 'a', frames: 1 \(200\)"):
@@ -259,123 +248,13 @@ def test_what_does_not_fit_together_is_said(
     assert not out.exists()
 
 
-def test_predictions_that_are_not_finite_are_refused(
+def test_features_made_in_another_way_are_refused_before_predicting(
     smoothing_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = unlabelled_store(tmp_path, smoothing_run)
-    nothing = torch.full((store.entries["b_left"].rows, 2), torch.nan)
-    monkeypatch.setattr(submission, "predict", lambda *_: Traces({"b_left": nothing}, {}))
+    """Nothing is known of those that the run was trained on."""
+    monkeypatch.setattr(submission, "predict", lambda *_: pytest.fail("predicted in vain"))
+    store = unlabelled_store(tmp_path, smoothing_run, visual_backbone="r3d_18")
     template = write_template(tmp_path, [("b_left", 1)])
-    with pytest.raises(DataError, match=r"not finite, videos: b_left"):
+    with pytest.raises(DataError, match="found 'r3d_18', the run was trained on 'not recorded'"):
         submit(smoothing_run.folder, store.path, template, tmp_path / "out.txt")
     assert not (tmp_path / "out.txt").exists()
-
-
-# What `iaca data extract` writes of the features that it made.
-EXTRACTED = {
-    "visual_backbone": "r3d_18",
-    "visual_weights": "R3D_18_Weights.KINETICS400_V1",
-    "audio_backbone": "resnet18",
-    "audio_weights": "ResNet18_Weights.IMAGENET1K_V1",
-    "pictures": "face crops",
-    "clip": "8 of 32 frames, a row every 8",
-    "visual_features": "average over the 7 x 7 map",
-}
-
-
-class Extracted(NamedTuple):
-    """A run, and a store of the same dimensions to predict."""
-
-    run: Path
-    store: Path
-    own: Path  # the store that the run was trained on
-
-    def submit(self) -> Submission:
-        folder = self.store.parent
-        (folder / "out.txt").unlink(missing_ok=True)
-        template = write_template(folder, [("b_left", 1)])
-        return submit(self.run, self.store, template, folder / "out.txt")
-
-
-def note(store: Path, **source: str) -> str:
-    """Say other things of how a store's features were made; gives the store's new key."""
-    file = store / "index.json"
-    index = json.loads(file.read_text())
-    index["info"]["source"] |= source
-    file.write_text(json.dumps(index))
-    return RecordingStore(store).key
-
-
-def change(run: Path, **identity: Any) -> None:
-    """Say other things of what a run was made of."""
-    file = run / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | identity))
-
-
-@pytest.fixture
-def extracted(smoothing_run: Run, tmp_path: Path) -> Extracted:
-    """A copy of the run in which all features seem to be made by `iaca data extract`."""
-    store = unlabelled_store(tmp_path, smoothing_run).path
-    output = tmp_path / "copy"
-    shutil.copytree(smoothing_run.folder.parents[1], output)
-    run = output / "runs" / smoothing_run.folder.name
-    (own,) = (output / "data").iterdir()
-    note(store, **EXTRACTED)
-    change(run, data=note(own, **EXTRACTED))
-    return Extracted(run, store, own)
-
-
-def test_features_made_alike_are_predicted_without_a_warning(extracted: Extracted) -> None:
-    assert extracted.submit().warnings == ()
-
-
-@pytest.mark.parametrize(
-    ("key", "other"),
-    [
-        ("visual_backbone", "r2plus1d_18"),
-        ("visual_weights", "random, seed 0"),
-        ("audio_weights", "mine.pt, sha256 0"),
-        ("visual_features", "7 x 7 map"),
-        ("clip", "8 of 32 frames, a row every 4"),
-    ],
-)
-def test_features_made_in_another_way_are_refused(
-    extracted: Extracted, key: str, other: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(submission, "predict", lambda *_: pytest.fail("predicted in vain"))
-    note(extracted.store, **{key: other})
-    with pytest.raises(DataError) as error:
-        extracted.submit()
-    assert f"{key}: found {other!r}, the run was trained on {EXTRACTED[key]!r}" in str(error.value)
-    assert not (extracted.store.parent / "out.txt").exists()
-
-
-def test_what_makes_numbers_doubtful_is_said(extracted: Extracted) -> None:
-    note(extracted.store, pictures="middle square of each picture")
-    for store in (extracted.store, extracted.own):
-        note(store, random_weights="yes: for tests only")
-    changed, pictures, random = extracted.submit().warnings
-    assert f"{extracted.own} has changed since the run was trained" in changed
-    assert "trained on face crops; here it sees the middle square" in pictures
-    assert "weights are random: these numbers mean nothing" in random
-
-
-def test_features_of_unknown_making_are_predicted_with_a_warning(
-    smoothing_run: Run, tmp_path: Path
-) -> None:
-    """But not where those of the one store were extracted."""
-    store = unlabelled_store(tmp_path, smoothing_run).path
-    (own,) = (smoothing_run.folder.parents[1] / "data").iterdir()
-    unknown = Extracted(smoothing_run.folder, store, own).submit().warnings
-    assert len(unknown) == 1 and "nothing says that the features are made as" in unknown[0]
-    note(store, **EXTRACTED)
-    with pytest.raises(DataError, match="found 'r3d_18', the run was trained on 'not recorded'"):
-        Extracted(smoothing_run.folder, store, own).submit()
-
-
-def test_a_run_whose_own_data_are_gone_is_refused(smoothing_run: Run, extracted: Extracted) -> None:
-    """As of gated data, which cannot be made again here."""
-    data = {"manifest": "affwild2"}
-    change(extracted.run, config=asdict(smoothing_run.config) | {"data": data})
-    with pytest.raises(DataError, match=r"the data that it was trained on: affwild2: .* missing"):
-        extracted.submit()

@@ -12,14 +12,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from toys import find_run, tiny_manifest
+from toys import tiny_manifest
 
 from iaca.base.files import DataError
 from iaca.cli import main
 from iaca.commands import sweep_table
 from iaca.commands.sweep import Request, grid_of, sweep
 from iaca.learning.config import TrainingConfig
-from iaca.learning.protocol import RELEASED, STRICT, Protocol
+from iaca.learning.protocol import RELEASED, STRICT
 from iaca.models.gating import TEMPERATURE
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.runs import runs, scheduler
@@ -62,11 +62,12 @@ def test_a_grid_is_every_combination(tmp_path: Path) -> None:
         arm=["plain", "zero"],
         share=[0.0, 0.6],
         seeds=[3, 4],
+        precision=["32", "bf16"],
         set=["model.temperature=0.1,0.3", "training.epochs=5", "data.data_seed=1"],
     )
     configs = grid_of(request, tmp_path)
-    # attentions x shares x seeds x (plain once, zero at two temperatures)
-    assert len(configs) == len(set(configs)) == 2 * 2 * 2 * (1 + 2)
+    # attentions x shares x seeds x precisions x (plain once, zero at two temperatures)
+    assert len(configs) == len(set(configs)) == 2 * 2 * 2 * 2 * (1 + 2)
     assert {c.model.attention for c in configs} == {"ca", "jca"}
     assert {(c.model.fusion, c.model.gate_init) for c in configs} == {
         ("plain", "xavier"),
@@ -75,7 +76,10 @@ def test_a_grid_is_every_combination(tmp_path: Path) -> None:
     assert {c.data for c in configs} == {DataConfig(share=s, data_seed=1) for s in (0.0, 0.6)}
     temperatures = {(c.model.fusion, c.model.temperature) for c in configs}
     assert temperatures == {("plain", TEMPERATURE), ("iaca", 0.1), ("iaca", 0.3)}
-    assert {c.training for c in configs} == {replace(get_profile("quick").training, epochs=5)}
+    assert {c.training for c in configs} == {
+        replace(get_profile("quick").training, epochs=5, precision=precision)
+        for precision in ("32", "bf16")
+    }
     assert {c.seed for c in configs} == {3, 4}
     assert {c.model.dim for c in configs} == {64}
 
@@ -90,40 +94,28 @@ def test_a_grid_over_protocols_and_their_switches(tmp_path: Path) -> None:
     ]
 
 
-def test_a_grid_over_precisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    request = Request("smoke", arm=["plain"], precision=["32", "bf16"])
-    assert [run.training.precision for run in grid_of(request, tmp_path)] == ["32", "bf16"]
-    arguments = ["--precision", "32", "tf32", "--output-dir", str(tmp_path)]
-    assert main(["sweep", *SMALL, *arguments]) == 2
-    error = "iaca: precision 'tf32': needs a GPU, expected '32' or 'bf16' on a CPU\n"
-    assert capsys.readouterr().err == error
-    assert not any(tmp_path.iterdir())  # nothing was computed
-
-
-def test_a_rate_that_jumps_starts_at_the_released_one(tmp_path: Path) -> None:
+def test_a_rate_that_jumps_starts_at_the_released_one_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """0.0001 rises tenfold at epoch 6; the book's 0.002 would fall to a half."""
     (run,) = grid_of(Request("smoke", arm=["plain"], protocol=["released"]), tmp_path)
     used = [run.protocol.rate(epoch, run.training.learning_rate) for epoch in (5, 6)]
     assert used == pytest.approx([1e-4, 1e-3])
-    for settings, expected in (
-        (["protocol.learning_rate=constant,jump"], {"constant": {0.002}, "jump": {0.0001}}),
-        (["protocol.learning_rate=constant"], {"constant": {0.002}}),
-        (["training.learning_rate=0.003"], {"constant": {0.003}, "jump": {0.003}}),
+    monkeypatch.setattr("iaca.commands.sweep.report_missing", lambda *_: None)
+    for setting, expected in (
+        ("protocol.learning_rate=constant,jump", {"constant": 0.002, "jump": 0.0001}),
+        ("protocol.learning_rate=constant", {"constant": 0.002}),
+        ("training.learning_rate=0.003", {"constant": 0.003, "jump": 0.003}),
     ):
-        found: dict[str, set[float]] = {}
-        request = Request("smoke", protocol=["strict", "released"], set=settings)
-        for config in grid_of(request, tmp_path):
-            kind = config.protocol.learning_rate
-            found.setdefault(kind, set()).add(config.training.learning_rate)
-        assert found == expected
-
-
-def test_the_released_rate_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["sweep", *SMALL, "--arm", "plain", "--output-dir", str(tmp_path), "--dry-run"]
-    for given, said in (([], True), (["--set", "training.learning_rate=0.002"], False)):
-        assert main([*arguments, "--protocol", "released", *given]) == 0
-        first = capsys.readouterr().out.splitlines()[0]
-        assert first.startswith("learning rate: 0.0001, as released") == said
+        request = Request("smoke", protocol=["strict", "released"], set=[setting])
+        configs = grid_of(request, tmp_path)
+        found = {(c.protocol.learning_rate, c.training.learning_rate) for c in configs}
+        assert found == {*expected.items()}
+        said: list[str] = []
+        sweep(request, tmp_path, dry_run=True, report=said.append)
+        assert ["learning rate: 0.0001, as released" in line for line in said] == [True] * (
+            0.0001 in expected.values()
+        )
 
 
 def test_by_default_the_profile_and_the_three_arms(tmp_path: Path) -> None:
@@ -266,6 +258,10 @@ def read(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(text))
 
 
+def kept(out: Path) -> list[Run]:
+    return [runs.open_run(file.parent) for file in (out / "runs").glob("*/config.json")]
+
+
 @pytest.mark.usefixtures("here")
 def test_the_table_is_what_the_runs_say(
     manifest: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -273,26 +269,18 @@ def test_the_table_is_what_the_runs_say(
     arguments = ["sweep", *SMALL, "--manifest", manifest, "--seeds", "0", "1", "--share", "0"]
     arguments += ["--arm", "plain", "zero", "--output-dir", str(tmp_path)]
     arguments += ["--csv", str(tmp_path / "table.csv")]
-    assert main([*arguments, "--dry-run"]) == 0
-    assert "runs: 4 of 4 would be made" in capsys.readouterr().out
-    assert not (tmp_path / "runs").exists()
     assert main(arguments) == 0
     shown = capsys.readouterr().out
     plain, zero = read(tmp_path / "table.csv")
     assert (plain["arm"], zero["arm"]) == ("plain", "zero")
 
-    arms = {"plain": {"fusion": "plain"}, "zero": {"fusion": "iaca", "gate_init": "zero"}}
-    training = get_profile("smoke").training
-    reported: dict[str, list[dict[str, float]]] = {}
-    for name, gates in arms.items():
-        model = ModelConfig("ca", dim=8, **gates)  # type: ignore[arg-type]
-        for seed in (0, 1):
-            wanted = RunConfig(DataConfig(manifest, share=0.0), model, training, seed)
-            run = find_run(wanted, tmp_path)
-            assert run is not None
-            reported.setdefault(name, []).append(run.metrics["report"])
+    made = {(run.config.model.fusion, run.config.seed): run for run in kept(tmp_path)}
+    reported = {
+        fusion: [made[fusion, seed].metrics["report"] for seed in (0, 1)]
+        for fusion in ("plain", "iaca")
+    }
     for target in ("valence", "arousal"):
-        mine = [score[target] for score in reported["zero"]]
+        mine = [score[target] for score in reported["iaca"]]
         base = [score[target] for score in reported["plain"]]
         apart = [a - b for a, b in zip(mine, base, strict=True)]
         assert float(zero[target]) == pytest.approx(statistics.mean(mine))
@@ -305,42 +293,6 @@ def test_the_table_is_what_the_runs_say(
         assert f"{statistics.mean(apart):+.3f} ± " in shown
     assert (zero["seeds"], zero["failed"], zero["stale"]) == ("2", "0", "False")
     assert "STALE" not in shown and "FAILED" not in shown
-
-    assert main(arguments) == 0
-    assert "runs: all 4 are there already" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("here")
-def test_what_differs_has_a_column_and_each_run_its_own_score(
-    manifest: str, tmp_path: Path
-) -> None:
-    arguments = ["sweep", *SMALL, "--manifest", manifest, "--seeds", "0", "--arm", "plain"]
-    arguments += [
-        "--set",
-        "protocol.smooth_valence=1,9",
-        "--set",
-        "training.learning_rate=0.001,0.004",
-    ]
-    arguments += ["--output-dir", str(tmp_path), "--csv", str(tmp_path / "table.csv")]
-    assert main(arguments) == 0
-    rows = read(tmp_path / "table.csv")
-    smooth = "strict, smooth_valence=9"
-    assert [(row["protocol"], row["training.learning_rate"]) for row in rows] == [
-        ("strict", "0.001"),
-        ("strict", "0.004"),
-        (smooth, "0.001"),
-        (smooth, "0.004"),
-    ]
-    assert "training.hop" not in rows[0]
-    for row in rows:
-        protocol = Protocol(smooth_valence=9) if row["protocol"] == smooth else STRICT
-        rate = float(row["training.learning_rate"])
-        training = replace(get_profile("smoke").training, learning_rate=rate)
-        model = ModelConfig("ca", dim=8)
-        run = find_run(RunConfig(DataConfig(manifest), model, training, 0, protocol), tmp_path)
-        assert run is not None
-        assert float(row["valence"]) == pytest.approx(run.metrics["report"]["valence"])
-    assert len({row["valence"] for row in rows}) == 4
 
 
 @pytest.mark.usefixtures("here")
@@ -378,7 +330,7 @@ def any_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("any_manifest")
-def test_a_target_that_a_data_set_has_not_is_no_failure(
+def test_what_is_not_there_has_failed_or_is_left_empty_and_stale_runs_are_marked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, third = (RunConfig(DataConfig(name)) for name in ("one", "two", "three"))
@@ -389,36 +341,17 @@ def test_a_target_that_a_data_set_has_not_is_no_failure(
         "_scores",
         lambda there, _: scores[there[0].config.data.manifest if there else "three"],
     )
-    made = {config: Run(config, tmp_path, {"select": {"x": 0.75}}) for config in (first, second)}
+    one, two = (Run(config, tmp_path, {"select": {"x": 0.75}}) for config in (first, second))
+    made = {first: one, second: two._replace(stale=True)}
     cells = sweep_table.cells_of([first, second, third])
     shown = sweep_table.render(sweep_table.table(cells, made, tmp_path))
     lines = {line.split()[0]: line.split() for line in shown.splitlines()}
     assert lines["one"] == ["one", "ca", "plain", "1", "0.750", "0.500"]
-    assert lines["two"] == ["two", "ca", "plain", "1", "0.750", "0.250"]
+    assert lines["two"] == ["two", "ca", "plain", "1*", "0.750", "0.250"]
     assert lines["three"] == ["three", "ca", "plain", "0", "failed", "failed", "1", "FAILED"]
-    cells = sweep_table.cells_of([first, second])
-    shown = sweep_table.render(sweep_table.table(cells, made, tmp_path))
-    assert "failed" not in shown.lower()
-
-
-@pytest.mark.usefixtures("here")
-def test_stale_runs_are_taken_when_asked_for_and_marked(
-    manifest: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    arguments = ["sweep", *SMALL, "--manifest", manifest, "--arm", "plain"]
-    arguments += ["--output-dir", str(tmp_path)]
-    assert main(arguments) == 0
-    monkeypatch.setattr(runs, "code_key", lambda: "newer code")
-    assert main([*arguments, "--reuse-stale"]) == 0
-    shown = capsys.readouterr().out
-    assert "1*" in shown and "* STALE" in shown
-    assert len([*(tmp_path / "runs").glob("[!.]*")]) == 1
-    assert main(arguments) == 0
-    assert len([*(tmp_path / "runs").glob("[!.]*")]) == 2
-    assert "STALE" not in capsys.readouterr().out
+    assert "* STALE" in shown
+    shown = sweep_table.render(sweep_table.table(sweep_table.cells_of([first]), made, tmp_path))
+    assert "failed" not in shown.lower() and "STALE" not in shown
 
 
 @pytest.mark.usefixtures("any_manifest")
@@ -497,25 +430,32 @@ def test_every_draw_is_made_with_every_model_and_seed(tmp_path: Path) -> None:
 def test_a_search_is_sorted_by_select_and_says_what_the_best_draw_reports(
     manifest: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["sweep", *SMALL, "--manifest", manifest, "--arm", "plain", "zero", "--random", "3"]
-    arguments += ["--set", f"{RATE}=log:1e-4..1e-1", "--output-dir", str(tmp_path)]
-    assert main([*arguments, "--csv", str(tmp_path / "table.csv")]) == 0
-    _, _, best = capsys.readouterr().out.partition("Of 3 draws, the best on select:\n")
+    arguments = ["sweep", *SMALL, "--manifest", manifest, "--arm", "plain", "zero", "--random", "4"]
+    arguments += ["--set", f"{RATE}=log:1e-4..1e-1", "--set", "protocol.smooth_valence=1,9"]
+    arguments += ["--output-dir", str(tmp_path), "--csv", str(tmp_path / "table.csv")]
+    assert main(arguments) == 0
+    _, _, best = capsys.readouterr().out.partition("Of 4 draws, the best on select:\n")
     rows = read(tmp_path / "table.csv")
-    assert [row["arm"] for row in rows] == ["plain"] * 3 + ["zero"] * 3
-    kept = {}
-    for file in (tmp_path / "runs").glob("*/config.json"):
-        run = runs.open_run(file.parent)
-        kept[run.config.model.fusion, run.config.training.learning_rate] = run.metrics
+    assert [row["arm"] for row in rows] == ["plain"] * 4 + ["zero"] * 4
+    assert {row["protocol"] for row in rows} == {"strict", "strict, smooth_valence=9"}
+    assert "training.hop" not in rows[0]
+    of_draw = {
+        (run.config.model.fusion, run.config.training.learning_rate): run for run in kept(tmp_path)
+    }
     for arm, fusion in (("plain", "plain"), ("zero", "iaca")):
         mine = [row for row in rows if row["arm"] == arm]
-        found = [kept[fusion, float(row[RATE])] for row in mine]
-        on_select = [statistics.mean(metrics["select"].values()) for metrics in found]
+        found = [of_draw[fusion, float(row[RATE])] for row in mine]
+        assert [run.config.protocol.smooth_valence for run in found] == [
+            9 if "9" in row["protocol"] else 1 for row in mine
+        ]
+        reported = [run.metrics["report"]["valence"] for run in found]
+        assert [float(row["valence"]) for row in mine] == pytest.approx(reported)
+        on_select = [statistics.mean(run.metrics["select"].values()) for run in found]
         assert on_select == sorted(on_select, reverse=True)
         assert [float(row["select"]) for row in mine] == pytest.approx(on_select)
-        (line,) = (line.split() for line in best.splitlines() if f" {arm} " in line)
-        score = f"{found[0]['report']['valence']:.3f}"
-        assert line[3:7] == [arm, mine[0][RATE], "1", f"{on_select[0]:.3f}"] and line[7] == score
+        (line,) = (" ".join(line.split()) for line in best.splitlines() if f" {arm} " in line)
+        assert f"{arm} {mine[0][RATE]} {mine[0]['protocol']} 1 {on_select[0]:.3f} " in line
+        assert line.split(" 1 ")[1].split()[1] == f"{reported[0]:.3f}"
 
 
 def searched_runs(folds: list[int | None], on_select: list[float | None]) -> dict[RunConfig, Run]:

@@ -1,6 +1,6 @@
 """What is said before a grid of large models starts, against plain arithmetic."""
 
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,21 +27,6 @@ def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[RunConfig, A
     return identify_runs(configs, tmp_path, "cpu")
 
 
-class Here:
-    """Stands for a process that measures ten hours of a plain run and a thousand of a gated one."""
-
-    def __init__(self, *_: Any) -> None: ...
-    def __enter__(self) -> "Here":
-        return self
-
-    def __exit__(self, *_: Any) -> None: ...
-    def submit(self, work: Any, configs: Any, *_: Any) -> Any:
-        future: Future[list[Cost]] = Future()
-        costs = {"plain": Cost(3.6e4, 2_000_000_000), "iaca": Cost(3.6e6, 1_000_000_000_000)}
-        future.set_result([costs[config.model.fusion] for config in configs])
-        return future
-
-
 def lines(runs: dict[RunConfig, Any], out: Path) -> list[str]:
     said: list[str] = []
     announce(runs, out, 2, said.append)
@@ -52,7 +37,11 @@ def test_hours_and_gigabytes(
     wanted: dict[RunConfig, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Plain runs take ten hours, gated ones a thousand; two are made at a time."""
-    monkeypatch.setattr(announcing, "ProcessPoolExecutor", Here)
+    costs = {"plain": Cost(3.6e4, 2_000_000_000), "iaca": Cost(3.6e6, 1_000_000_000_000)}
+    monkeypatch.setattr(
+        announcing, "measure", lambda runs, *_: [costs[run.model.fusion] for run in runs]
+    )
+    monkeypatch.setattr(announcing, "ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
     warning, said = lines(wanted, tmp_path)
     assert warning.startswith("runs: WARNING: d = 8 on a CPU")
     assert f"about {(6 * 10 + 6 * 1000) / 2:.1f} h" in said and " 6012.0 GB; " in said

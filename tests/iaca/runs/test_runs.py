@@ -92,6 +92,8 @@ def test_the_key_is_made_of_configuration_data_code_torch_and_device(
     assert len(keys) == 11
     monkeypatch.setattr(torch, "__version__", "1.0.0+cu999")  # the same torch, built otherwise
     assert key(config) in keys
+    with pytest.raises(DataError, match="precision 'tf32': needs a GPU, expected '32' or 'bf16'"):
+        key(replace(config, training=replace(config.training, precision="tf32")))
 
 
 @pytest.mark.parametrize(

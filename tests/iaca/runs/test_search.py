@@ -40,12 +40,6 @@ def test_a_choice_takes_each_value_equally_often() -> None:
     assert chisquare(counts).pvalue > 0.001
 
 
-def test_a_choice_keeps_the_type_of_its_values() -> None:
-    values = (True, None, "zero", 1.5)
-    found = {repr(each["x"]) for each in draw({"x": Choice(values)}, 100, 0)}
-    assert found == {repr(value) for value in values}
-
-
 def test_numbers_have_three_digits_and_stay_within_narrow_bounds() -> None:
     assert all(float(f"{rate:.2e}") == rate for rate in drawn("rate"))
     narrow = draw({"x": Range(1.2341, 1.2344)}, 50, 0)

@@ -49,6 +49,7 @@ def test_the_last_part_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFi
     command += ["--device", "cpu", "--jobs", "1", "--csv", str(tmp_path / "table.csv")]
     assert main([*command, "--shard", "2/2", "--dry-run"]) == 0
     assert "runs: 2 of 2 would be made" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
     assert main([*command, "--shard", "2/2"]) == 0
     printed = capsys.readouterr().out
     assert "runs: 2 of all 4 are there; once all are, the same command without --shard" in printed
