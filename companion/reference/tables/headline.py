@@ -66,7 +66,6 @@ class Front(Row):
         """Column -> text."""
         found = self.delta.estimate
         plain = self.arm is Arm.PLAIN
-        judged = NOT_JUDGED if found and not self.judgement else said(self.judgement)
         return {
             "attention": self.attention.upper(),
             "arm": str(self.arm),
@@ -74,7 +73,7 @@ class Front(Row):
             "Δ": "" if plain else said(found),
             "median": "" if plain or not found else signed(found.median),
             "worst": "" if plain or not found else signed(found.worst),
-            "outcome": "" if plain else f"{judged}{self.mark}",
+            "outcome": "" if plain else outcome_text(found, self.judgement, self.mark),
             "collapse": said(self.collapse) if self.collapse else "",
             "Δ < −0.01": "" if plain else said(self.harmed),
             "share of told": said(self.gained) if self.gained else "",
@@ -82,6 +81,13 @@ class Front(Row):
             "Δ weak": "" if plain else said(self.weak.estimate),
             "worlds": (self.score if plain else self.delta).there,
         }
+
+
+def outcome_text(found: Estimate | None, judgement: Judgement | None, dagger: str) -> str:
+    """An outcome with its mark; a difference that is there and has none is not judged."""
+    if judgement is None:
+        return said(found and NOT_JUDGED)
+    return f"{judgement}{dagger}"
 
 
 def headline(results: Results) -> list[Front]:

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from companion.reference.lines import Results
+from companion.reference.tables.dial import components, controls, dial
 from companion.reference.tables.headline import by_state, headline
 from companion.reference.tables.reading import Row, progress, text_table
+from companion.reference.tables.tuning import space, winners
 from companion.reference.tables.validity import levels, valid, validity, wide
 
 Texts = Sequence[Mapping[str, str]]
@@ -21,6 +23,11 @@ TABLES: dict[str, Table] = {
     "levels": ("validity", _texts(levels)),
     "headline": ("headline", _texts(headline)),
     "states": ("headline", _texts(by_state)),
+    "dial": ("dial", _texts(dial)),
+    "controls": ("controls", _texts(controls)),
+    "components": ("components", _texts(components)),
+    "space": ("tuning", _texts(lambda _: space())),
+    "tuning": ("tuning", _texts(winners)),
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from made_results import MadeUp, scores, tuned
+from made_results import MadeUp, scores, tuned, validity_of
 
 from companion.analysis.judgements import Outcome
 from companion.analysis.ratios import proportion
@@ -14,17 +14,6 @@ from companion.reference.plan import ATTENTIONS, COMPARED, Arm, Cell
 from companion.reference.tables.headline import Front, by_state, collapsed, headline
 from companion.reference.tables.reading import frame
 from iaca.models.regressor import AttentionName
-
-
-def validity_of(*attentions: AttentionName) -> Callable[[Cell], Line]:
-    """Lines in which V1 and V3 hold on some attentions, and no others."""
-
-    def line(cell: Cell) -> Line:
-        gain = {Arm.TOLD: 0.02 + 0.1 * cell.share, Arm.UNIFORM: -0.05}.get(cell.arm, 0.0)
-        size = 0.8 + gain * (cell.attention in attentions)
-        return {"scores": scores(size + 0.0001 * cell.world), "evenness": 0.8}
-
-    return line
 
 
 def noise(world: int) -> float:
