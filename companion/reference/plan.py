@@ -84,6 +84,15 @@ COMPARED = (Arm.PLAIN, *LEARNED, Arm.TOLD)  # the arms of the front table
 # What an arm trains with, once it is tuned: its own choice, or that of the arm it belongs to.
 TUNED_AS = {arm: arm for arm in COMPARED} | {Arm.PLACEBO: Arm.TOLD}
 
+# What else the experiment could have been: a sign that depends on it is no finding.
+VERSIONS = {
+    "encoder norm layer": _Changes({"encoder_norm": "layer"}),
+    "no encoder norm": _Changes({"encoder_norm": "none"}),
+    "not norm-matched": _Changes(data={"norm_matched": False}),
+    "noise x 1.5": _Changes(data={"noise_factor": 1.5}),
+    "episodes twice as long": _Changes(data={"time_factor": 2.0}),
+}
+
 # The space of the random search: every arm draws the first three, `IACA, tuned` the others too.
 SPACE: dict[str, Distribution] = {
     "training.learning_rate": Range(5e-4, 8e-3, log=True),
@@ -111,6 +120,7 @@ class Cell:
         world: the benchmark's data seed.
         seed: of the training.
         draw: number in the random search, for runs of the tuning.
+        version: of the experiment, one of `VERSIONS`.
     """
 
     attention: AttentionName
@@ -119,12 +129,14 @@ class Cell:
     world: int
     seed: int
     draw: int | None = None
+    version: str | None = None
 
     @property
     def name(self) -> str:
         """What a line of results is found by."""
         words = [self.attention, self.arm, f"{self.share:g}", f"w{self.world}", f"s{self.seed}"]
-        return "/".join(words + ([] if self.draw is None else [f"d{self.draw}"]))
+        words += [] if self.draw is None else [f"d{self.draw}"]
+        return "/".join(words + ([] if self.version is None else [self.version]))
 
 
 class Part(NamedTuple):
@@ -214,6 +226,13 @@ PARTS = {
             for cell in _cells((Arm.PLAIN, Arm.TUNED), worlds=VALIDITY_WORLDS)
         )
     ),
+    "versions": Part(
+        tuple(
+            replace(cell, version=version)
+            for version in VERSIONS
+            for cell in _cells((Arm.PLAIN, Arm.TUNED), worlds=VALIDITY_WORLDS)
+        )
+    ),
 }  # fmt: skip
 
 
@@ -227,8 +246,11 @@ def run_of(cell: Cell, chosen: Chosen | None = None) -> RunConfig:
             `TRAINING`, as before the tuning.
     """
     changes = _ARMS[cell.arm]
-    model = ModelConfig(**{"attention": cell.attention, "dim": DIM, **changes.model})
-    data = DataConfig(BENCHMARK, share=cell.share, data_seed=cell.world, **changes.data)
+    version = VERSIONS[cell.version] if cell.version else _Changes()
+    known = {"attention": cell.attention, "dim": DIM}
+    model = ModelConfig(**{**known, **changes.model, **version.model})
+    world = {"share": cell.share, "data_seed": cell.world}
+    data = DataConfig(BENCHMARK, **{**world, **changes.data, **version.data})
     options: Mapping[str, Any] = {}
     if cell.draw is not None:
         options = draws_of(cell.arm)[cell.draw]

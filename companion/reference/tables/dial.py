@@ -1,6 +1,6 @@
 """Around the front table: more and less weakness, controls, and where Δ's variance comes from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -18,6 +18,7 @@ from companion.reference.plan import (
     VALIDITY_WORLDS,
     WORLDS,
     Arm,
+    Cell,
 )
 from companion.reference.tables.headline import at_centre, difference, gained, outcome_text
 from companion.reference.tables.reading import (
@@ -181,8 +182,11 @@ def components(results: Results) -> list[Variance]:
 
 def _variance(results: Results, attention: AttentionName) -> Variance:
     def delta(more: int) -> ByWorld:
+        def other(cell: Cell) -> Cell:
+            return replace(cell, seed=cell.seed + more)
+
         one, plain = (
-            by_world(results, "components", attention, arm, CENTRE, scored(), more)
+            by_world(results, "components", attention, arm, CENTRE, scored(), other)
             for arm in (Arm.TUNED, Arm.PLAIN)
         )
         return one - plain

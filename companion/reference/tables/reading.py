@@ -5,7 +5,7 @@ and what has none is ``None``. Nothing is made up, and nothing is raised for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,7 @@ import pandas as pd
 from companion.analysis.estimates import Estimate, over_worlds
 from companion.reference.lines import Line, Results
 from companion.reference.measures import ALL
-from companion.reference.plan import PARTS, Arm, cell_of
+from companion.reference.plan import PARTS, Arm, Cell, cell_of
 from iaca.models.regressor import AttentionName
 
 NOT_THERE = "–"
@@ -83,7 +83,7 @@ def by_world(
     arm: Arm,
     share: float,
     number: Callable[[Line], float | None],
-    more: int = 0,
+    like: Callable[[Cell], Cell] = lambda cell: cell,
 ) -> ByWorld:
     """A number of each world's run of an attention's arm at a share.
 
@@ -95,11 +95,10 @@ def by_world(
         share: of weak clips.
         number: what to read from a run's line; ``None`` where it has no such number, as a training
             that failed has no score.
-        more: added to the run's usual seed.
+        like: turns a world's usual run into the one that is meant, say one with another seed.
     """
     due = {cell.name for cell in PARTS[part].cells}
-    cells = {w: cell_of(attention, arm, share, w) for w in worlds_of(part)}
-    cells = {w: replace(cell, seed=cell.seed + more) for w, cell in cells.items()}
+    cells = {w: like(cell_of(attention, arm, share, w)) for w in worlds_of(part)}
     cells = {w: cell for w, cell in cells.items() if cell.name in due}
     lines = lines_of(results, part)
     read = {w: number(lines[cell.name]) for w, cell in cells.items() if cell.name in lines}

@@ -12,6 +12,7 @@ from companion.reference.plan import (
     LEARNED,
     PARTS,
     TUNING_SEEDS,
+    VERSIONS,
     WORLDS,
     Arm,
     Cell,
@@ -31,6 +32,7 @@ def test_every_part_has_the_runs_it_was_sized_by() -> None:
     assert counts["headline"] == len(ATTENTIONS) * len(COMPARED) * len(WORLDS) == 480
     assert counts["controls"] == 4 * 5 * 20 - 20  # JCA without its cross-attention is CA without
     assert counts["dial"] == 4 * 3 * 3 * 10
+    assert counts["versions"] == 5 * 4 * 2 * 5
     for part in PARTS.values():
         assert len({cell.name for cell in part.cells}) == len(part.cells)
 
@@ -105,3 +107,22 @@ def test_controls_train_as_what_they_control(arm: Arm, as_arm: Arm) -> None:
 def test_an_a_a_comparison_has_another_seed_on_the_same_world() -> None:
     again = Counter(c.seed - c.world for c in PARTS["controls"].cells if c.arm is Arm.AGAIN)
     assert again == {1000: 80}
+
+
+def test_a_version_changes_what_it_says_and_nothing_else() -> None:
+    changed = {
+        "encoder norm layer": ("model", "encoder_norm", "layer"),
+        "no encoder norm": ("model", "encoder_norm", "none"),
+        "not norm-matched": ("data", "norm_matched", False),
+        "noise x 1.5": ("data", "noise_factor", 1.5),
+        "episodes twice as long": ("data", "time_factor", 2.0),
+    }
+    assert set(VERSIONS) == set(changed)
+    for cell in PARTS["versions"].cells:
+        assert cell.version is not None
+        run, usual = (run_of(each, CHOSEN) for each in (cell, replace(cell, version=None)))
+        section, option, value = changed[cell.version]
+        assert run == replace(
+            usual, **{section: replace(getattr(usual, section), **{option: value})}
+        )
+        assert run != usual and run.seed == run.data.data_seed
