@@ -1,5 +1,6 @@
 """Around the front table: more and less weakness, controls, and where Δ's variance comes from."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -126,9 +127,14 @@ class Control(Row):
         }
 
 
-def controls(results: Results) -> list[Control]:
-    """Tuned gates against each control; beside it what the placebo of told gates adds to plain."""
-    judged = valid(results)
+def controls(results: Results, on: Collection[AttentionName] | None = None) -> list[Control]:
+    """Tuned gates against each control, and against the placebo of told gates.
+
+    Args:
+        results: the reference run.
+        on: the attentions that are judged; those of `valid` by default.
+    """
+    judged = valid(results) if on is None else on
     rows = []
     for control in (*CONTROLS, Arm.PLACEBO):
         over = {a: difference(results, a, Arm.TUNED, other=control) for a in ATTENTIONS}

@@ -1,6 +1,6 @@
 """The front table: what each arm adds to plain attention at the central share, over 20 worlds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -90,12 +90,15 @@ def outcome_text(found: Estimate | None, judgement: Judgement | None, dagger: st
     return f"{judgement}{dagger}"
 
 
-def headline(results: Results) -> list[Front]:
+def headline(results: Results, on: Collection[AttentionName] | None = None) -> list[Front]:
     """The front table: every arm of every attention, and A/A.
 
-    An arm's outcomes are adjusted over the attentions of `valid`.
+    Args:
+        results: the reference run.
+        on: the attentions that are judged, over which an arm's outcomes are adjusted; those of
+            `valid` by default.
     """
-    judged = valid(results)
+    judged = valid(results) if on is None else on
     rows = []
     for arm in (*COMPARED, Arm.AGAIN):
         of_arm = {attention: _front(results, attention, arm) for attention in ATTENTIONS}

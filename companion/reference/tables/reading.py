@@ -4,6 +4,7 @@ A run that is missing is missing in what is made of it: an estimate over fewer w
 and what has none is ``None``. Nothing is made up, and nothing is raised for it.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -97,7 +98,7 @@ def by_world(
             that failed has no score.
         like: turns a world's usual run into the one that is meant, say one with another seed.
     """
-    due = {cell.name for cell in PARTS[part].cells}
+    due = _names(part)
     cells = {w: like(cell_of(attention, arm, share, w)) for w in worlds_of(part)}
     cells = {w: cell for w, cell in cells.items() if cell.name in due}
     lines = lines_of(results, part)
@@ -105,6 +106,12 @@ def by_world(
     return ByWorld({w: x for w, x in read.items() if x is not None}, tuple(cells))
 
 
+@functools.cache
+def _names(part: str) -> frozenset[str]:
+    return frozenset(cell.name for cell in PARTS[part].cells)
+
+
+@functools.cache
 def worlds_of(part: str) -> tuple[int, ...]:
     """The worlds that a part is computed on."""
     return tuple(sorted({cell.world for cell in PARTS[part].cells}))

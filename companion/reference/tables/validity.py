@@ -5,7 +5,7 @@ worlds lies above 0.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -124,14 +124,18 @@ def validity(results: Results) -> list[Check]:
     return [check for attention in ATTENTIONS for check in _checks(results, attention)]
 
 
-def valid(results: Results) -> tuple[AttentionName, ...]:
+def valid(results: Results, tests: Collection[str] = ("V1", "V3")) -> tuple[AttentionName, ...]:
     """The attentions on which the claim is judged: V1 and V3 hold there, on all worlds.
 
     V1 demands that attention is worth something and, where it has a map, that the map is uneven.
     V3 demands that told gates gain, and more where more is weak. V2, V4, the single stages, the
     rule and the placebo are reported beside it.
+
+    Args:
+        results: the reference run.
+        tests: which must hold, for a view on more attentions than the claim is judged on.
     """
-    found = {a: [c for c in _checks(results, a) if c.test in ("V1", "V3")] for a in ATTENTIONS}
+    found = {a: [c for c in _checks(results, a) if c.test in tests] for a in ATTENTIONS}
     demanded = {a: [c for c in checks if _decides(c)] for a, checks in found.items()}
     return tuple(a for a, checks in demanded.items() if all(c.holds for c in checks))
 

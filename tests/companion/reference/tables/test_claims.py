@@ -1,0 +1,107 @@
+"""Criteria (0) and (a) to (d), on made-up runs that were made to decide them."""
+
+from collections.abc import Callable
+
+import pytest
+from made_results import MadeUp, scores, tuned, validity_of
+
+from companion.analysis.judgements import Outcome
+from companion.reference.lines import Line
+from companion.reference.plan import CENTRE, VERSIONS, Arm, Cell
+from companion.reference.tables.claims import ITSELF, Criterion, criteria, evidence
+
+PARTS_OF = {
+    "0": ("headline",),
+    "a": ("dial",),
+    "b": ("headline", "controls"),
+    "d": ("headline", "versions"),
+}
+Gain = Callable[[Cell], float]
+
+
+def good(cell: Cell) -> float:
+    """What tuned gates gain in a world in which everything that is claimed is true."""
+    return 0.05 * cell.share
+
+
+def bad(cell: Cell) -> float:
+    """Gates that harm, less where more is weak, and help in one version."""
+    return -0.03 + 0.02 * cell.share + 0.1 * (cell.version == "noise x 1.5")
+
+
+def nothing(cell: Cell) -> float:
+    """Now this, now that."""
+    return 0.05 * (-1) ** cell.world
+
+
+def line_with(gain: Gain) -> Callable[[Cell], Line]:
+    def line(cell: Cell) -> Line:
+        noise = 0.001 * (-1) ** cell.world
+        own = (gain(cell) + noise) * (cell.arm is Arm.TUNED)
+        return {"scores": scores(0.5 + 0.01 * cell.world + own)}
+
+    return line
+
+
+def made(gain: Gain, *valid: str, without: str = "") -> MadeUp:
+    judged = valid or ("ca", "tca", "jca", "rjca")
+    names = ("headline", "controls", "dial", "versions")
+    parts = {name: line_with(gain) for name in names if name != without}
+    return MadeUp(validity=validity_of(*judged), tuning=tuned, **parts)  # type: ignore[arg-type]
+
+
+def found(results: MadeUp) -> dict[str, Criterion]:
+    return {row.letter: row for row in criteria(results)}
+
+
+@pytest.mark.parametrize(
+    ("gain", "outcome"),
+    [(good, "supported"), (bad, "contradicted"), (nothing, "inconclusive")],
+)
+def test_every_outcome_of_every_criterion_is_reached(gain: Gain, outcome: Outcome) -> None:
+    rows = found(made(gain))
+    for letter in PARTS_OF:
+        assert rows[letter].outcome == outcome, letter
+        assert set(rows[letter].attentions.values()) == {outcome}
+    assert rows["0"].texts()["RJCA"] == outcome
+
+
+@pytest.mark.parametrize("letter", PARTS_OF)
+def test_what_is_not_finished_is_inconclusive(letter: str) -> None:
+    for part in PARTS_OF[letter]:
+        assert found(made(good, without=part))[letter].outcome == "inconclusive"
+
+
+def test_a_single_world_that_is_missing_leaves_it_open() -> None:
+    whole = line_with(good)
+    results = MadeUp(
+        validity=validity_of("ca", "tca", "jca", "rjca"),
+        tuning=tuned,
+        headline=lambda cell: None if (cell.world, cell.arm) == (20, Arm.TUNED) else whole(cell),
+    )
+    assert found(results)["0"].outcome == "inconclusive"
+
+
+def test_a_claim_is_judged_on_valid_attentions_and_needs_three() -> None:
+    rows = found(made(good, "ca", "jca"))
+    assert rows["0"].attentions == {"ca": "supported", "jca": "supported"}
+    assert rows["0"].outcome == "inconclusive"
+    assert rows["0"].texts()["TCA"] == "not judged"
+    three = criteria(made(good, "ca"), on=("ca", "tca", "rjca"))
+    assert three[0].outcome == "supported"
+    assert {row.outcome for row in criteria(MadeUp())} == {"inconclusive"}
+
+
+def test_evidence_is_of_the_worlds_and_shares_that_it_is_called() -> None:
+    of = evidence(made(good), "jca")
+    assert of.gain and of.at_zero and of.rise
+    sizes = (of.gain.value, of.at_zero.value, of.rise.value)
+    assert sizes == pytest.approx((0.05 * CENTRE, 0.0, 0.04), abs=1e-9)
+    assert (of.gain.n, of.at_zero.n, of.rise.n) == (20, 10, 10)
+    assert set(of.versions) == {ITSELF, *VERSIONS}
+    assert {name: each.n for name, each in of.versions.items() if name != ITSELF} == dict.fromkeys(
+        VERSIONS, 5
+    )
+    assert set(of.over_controls) == {Arm.UNIFORM, Arm.WITHOUT, Arm.LARGER}
+    told = evidence(made(good), "ca", Arm.SIBLING)
+    assert told.at_zero is None and told.rise is None  # the dial has tuned and told gates alone
