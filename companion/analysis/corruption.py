@@ -20,6 +20,8 @@ from iaca.sources.streams import random_stream
 Kind = Literal["missing", "zeroed", "noisy", "misaligned", "swapped"]
 Hit = Literal["audio", "visual", "both"]
 Pattern = Literal["random", "block"]
+SNR = -6.0  # dB: noise of twice the features' standard deviation
+LAG = 4  # clips
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,16 @@ class Corruption:
     def hits(self) -> tuple[str, ...]:
         """The modalities that are hit."""
         return MODALITIES if self.modality == "both" else (self.modality,)
+
+
+def other_corruptions(modality: Hit) -> dict[str, Corruption]:
+    """What else can happen to all clips of a modality, each by its name."""
+    return {
+        "zeroed": Corruption("zeroed", modality),
+        "noisy": Corruption("noisy", modality, snr=SNR),
+        "misaligned": Corruption("misaligned", modality, lag=LAG),
+        "swapped": Corruption("swapped", modality),
+    }
 
 
 def schedule(corruption: Corruption, name: str, rows: int) -> Tensor:

@@ -5,11 +5,12 @@ the order of two choices. So the best that a gate could do as a detector is the 
 function of what it reads; a linear probe that is *told* the states finds it, nearly.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from torch import Tensor
 
 from companion.analysis.interventions import GateTraces
@@ -57,16 +58,39 @@ def _declined(weights: Tensor, choice: int) -> Tensor:
     return torch.where(mine < 0.5, 1.0 - mine, others)
 
 
-def within_recordings(scores: Mapping[str, Tensor], store: RecordingStore, weak: str) -> float:
-    """AUROC within recordings: pairs that weak clips win over strong ones, over all pairs."""
-    wins = pairs = 0.0
-    for name, values in scores.items():
-        state = store[name].known_state
-        one, other = values[state == STATES.index(weak)], values[state == STATES.index(STRONG)]
-        above = one.unsqueeze(1) - other
-        wins += ((above > 0).double() + 0.5 * (above == 0).double()).sum().item()
-        pairs += above.numel()
+def within_recordings(
+    scores: Mapping[str, Tensor], store: RecordingStore, weak: str | Collection[str]
+) -> float:
+    """AUROC within recordings: pairs that weak clips win over strong ones, over all pairs.
+
+    Ties count one half. NaN where no recording has both.
+
+    Args:
+        scores: recording -> ``(T,)``, the higher, the weaker.
+        store: with the states.
+        weak: one of the weak states, or several to be taken together.
+    """
+    each = [_pairs(values, store[name].known_state, weak) for name, values in scores.items()]
+    wins, pairs = (sum(column) for column in zip(*each, strict=True))
     return wins / pairs if pairs else float("nan")
+
+
+def pooled(
+    scores: Mapping[str, Tensor], store: RecordingStore, weak: str | Collection[str]
+) -> float:
+    """AUROC over the clips of all recordings together; see `within_recordings`."""
+    state = torch.cat([store[name].known_state for name in scores])
+    wins, pairs = _pairs(torch.cat([*scores.values()]), state, weak)
+    return wins / pairs if pairs else float("nan")
+
+
+def _pairs(values: Tensor, state: Tensor, weak: str | Collection[str]) -> tuple[float, int]:
+    """How many pairs of a weak and a strong clip the weak one wins, and how many there are."""
+    names = [weak] if isinstance(weak, str) else weak
+    one = values[torch.isin(state, torch.tensor([STATES.index(name) for name in names]))]
+    other = values[state == STATES.index(STRONG)]
+    ranks = rankdata(torch.cat([one, other]).numpy())[: len(one)]
+    return float(ranks.sum()) - len(one) * (len(one) + 1) / 2, len(one) * len(other)
 
 
 def probe(

@@ -10,11 +10,11 @@ from typing import Any, TypeVar, get_args
 import ipywidgets
 from matplotlib.figure import Figure
 
-from companion.analysis.corruption import Corruption, Hit, Kind, Pattern, schedule
+from companion.analysis.corruption import LAG, SNR, Corruption, Hit, Kind, Pattern, schedule
 from companion.analysis.trained import LoadedModel
 from companion.chapters.drawing.numbers import decimals
 from companion.chapters.gating.figures import gate_traces
-from companion.chapters.missing_modality.curves import LAG, SNR, traces_under
+from companion.chapters.missing_modality.curves import traces_under
 from companion.chapters.missing_modality.figures import draw_traces
 from iaca.data.recordings import RecordingStore
 from iaca.learning.evaluation import Scores, Traces, predict, score

@@ -15,6 +15,7 @@ from torch import Tensor
 from companion.analysis.detection import STRONG, probe, within_recordings
 from companion.analysis.entropy import relative_entropy
 from companion.analysis.trained import opened
+from companion.reference.gates import detection, interventions, under_corruption
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.states import STATES
@@ -27,6 +28,7 @@ from iaca.models.regressor import AffectRegressor
 from iaca.runs.runs import Run
 
 DIGITS = 5
+FEWER_DIGITS = 4  # of what is only drawn or printed, never subtracted
 ALL, WEAK = "all", "weak"
 GROUPS = (ALL, *STATES, WEAK)
 
@@ -52,18 +54,29 @@ def measure(run: Run, measures: Sequence[str], output_dir: Path) -> dict[str, An
     }
     if traces.gates:
         found["gates"] = gate_means(traces, truth)
+    asked: dict[str, Callable[[], Any]] = {
+        "evenness": lambda: evenness(model, truth, split),
+        "probes": lambda: probes(model, truth, split),
+        "interventions": lambda: interventions(model, store, split, run.config.seed),
+        "detection": lambda: detection(traces, truth),
+        "missing": lambda: under_corruption(model, data, output_dir),
+    }
     for name in measures:
-        value = MEASURES[name](model, truth, split, traces)
+        value = asked[name]()
         if value is not None:
-            found[name] = value
+            found[name] = rounded(value, FEWER_DIGITS)
     return found
 
 
-def rounded(values: float | Tensor) -> Any:
-    """A number, or a tensor as nested lists, rounded; NaN is None."""
+def rounded(values: Any, digits: int = DIGITS) -> Any:
+    """Numbers, tensors, lists and mappings of them, rounded; NaN is None."""
+    if isinstance(values, Mapping):
+        return {key: rounded(value, digits) for key, value in values.items()}
     if isinstance(values, Tensor):
-        return [rounded(x) for x in values] if values.dim() else rounded(values.item())
-    return None if values != values else round(values, DIGITS)
+        values = values.tolist()
+    if isinstance(values, list):
+        return [rounded(x, digits) for x in values]
+    return None if values != values else round(values, digits)
 
 
 def groups_of(store: RecordingStore, names: Sequence[str]) -> dict[str, Tensor]:
@@ -99,7 +112,7 @@ def gate_means(traces: Traces, store: RecordingStore) -> dict[str, Any]:
     return {name: rounded(weights[rows].mean(dim=0)) for name, rows in groups.items()}
 
 
-def evenness(model: AffectRegressor, store: RecordingStore, split: Split, _: Traces) -> Any:
+def evenness(model: AffectRegressor, store: RecordingStore, split: Split) -> float | None:
     """Entropy of the attention over log L, mean over clips and both maps; CA and TCA have maps."""
     attention = getattr(model.fusion, "attention", None)
     if not isinstance(attention, CrossAttention | TransformerCrossAttention):
@@ -113,10 +126,10 @@ def evenness(model: AffectRegressor, store: RecordingStore, split: Split, _: Tra
         return {"even": relative_entropy(columns).flatten(1)}
 
     found = over_windows(model, batches_for(model, store, split.report, whole=True), compute)
-    return rounded(found["even"].double().mean().item())
+    return found["even"].double().mean().item()
 
 
-def probes(model: AffectRegressor, store: RecordingStore, split: Split, _: Traces) -> Any:
+def probes(model: AffectRegressor, store: RecordingStore, split: Split) -> Any:
     """How well a linear probe sees each weak state in what gates around this attention would read.
 
     AUROC within recordings of weak against strong clips, probe fitted on ``train``: for stage 1 of
@@ -138,14 +151,8 @@ def probes(model: AffectRegressor, store: RecordingStore, split: Split, _: Trace
     for what, values in read.items():
         odds = probe(batches.by_recording(values), store, split.train, split.report)
         found[what] = {
-            state: rounded(within_recordings(scores, store, state))
+            state: within_recordings(scores, store, state)
             for state, scores in odds.items()
             if what == "joint" or state.endswith(what)
         }
     return found
-
-
-MEASURES: dict[str, Callable[[AffectRegressor, RecordingStore, Split, Traces], Any]] = {
-    "evenness": evenness,
-    "probes": probes,
-}

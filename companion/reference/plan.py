@@ -45,6 +45,7 @@ class Arm(StrEnum):
     WITHOUT = "without cross-attention"
     LARGER = "as many parameters, no gates"
     AGAIN = "plain, another seed"
+    DROPOUT = "plain, modality dropout"
     AUDIO = "voice alone"
     VISUAL = "face alone"
     CONCATENATION = "concatenation"
@@ -55,6 +56,7 @@ class _Changes(NamedTuple):
 
     model: Mapping[str, Any] = {}
     data: Mapping[str, Any] = {}
+    training: Mapping[str, Any] = {}
     anneal: bool = False
     seed: int = 0
 
@@ -75,6 +77,7 @@ _ARMS = {
     Arm.WITHOUT: _Changes({"fusion": "without_attention"}),
     Arm.LARGER: _Changes({"fusion": "residual_mlp"}),
     Arm.AGAIN: _Changes(seed=OTHER_SEED),
+    Arm.DROPOUT: _Changes(training={"modality_dropout": 0.5}),
     Arm.AUDIO: _Changes({"fusion": "audio_only"}),
     Arm.VISUAL: _Changes({"fusion": "visual_only"}),
     Arm.CONCATENATION: _Changes({"attention": "none"}),
@@ -144,7 +147,7 @@ class Part(NamedTuple):
 
     Attributes:
         cells: its runs.
-        measures: what is measured of each beyond its scores, names of `measures.MEASURES`.
+        measures: what is measured of each beyond its scores, see `measures.measure`.
         tuned: whether it trains with what the tuning chose, and so comes after it.
     """
 
@@ -218,6 +221,9 @@ PARTS = {
     ),
     "headline": Part(_cells(COMPARED), ("interventions", "detection", "missing")),
     "controls": Part(_cells((Arm.UNIFORM, Arm.WITHOUT, Arm.LARGER, Arm.AGAIN, Arm.PLACEBO))),
+    "missing": Part(
+        _cells((Arm.DROPOUT,)) + _cells((Arm.AUDIO, Arm.VISUAL), worlds=DIAL_WORLDS), ("missing",)
+    ),
     "dial": Part(_cells((Arm.PLAIN, Arm.TUNED, Arm.TOLD), (0.0, 0.2, 0.8), DIAL_WORLDS)),
     "components": Part(
         tuple(
@@ -257,7 +263,7 @@ def run_of(cell: Cell, chosen: Chosen | None = None) -> RunConfig:
     elif chosen is not None and cell.attention != "none":
         options = chosen[cell.attention][TUNED_AS.get(cell.arm, Arm.PLAIN)]
     model = replace(model, **_section(options, "model"))
-    training = replace(TRAINING, **_section(options, "training"))
+    training = replace(TRAINING, **_section(options, "training"), **changes.training)
     if changes.anneal:
         half = max(1, training.epochs // 2)
         training = replace(training, temperature_start=1.0, anneal_epochs=half)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from companion.analysis.corruption import CorruptedStore, Corruption, Hit
+from companion.analysis.corruption import CorruptedStore, Corruption
 from companion.analysis.inference import Moments, moments
 from companion.analysis.trained import LoadedModel
 from iaca.data.batches import WindowBatches
@@ -17,22 +17,10 @@ from iaca.learning.evaluation import Traces, batches_for, predict, predict_batch
 
 PAPER_SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)  # of audio missing, the paper's Fig. 3
 SHARES = (0.0, *PAPER_SHARES, 1.0)
-SNR = -6.0  # dB: noise of twice the features' standard deviation
-LAG = 4  # clips
 BLOCK_SHARES = (0.0, 0.5, 1.0)
 OTHER_SHARES = (0.0, 1.0)  # of what else is done to clips: few, since there is much of it
 
 Key = TypeVar("Key", bound=Hashable)
-
-
-def other_corruptions(modality: Hit) -> dict[str, Corruption]:
-    """What else can happen to all clips of a modality, each by its name."""
-    return {
-        "zeroed": Corruption("zeroed", modality),
-        "noisy": Corruption("noisy", modality, snr=SNR),
-        "misaligned": Corruption("misaligned", modality, lag=LAG),
-        "swapped": Corruption("swapped", modality),
-    }
 
 
 def corrupted(trained: LoadedModel, corruption: Corruption) -> CorruptedStore:

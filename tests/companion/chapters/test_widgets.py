@@ -9,11 +9,11 @@ import torch
 from matplotlib.figure import Figure
 from toys import tiny_manifest
 
-from companion.analysis.corruption import Corruption, Kind
+from companion.analysis.corruption import SNR, Corruption, Kind
 from companion.analysis.trained import LoadedModel
 from companion.chapters import widgets
 from companion.chapters.drawing.numbers import decimals
-from companion.chapters.missing_modality.curves import SNR, corrupted
+from companion.chapters.missing_modality.curves import corrupted
 from companion.chapters.widgets import (
     RunOf,
     ablation_explorer,

@@ -101,21 +101,20 @@ def test_auroc_within_recordings_is_sklearns_weighed_by_pairs(
 def test_uniform_attention_is_even_and_a_trained_one_less_so(
     store: RecordingStore, split: Split
 ) -> None:
-    traces = Traces({}, {})
     for attention in ("ca", "tca"):
         uniform = trained(store, split, attention=attention, uniform=True)
-        assert evenness(uniform, store, split, traces) == pytest.approx(1.0, abs=1e-4)
+        assert evenness(uniform, store, split) == pytest.approx(1.0, abs=1e-4)
         free = trained(store, split, attention=attention, encoder_norm="layer")
-        assert evenness(free, store, split, traces) < 0.99
-    assert evenness(trained(store, split, attention="jca"), store, split, traces) is None
+        assert evenness(free, store, split) < 0.99
+    assert evenness(trained(store, split, attention="jca"), store, split) is None
 
 
 def test_probes_see_what_can_be_seen(store: RecordingStore, split: Split) -> None:
-    found = probes(trained(store, split), store, split, Traces({}, {}))
+    found = probes(trained(store, split), store, split)
     assert set(found) == {"audio", "visual", "joint"}
     assert len(found["joint"]) == 6 and len(found["audio"]) == 3
     assert all(0 <= x <= 1 for each in found.values() for x in each.values())
-    assert probes(trained(store, split, fusion="told"), store, split, Traces({}, {})) is None
+    assert probes(trained(store, split, fusion="told"), store, split) is None
 
 
 def test_a_run_is_measured_whole(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def test_every_part_has_the_runs_it_was_sized_by() -> None:
     assert counts["tuning"] == len(ATTENTIONS) * len(COMPARED) * DRAWS * len(TUNING_SEEDS) == 576
     assert counts["headline"] == len(ATTENTIONS) * len(COMPARED) * len(WORLDS) == 480
     assert counts["controls"] == 4 * 5 * 20 - 20  # JCA without its cross-attention is CA without
+    assert counts["missing"] == 4 * 20 + 2 * 3 * 10
     assert counts["dial"] == 4 * 3 * 3 * 10
     assert counts["versions"] == 5 * 4 * 2 * 5
     for part in PARTS.values():
