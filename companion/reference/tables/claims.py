@@ -6,6 +6,7 @@ An estimate counts only where all of its worlds are there; what is not finished 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from companion.analysis.coverage import mark
 from companion.analysis.estimates import Estimate
 from companion.analysis.judgements import Outcome
 from companion.analysis.verdicts import Evidence, judge
@@ -75,16 +76,22 @@ class Criterion(Row):
         demand: in a few words.
         attentions: attention -> outcome; those on which the benchmark is valid.
         outcome: altogether.
+        marks: attention -> a dagger where an estimate that it goes by is of a kind whose intervals
+            cover less than 94 %.
     """
 
     letter: str
     demand: str
     attentions: Mapping[str, Outcome]
     outcome: Outcome
+    marks: Mapping[str, str]
 
     def texts(self) -> dict[str, str]:
         """Column -> text."""
-        each = {a.upper(): self.attentions.get(a, NOT_JUDGED) for a in ATTENTIONS}
+        each = {
+            a.upper(): self.attentions.get(a, NOT_JUDGED) + self.marks.get(a, "")
+            for a in ATTENTIONS
+        }
         name = f"({self.letter})"
         return {"criterion": name, "demand": self.demand, **each, "altogether": self.outcome}
 
@@ -102,7 +109,25 @@ def criteria(
     judged = valid(results) if on is None else on
     found = {str(a): evidence(results, a, arm) for a in judged}
     verdicts = judge(found, [str(c) for c in CONTROLS], [ITSELF, *VERSIONS])
+    used = {attention: _estimates(each) for attention, each in found.items()}
     return [
-        Criterion(letter, DEMANDS[letter], verdict.attentions, verdict.outcome)
+        Criterion(
+            letter,
+            DEMANDS[letter],
+            verdict.attentions,
+            verdict.outcome,
+            {a: max((mark(e) for e in each[letter] if e), default="") for a, each in used.items()},
+        )
         for letter, verdict in verdicts.items()
     ]
+
+
+def _estimates(of: Evidence) -> dict[str, list[Estimate | None]]:
+    """Criterion -> the estimates that it goes by."""
+    return {
+        "0": [of.gain],
+        "a": [of.at_zero, of.rise],
+        "b": [*of.over_controls.values()],
+        "c": [of.frozen, of.permuted],
+        "d": [*of.versions.values()],
+    }

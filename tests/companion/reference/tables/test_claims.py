@@ -63,7 +63,7 @@ def test_every_outcome_of_every_criterion_is_reached(gain: Gain, outcome: Outcom
     for letter in PARTS_OF:
         assert rows[letter].outcome == outcome, letter
         assert set(rows[letter].attentions.values()) == {outcome}
-    assert rows["0"].texts()["RJCA"] == outcome
+    assert rows["0"].texts()["RJCA"].rstrip("†") == outcome
 
 
 @pytest.mark.parametrize("letter", PARTS_OF)
@@ -105,3 +105,10 @@ def test_evidence_is_of_the_worlds_and_shares_that_it_is_called() -> None:
     assert set(of.over_controls) == {Arm.UNIFORM, Arm.WITHOUT, Arm.LARGER}
     told = evidence(made(good), "ca", Arm.SIBLING)
     assert told.at_zero is None and told.rise is None  # the dial has tuned and told gates alone
+
+
+def test_what_rests_on_worlds_that_may_have_collapsed_is_marked() -> None:
+    good_rows, bad_rows = found(made(good)), found(made(bad))
+    assert set(good_rows["0"].marks.values()) == {""}
+    assert set(bad_rows["0"].marks.values()) == {"†"}
+    assert bad_rows["0"].texts()["CA"] == "contradicted†"
