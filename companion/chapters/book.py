@@ -4,8 +4,9 @@
 in cells that a reader may skip; what a chapter explains, it imports from `iaca` where it shows it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -31,6 +32,9 @@ from companion.chapters.settings import Settings, read_settings
 from companion.experiments import grids
 from companion.experiments.arms import arm_runs
 from companion.publishing.vegalite import show
+from companion.reference.again import agreement_sentence, agreement_table, compared, runs_again
+from companion.reference.lines import Results
+from companion.reference.plan import Cell
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
@@ -61,6 +65,22 @@ class Page(Settings):
     def runs(self, configs: Sequence[RunConfig], progress: bool = True) -> list[Run]:
         """The runs of these configurations, trained if they are not there."""
         return obtain(configs, self.output_dir, self.device, progress=progress)
+
+    @cached_property
+    def reference(self) -> Results:
+        """What is committed of the reference run."""
+        return Results()
+
+    def again(self, part: str, cells: Sequence[Cell]) -> dict[Cell, Run]:
+        """Runs of the reference run, made again at the profile's size."""
+        configs = runs_again(part, cells, self.profile, self.reference)
+        return dict(zip(configs, self.runs([*configs.values()]), strict=True))
+
+    def say_agreement(self, part: str, runs: Mapping[Cell, Run]) -> None:
+        """Show whether runs that were made again agree with the reference run, run by run."""
+        found = compared(part, runs, self.output_dir, self.reference)
+        self.say(agreement_sentence(found))
+        self.fold("Run by run", agreement_table(found), left=2, index=False)
 
     def seeds(self) -> str:
         """How many seeds there are, in words."""
