@@ -6,8 +6,9 @@ in the input is one line on standard error and exit status 2.
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,27 +36,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="iaca", description="Inconsistency-aware cross-attention")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    data = commands.add_parser("data", help="data sets: list, show, fetch, verify, import, extract")
+    data = commands.add_parser("data", help="data sets: list, show, fetch, export, score and more")
     actions = data.add_subparsers(title="actions", required=True, metavar="ACTION")
-    for name, run, text in (
-        ("list", _list, "the data sets and how to get them"),
-        ("show", _show, "what a data set is, its licence, files and split"),
-        ("fetch", _fetch, "take its files from IACA_DATA_MIRROR or download them, verified"),
-        ("verify", _verify, "check the files that are here, without fetching any"),
+    for name, function, text in (
+        ("list", "list_all", "the data sets and how to get them"),
+        ("show", "show", "what a data set is, its licence, files and split"),
+        ("fetch", "fetch", "take its files from IACA_DATA_MIRROR or download them, verified"),
+        ("verify", "verify", "check the files that are here, without fetching any"),
     ):
         action = actions.add_parser(name, help=text)
-        action.set_defaults(run=run)
+        action.set_defaults(run=_run("manifests", function))
         if name != "list":
             action.add_argument("manifest", help="a data set's name, or a path that ends in .yaml")
     _add_import(actions)
     _add_extract(actions)
+    _add_export(actions)
+    _add_score(actions)
     _add_sweep(commands)
     _add_submit(commands)
     _add_predict(commands)
     check = commands.add_parser(
         "doctor", help="what this machine has, and what to do about the rest"
     )
-    check.set_defaults(run=_doctor)
+    check.set_defaults(run=_run("doctor", "doctor"))
     check.add_argument("--output-dir", type=Path, default=BUILD, help="by default _build")
     return parser
 
@@ -104,6 +107,37 @@ def _add_extract(actions: Commands) -> None:
     add("--workers", type=_positive, default=1, help="recordings at a time")
     add("--device", choices=DEVICES, default="auto")
     add("--timeout", type=float, default=60.0, help="of the decoder, seconds")
+
+
+def _add_export(actions: Commands) -> None:
+    text = "write a data set as NPZ files, one for each split, for any framework"
+    action = actions.add_parser("export", help=text)
+    action.set_defaults(run=_run("export", "export"))
+    _add_choice(action)
+    action.add_argument("--out", type=Path, required=True, help="the folder, to be made")
+
+
+def _add_score(actions: Commands) -> None:
+    text = "score predictions from elsewhere, for all recordings of report"
+    action = actions.add_parser("score", help=text)
+    action.set_defaults(run=_run("score", "score_predictions"))
+    _add_choice(action)
+    add = action.add_argument
+    text = "a .npz with an array (rows, targets) named by each recording, or a .csv with the "
+    text += "columns recording, row (from 0) and the targets"
+    add("predictions", type=Path, help=text)
+    add("--per-recording", action="store_true", help="a line for each recording too")
+    add("--json", action="store_true", dest="as_json", help="print one JSON object")
+
+
+def _add_choice(action: argparse.ArgumentParser) -> None:
+    """Add what names a data set that is to be opened."""
+    add = action.add_argument
+    add("data", help="a data set's name, a path that ends in .yaml, or the folder of a store")
+    add("--share", type=float, help="a benchmark's dial; by default its central value")
+    add("--data-seed", type=int, metavar="SEED", help="a benchmark's world; by default 0")
+    add("--fold", type=int, help="which one is reported on, from 0, where there are folds")
+    add("--output-dir", type=Path, default=BUILD, help="where stores are; by default _build")
 
 
 def _add_sweep(commands: Commands) -> None:
@@ -204,46 +238,6 @@ def _positive(text: str) -> int:
     return number
 
 
-def _list(_: argparse.Namespace) -> int:
-    from iaca.sources.manifest import list_manifests, load_manifest
-
-    for name in list_manifests():
-        manifest = load_manifest(name)
-        print(f"{name:<16}{manifest.access:<9}{manifest.title} ({manifest.licence.name})")
-    return 0
-
-
-def _show(options: argparse.Namespace) -> int:
-    from iaca.sources.manifest import find_manifest, load_manifest
-
-    load_manifest(options.manifest)  # or the error says what is wrong with it
-    print(find_manifest(options.manifest).read_text(encoding="utf-8").rstrip())
-    return 0
-
-
-def _fetch(options: argparse.Namespace) -> int:
-    from iaca.sources.manifest import fetch, load_manifest
-
-    manifest = load_manifest(options.manifest)
-    for path, location in fetch(manifest, progress=sys.stderr.isatty()).items():
-        print(f"{path}: {location}")
-    for notice in manifest.notices:
-        print(notice)
-    return 0
-
-
-def _verify(options: argparse.Namespace) -> int:
-    from iaca.sources.manifest import load_manifest, verify
-
-    manifest = load_manifest(options.manifest)
-    report = verify(manifest)
-    for file in report:
-        print(f"{file.path}: {file.status}" + (f" ({file.location})" if file.location else ""))
-    if not report:
-        print(f"{manifest.name}: {manifest.access}, the manifest lists no files to verify")
-    return 0 if all(file.status == "ok" for file in report) else 1
-
-
 def _import(options: argparse.Namespace) -> int:
     from iaca.sources.importing import Columns, import_tables
 
@@ -292,10 +286,13 @@ def _sweep(options: argparse.Namespace) -> int:
     return sweep(request, **given)
 
 
-def _doctor(options: argparse.Namespace) -> int:
-    from iaca.commands.doctor import doctor
+def _run(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+    """A function of `iaca.commands`, imported when it runs and given what the command was given."""
 
-    return doctor(options.output_dir)
+    def run(options: argparse.Namespace) -> int:
+        return getattr(import_module(f"iaca.commands.{module}"), function)(**_given(options))
+
+    return run
 
 
 def _given(options: argparse.Namespace, **more: object) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from iaca.base.files import DataError
-from iaca.base.paths import BUILD, ROOT
+from iaca.base.paths import BUILD
+from iaca.commands.datasets import PRIVATE, check_private
 from iaca.data.schema import Counts, OfficialSplit
 from iaca.extraction.affwild2 import Folder, scan_folder
 from iaca.extraction.backbones import VisualName
@@ -15,7 +16,6 @@ from iaca.extraction.pipeline import Extraction, extract
 from iaca.sources.manifest import load_manifest
 
 MANIFEST = "affwild2"
-PRIVATE = "private"  # the folder below which nothing is ever published
 
 
 def run_extraction(
@@ -43,9 +43,7 @@ def run_extraction(
     notes: dict[str, str] = {}
     if folder is not None:
         out = out or BUILD / PRIVATE / "data" / MANIFEST
-        within = out.resolve().parents
-        if ROOT in within and BUILD.resolve() / PRIVATE not in within:
-            raise DataError(f"--out {out}: gated data belong below {BUILD / PRIVATE}")
+        check_private(out)
         notes["notice"] = " ".join(load_manifest(MANIFEST).notices)
         found = _scan(folder, test_list)
     elif videos is None or out is None or test_list is not None:

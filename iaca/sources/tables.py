@@ -167,12 +167,21 @@ def _read_csv(path: Path, texts: Collection[str]) -> pd.DataFrame:
     return frame
 
 
-def _read_npz(path: Path) -> pd.DataFrame:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read an NPZ file, which is never unpickled.
+
+    Raises:
+        DataError: naming the file, if it is not one of plain arrays.
+    """
     try:
         with np.load(path, allow_pickle=False) as stored:  # a lone array (.npy) is a TypeError
-            arrays = dict(stored)
+            return dict(stored)
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not an NPZ file of plain arrays ({error})") from error
+
+
+def _read_npz(path: Path) -> pd.DataFrame:
+    arrays = read_arrays(path)
     columns: dict[str, np.ndarray] = {}
     for key, array in arrays.items():
         if array.ndim not in (1, 2):

@@ -12,6 +12,7 @@ pytest.importorskip("av", reason="the extra 'media' is not installed")
 from media import stand_ins, tone, write_video
 
 from iaca.cli import main
+from iaca.commands import datasets
 from iaca.commands import extract as command
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import make_split
@@ -110,8 +111,8 @@ def test_gated_data_are_not_written_into_the_project(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    monkeypatch.setattr(command, "ROOT", tmp_path)
-    monkeypatch.setattr(command, "BUILD", tmp_path / "_build")
+    monkeypatch.setattr(datasets, "ROOT", tmp_path)
+    monkeypatch.setattr(datasets, "BUILD", tmp_path / "_build")
     arguments = ["data", "extract", str(miniature), "--weights", "random"]
     assert main([*arguments, "--out", str(tmp_path / "features")]) == 2
     assert "gated data belong below" in capsys.readouterr().err
