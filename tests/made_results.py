@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from companion.analysis.detection import GATE_SCORES
+from companion.analysis.interventions import INTERVENTIONS
+from companion.reference.gates import ANY, EITHER, asked_of, corruptions
 from companion.reference.lines import Line, Results
 from companion.reference.plan import PARTS, Arm, Cell, Chosen, choose
 from iaca.models.regressor import AttentionName
@@ -47,3 +50,31 @@ def validity_of(*attentions: AttentionName) -> Make:
         return {"scores": scores(size + 0.0001 * cell.world), "evenness": 0.8}
 
     return line
+
+
+def asked(world: int, whole: float, cost: float, auroc: float, lost: float) -> dict[str, Any]:
+    """What headline runs are asked besides their scores.
+
+    Args:
+        world: shifts AUROC by plus or minus 0.001, in turn.
+        whole: CCC without corruption.
+        cost: in CCC, of every intervention.
+        auroc: of every gate for all weak states together, and 0.001 per place for the others.
+        lost: in CCC, where all clips are hit; in proportion for smaller shares.
+    """
+    taken = {name: scores(whole - cost)["all"] for name in INTERVENTIONS}
+    detection = {}
+    for gate in GATE_SCORES:
+        together = auroc + 0.001 * (-1) ** world
+        each = [together if weak in (ANY, EITHER) else 0.001 * i
+                for i, weak in enumerate(asked_of(gate))]  # fmt: skip
+        detection[gate] = {"within": each, "pooled": [x + 0.01 for x in each]}
+    hit = {
+        what: {share: scores(whole - lost * float(share))["all"] for share in shares}
+        for what, shares in corruptions().items()
+    }
+    return {
+        "interventions": {"own": scores(whole)["all"], **taken},
+        "detection": detection,
+        "missing": hit,
+    }

@@ -19,8 +19,10 @@ from iaca.models.regressor import AffectRegressor
 from iaca.sources.loading import DataConfig
 
 ANY = "any"  # the three kinds of a modality's trouble together
-# Shares of clips that go missing: the paper's Fig. 3 for the voice, fewer for the face.
-MISSING = {"audio": (0.1, 0.2, 0.4, 0.6, 0.8, 1.0), "visual": (0.2, 0.6, 1.0)}
+EITHER = "any of either modality"  # all six weak states together
+# Shares of clips that go missing: the paper's Fig. 3 for the voice, fewer for the face. Criterion
+# (e) asks for 0.8 of both.
+MISSING = {"audio": (0.1, 0.2, 0.4, 0.6, 0.8, 1.0), "visual": (0.2, 0.6, 0.8, 1.0)}
 BLOCK = 0.5  # share of a recording that one block takes
 
 
@@ -94,11 +96,14 @@ def detection(traces: Traces, store: RecordingStore) -> dict[str, dict[str, list
 
 
 def asked_of(gate: str) -> dict[str, tuple[str, ...]]:
-    """What a gate is held against: a name -> weak states, `ANY` of its modality's being last.
+    """What a gate is held against: a name -> weak states.
 
-    Stage 1 of a modality is held against both modalities' states, stage 2 against its own.
+    Stage 1 of a modality is held against both modalities' states, one by one and as `EITHER`,
+    stage 2 against its own; both also against their own modality's together, `ANY`.
     """
     modality = next(name for name in MODALITIES if gate.endswith(name))
     own = tuple(f"{kind} {modality}" for kind in KINDS)
-    each = STATES[1:] if gate in STAGE_1.values() else own
-    return {**{state: (state,) for state in each}, ANY: own}
+    if gate not in STAGE_1.values():
+        return {**{state: (state,) for state in own}, ANY: own}
+    weak = STATES[1:]
+    return {**{state: (state,) for state in weak}, ANY: own, EITHER: weak}

@@ -1,19 +1,23 @@
-"""Criteria (0) and (a) to (d), and what the reference run says of each.
+"""Criteria (0) and (a) to (i), and what the reference run says of each.
 
 An estimate counts only where all of its worlds are there; what is not finished is inconclusive.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from companion.analysis.coverage import mark
+from companion.analysis.detection import STAGE_1, STAGE_2
 from companion.analysis.estimates import Estimate
 from companion.analysis.judgements import Outcome
-from companion.analysis.verdicts import Evidence, judge
+from companion.analysis.verdicts import Evidence, Verdict, above, every, judge, overall
+from companion.reference.gates import ANY, EITHER
 from companion.reference.lines import Results
 from companion.reference.plan import ATTENTIONS, CENTRE, VERSIONS, Arm, Cell
+from companion.reference.tables.asked import AREA, auroc_of, cost_of, missing
 from companion.reference.tables.dial import CONTROLS, delta_on_dial
-from companion.reference.tables.headline import NOT_JUDGED, difference
+from companion.reference.tables.headline import NOT_JUDGED, at_centre, difference
 from companion.reference.tables.reading import ByWorld, Row, by_world, scored
 from companion.reference.tables.validity import HIGH, valid
 from iaca.models.regressor import AttentionName
@@ -26,7 +30,15 @@ DEMANDS = {
     "b": "above every control",
     "c": "freezing or permuting the gates costs 0.005",
     "d": "one sign over all versions",
+    "e": "loses less than plain at 80 % missing",
+    "f": "a larger area under the curve than plain",
+    "g": "a larger area than plain with modality dropout",
+    "h": "stage 1 tells weak from strong",
+    "i": "stage 2 tells its own modality's weak from strong",
 }
+MISSING = {"audio": "voice missing", "visual": "face missing"}
+AT = "0.8"  # share of missing clips: criterion (e)
+CHANCE = 0.5  # AUROC: criteria (h) and (i)
 
 
 def finished(worlds: ByWorld) -> Estimate | None:
@@ -57,14 +69,49 @@ def evidence(results: Results, attention: AttentionName, arm: Arm = Arm.TUNED) -
     """What is finished of an arm on an attention, for criteria (0) and (a) to (d)."""
     at_zero = delta_on_dial(results, attention, arm, 0.0)
     over = {c: finished(difference(results, attention, arm, other=c)) for c in CONTROLS}
-    every = {name: finished(d) for name, d in versions(results, attention, arm).items()}
+    of_versions = {name: finished(d) for name, d in versions(results, attention, arm).items()}
     return Evidence(
         gain=finished(difference(results, attention, arm)),
         at_zero=finished(at_zero),
         rise=finished(delta_on_dial(results, attention, arm, HIGH) - at_zero),
         over_controls={str(c): found for c, found in over.items() if found},
-        versions={name: found for name, found in every.items() if found},
+        frozen=finished(at_centre(results, attention, arm, cost_of("all frozen"))),
+        permuted=finished(at_centre(results, attention, arm, cost_of("all permuted"))),
+        versions={name: found for name, found in of_versions.items() if found},
     )
+
+
+def robustness(
+    results: Results, attention: AttentionName, arm: Arm, modality: str
+) -> dict[str, ByWorld]:
+    """Criteria (e) to (g) where clips of a modality are missing: letter -> difference."""
+    what = f"{modality} missing"
+
+    def lost(a: Arm) -> ByWorld:
+        return at_centre(results, attention, a) - missing(results, attention, a, what, AT)
+
+    def whole(a: Arm) -> ByWorld:
+        return missing(results, attention, a, what, AREA)
+
+    return {
+        "e": lost(Arm.PLAIN) - lost(arm),
+        "f": whole(arm) - whole(Arm.PLAIN),
+        "g": whole(arm) - whole(Arm.DROPOUT),
+    }
+
+
+def detection(results: Results, attention: AttentionName, arm: Arm) -> dict[str, list[ByWorld]]:
+    """Criteria (h) and (i): letter -> AUROC within recordings of the gates of audio and visual.
+
+    Stage 1 is held against all weak states, stage 2 against its own modality's.
+    """
+    asked = {"h": (STAGE_1, EITHER), "i": (STAGE_2, ANY)}
+    return {
+        letter: [
+            at_centre(results, attention, arm, auroc_of(gate, weak)) for gate in gates.values()
+        ]
+        for letter, (gates, weak) in asked.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -74,6 +121,7 @@ class Criterion(Row):
     Attributes:
         letter: its name.
         demand: in a few words.
+        about: the modality that goes missing, for (e) to (g).
         attentions: attention -> outcome; those on which the benchmark is valid.
         outcome: altogether.
         marks: attention -> a dagger where an estimate that it goes by is of a kind whose intervals
@@ -82,6 +130,7 @@ class Criterion(Row):
 
     letter: str
     demand: str
+    about: str
     attentions: Mapping[str, Outcome]
     outcome: Outcome
     marks: Mapping[str, str]
@@ -92,8 +141,9 @@ class Criterion(Row):
             a.upper(): self.attentions.get(a, NOT_JUDGED) + self.marks.get(a, "")
             for a in ATTENTIONS
         }
+        demand = f"{self.about}: {self.demand}" if self.about else self.demand
         name = f"({self.letter})"
-        return {"criterion": name, "demand": self.demand, **each, "altogether": self.outcome}
+        return {"criterion": name, "demand": demand, **each, "altogether": self.outcome}
 
 
 def criteria(
@@ -110,16 +160,34 @@ def criteria(
     found = {str(a): evidence(results, a, arm) for a in judged}
     verdicts = judge(found, [str(c) for c in CONTROLS], [ITSELF, *VERSIONS])
     used = {attention: _estimates(each) for attention, each in found.items()}
-    return [
-        Criterion(
-            letter,
-            DEMANDS[letter],
-            verdict.attentions,
-            verdict.outcome,
-            {a: max((mark(e) for e in each[letter] if e), default="") for a, each in used.items()},
-        )
+    rows = [
+        _criterion(letter, "", verdict, {a: each[letter] for a, each in used.items()})
         for letter, verdict in verdicts.items()
     ]
+    lost = {m: {str(a): robustness(results, a, arm, m) for a in judged} for m in MISSING}
+    for letter, modality in product("efg", MISSING):
+        each = {a: [finished(of[letter])] for a, of in lost[modality].items()}
+        rows.append(_by_intervals(letter, MISSING[modality], each, 0.0))
+    seen = {str(a): detection(results, a, arm) for a in judged}
+    for letter in "hi":
+        each = {a: [finished(worlds) for worlds in of[letter]] for a, of in seen.items()}
+        rows.append(_by_intervals(letter, "", each, CHANCE))
+    return rows
+
+
+Used = Mapping[str, Sequence[Estimate | None]]  # attention -> what a criterion goes by there
+
+
+def _by_intervals(letter: str, about: str, used: Used, threshold: float) -> Criterion:
+    outcomes = {a: every(above(found, threshold) for found in each) for a, each in used.items()}
+    return _criterion(letter, about, overall(outcomes), used)
+
+
+def _criterion(letter: str, about: str, verdict: Verdict, used: Used) -> Criterion:
+    marks = {
+        a: max((mark(found) for found in each if found), default="") for a, each in used.items()
+    }
+    return Criterion(letter, DEMANDS[letter], about, verdict.attentions, verdict.outcome, marks)
 
 
 def _estimates(of: Evidence) -> dict[str, list[Estimate | None]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from companion.reference.lines import Results
+from companion.reference.tables.asked import costs, detects, under_corruption
 from companion.reference.tables.claims import criteria
 from companion.reference.tables.dial import components, controls, dial
 from companion.reference.tables.headline import by_state, headline
@@ -29,7 +30,13 @@ TABLES: dict[str, Table] = {
     "components": (("headline", "components"), _texts(components)),
     "space": ((), _texts(lambda _: space())),
     "tuning": (("tuning",), _texts(winners)),
-    "criteria": (("validity", "headline", "controls", "dial", "versions"), _texts(criteria)),
+    "gates": (("headline",), _texts(costs)),
+    "detection": (("headline",), _texts(detects)),
+    "missing": (("headline", "missing"), _texts(under_corruption)),
+    "criteria": (
+        ("validity", "headline", "controls", "missing", "dial", "versions"),
+        _texts(criteria),
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from companion.analysis.detection import pooled
 from companion.reference import gates
 from companion.reference.gates import (
     ANY,
+    EITHER,
     asked_of,
     corrupted_windows,
     corruptions,
@@ -116,6 +117,7 @@ def test_a_gate_that_knows_separates_and_one_that_does_not_is_at_chance(told: Da
     stage_1 = dict(zip(asked_of("stage 1, audio"), found["stage 1, audio"]["within"], strict=True))
     assert stage_1["corrupted audio"] == stage_1[ANY] == 1.0
     assert stage_1["conflicting visual"] == 0.5  # clips of it are strong for the voice
+    assert 0.5 < stage_1[EITHER] < 1.0
     assert set(found["stage 2, visual"]["pooled"]) == {0.5}
     assert [*asked_of("stage 2, visual")][-1] == ANY and len(asked_of("stage 2, visual")) == 4
     assert detection(Traces({}, {}), store) is None

@@ -1,20 +1,33 @@
-"""Criteria (0) and (a) to (d), on made-up runs that were made to decide them."""
+"""Criteria (0) and (a) to (i), on made-up runs that were made to decide them."""
 
 from collections.abc import Callable
 
 import pytest
-from made_results import MadeUp, scores, tuned, validity_of
+from made_results import MadeUp, asked, scores, tuned, validity_of
 
 from companion.analysis.judgements import Outcome
+from companion.reference.gates import asked_of
 from companion.reference.lines import Line
 from companion.reference.plan import CENTRE, VERSIONS, Arm, Cell
-from companion.reference.tables.claims import ITSELF, Criterion, criteria, evidence
+from companion.reference.tables.claims import (
+    ITSELF,
+    Criterion,
+    criteria,
+    evidence,
+    robustness,
+)
 
 PARTS_OF = {
     "0": ("headline",),
     "a": ("dial",),
     "b": ("headline", "controls"),
+    "c": ("headline",),
     "d": ("headline", "versions"),
+    "e": ("headline",),
+    "f": ("headline",),
+    "g": ("headline", "missing"),
+    "h": ("headline",),
+    "i": ("headline",),
 }
 Gain = Callable[[Cell], float]
 
@@ -35,23 +48,34 @@ def nothing(cell: Cell) -> float:
 
 
 def line_with(gain: Gain) -> Callable[[Cell], Line]:
+    """Lines whose gates cost, detect and lose as they gain: well, badly, now so and now so."""
+
     def line(cell: Cell) -> Line:
+        own = cell.arm is Arm.TUNED
         noise = 0.001 * (-1) ** cell.world
-        own = (gain(cell) + noise) * (cell.arm is Arm.TUNED)
-        return {"scores": scores(0.5 + 0.01 * cell.world + own)}
+        sign = {good: 1.0, bad: -1.0, nothing: (-1.0) ** cell.world}[gain]
+        whole = 0.5 + 0.01 * cell.world + (gain(cell) + noise) * own
+        lost = 0.2 - 0.05 * sign * own
+        more = asked(cell.world, whole, 0.03 * sign + noise, 0.5 + 0.1 * sign, lost + noise * own)
+        return {"scores": scores(whole), **more}
 
     return line
 
 
 def made(gain: Gain, *valid: str, without: str = "") -> MadeUp:
     judged = valid or ("ca", "tca", "jca", "rjca")
-    names = ("headline", "controls", "dial", "versions")
+    names = ("headline", "controls", "dial", "versions", "missing")
     parts = {name: line_with(gain) for name in names if name != without}
     return MadeUp(validity=validity_of(*judged), tuning=tuned, **parts)  # type: ignore[arg-type]
 
 
 def found(results: MadeUp) -> dict[str, Criterion]:
-    return {row.letter: row for row in criteria(results)}
+    """Letter -> row; those of (e) to (g) on the face agree with those on the voice."""
+    rows = criteria(results)
+    by_letter = {row.letter: row for row in rows}
+    assert [row.letter for row in rows] == [*"0abcdeeffgghi"]
+    assert all(row.outcome == by_letter[row.letter].outcome for row in rows)
+    return by_letter
 
 
 @pytest.mark.parametrize(
@@ -103,6 +127,7 @@ def test_evidence_is_of_the_worlds_and_shares_that_it_is_called() -> None:
         VERSIONS, 5
     )
     assert set(of.over_controls) == {Arm.UNIFORM, Arm.WITHOUT, Arm.LARGER}
+    assert of.frozen is not None and of.frozen.value == pytest.approx(0.03)
     told = evidence(made(good), "ca", Arm.SIBLING)
     assert told.at_zero is None and told.rise is None  # the dial has tuned and told gates alone
 
@@ -112,3 +137,32 @@ def test_what_rests_on_worlds_that_may_have_collapsed_is_marked() -> None:
     assert set(good_rows["0"].marks.values()) == {""}
     assert set(bad_rows["0"].marks.values()) == {"†"}
     assert bad_rows["0"].texts()["CA"] == "contradicted†"
+
+
+def test_robustness_is_what_plain_loses_more_and_the_areas_between() -> None:
+    gain = 0.05 * CENTRE
+    for modality in ("audio", "visual"):
+        differences = robustness(made(good), "rjca", Arm.TUNED, modality)
+        sizes = {
+            letter: each.estimate.value for letter, each in differences.items() if each.estimate
+        }
+        assert sizes == pytest.approx({"e": 0.8 * 0.05, "f": gain + 0.025, "g": gain + 0.025})
+
+
+def test_a_gate_that_fails_on_one_modality_fails() -> None:
+    """Both gates of a stage must tell; one at chance leaves it open, one below contradicts."""
+    whole = line_with(good)
+
+    def make(auroc: float) -> Callable[[Cell], Line]:
+        def line(cell: Cell) -> Line:
+            made_line = whole(cell)
+            blind = [auroc + 0.01 * (-1) ** cell.world] * len(asked_of("stage 1, visual"))
+            made_line["detection"]["stage 1, visual"] = {"within": blind, "pooled": blind}
+            return made_line
+
+        return line
+
+    for auroc, outcome in ((0.5, "inconclusive"), (0.4, "contradicted"), (0.6, "supported")):
+        valid_ones = validity_of("ca", "tca", "jca", "rjca")
+        rows = found(MadeUp(validity=valid_ones, tuning=tuned, headline=make(auroc)))
+        assert (rows["h"].outcome, rows["i"].outcome) == (outcome, "supported")
