@@ -96,6 +96,9 @@ VERSIONS = {
     "episodes twice as long": _Changes(data={"time_factor": 2.0}),
 }
 
+SECOND = "synthetic"  # the benchmark on which there is nothing to attend to, a version too
+_SECOND = _Changes(data={"manifest": SECOND})
+
 # The space of the random search: every arm draws the first three, `IACA, tuned` the others too.
 SPACE: dict[str, Distribution] = {
     "training.learning_rate": Range(5e-4, 8e-3, log=True),
@@ -123,7 +126,7 @@ class Cell:
         world: the benchmark's data seed.
         seed: of the training.
         draw: number in the random search, for runs of the tuning.
-        version: of the experiment, one of `VERSIONS`.
+        version: of the experiment, one of `VERSIONS` or `SECOND`.
     """
 
     attention: AttentionName
@@ -232,6 +235,14 @@ PARTS = {
             for cell in _cells((Arm.PLAIN, Arm.TUNED), worlds=VALIDITY_WORLDS)
         )
     ),
+    # The world in which there is nothing to attend to, with what was chosen on `episodes`.
+    SECOND: Part(
+        tuple(
+            replace(cell, version=SECOND)
+            for cell in _cells((Arm.PLAIN, Arm.UNIFORM, *LEARNED, Arm.TOLD))
+            if cell.attention == "ca"
+        )
+    ),
     "versions": Part(
         tuple(
             replace(cell, version=version)
@@ -252,11 +263,12 @@ def run_of(cell: Cell, chosen: Chosen | None = None) -> RunConfig:
             `TRAINING`, as before the tuning.
     """
     changes = _ARMS[cell.arm]
-    version = VERSIONS[cell.version] if cell.version else _Changes()
+    versions = {**VERSIONS, SECOND: _SECOND}
+    version = _Changes() if cell.version is None else versions[cell.version]
     known = {"attention": cell.attention, "dim": DIM}
     model = ModelConfig(**{**known, **changes.model, **version.model})
-    world = {"share": cell.share, "data_seed": cell.world}
-    data = DataConfig(BENCHMARK, **{**world, **changes.data, **version.data})
+    world = {"manifest": BENCHMARK, "share": cell.share, "data_seed": cell.world}
+    data = DataConfig(**{**world, **changes.data, **version.data})
     options: Mapping[str, Any] = {}
     if cell.draw is not None:
         options = draws_of(cell.arm)[cell.draw]

@@ -127,3 +127,12 @@ def test_a_version_changes_what_it_says_and_nothing_else() -> None:
             usual, **{section: replace(getattr(usual, section), **{option: value})}
         )
         assert run != usual and run.seed == run.data.data_seed
+
+
+def test_the_second_world_is_synthetic_with_what_was_chosen_on_episodes() -> None:
+    cells = PARTS["synthetic"].cells
+    assert len(cells) == 7 * 20 and {cell.attention for cell in cells} == {"ca"}
+    for cell in (cells[0], cells[-1]):
+        run, other = run_of(cell, CHOSEN), run_of(replace(cell, version=None), CHOSEN)
+        assert run.data == replace(other.data, manifest="synthetic")
+        assert replace(run, data=other.data) == other
