@@ -153,7 +153,7 @@ def _add_sweep(commands: Commands) -> None:
     add = sweep.add_argument_group("the grid").add_argument
     add("--profile", default="quick", help="smoke, quick (the default) or full")
     add("--attention", nargs="+", help="ca (the default), jca, rjca, tca, none")
-    add("--arm", nargs="+", help="plain, published, zero; all by default")
+    add("--arm", nargs="+", help="plain, sibling, zero; all by default")
     add("--manifest", nargs="+", default=["synthetic"], help="names, or paths of .yaml files")
     add("--share", nargs="+", type=float, help="the benchmark's dial")
     add("--protocol", nargs="+", default=["strict"], help="strict (the default), released")

@@ -39,7 +39,7 @@ class Breadth:
     control_shares: tuple[float, ...] = (0.46,)
     dial_attentions: tuple[AttentionName, ...] = ("ca",)
     option_attentions: tuple[AttentionName, ...] = ("ca",)
-    option_arms: tuple[Arm, ...] = (Arm.PUBLISHED,)
+    option_arms: tuple[Arm, ...] = (Arm.SIBLING,)
     all_options: bool = True
     temperatures: tuple[float, ...] = (0.1, 1.0)
     noise_factors: tuple[float, ...] = ()

@@ -33,7 +33,7 @@ class Control(StrEnum):
 
     MORE_PARAMETERS = "as many parameters, no gates"
     BOTH_FEATURES = "un-attended beside attended, no gates"
-    GATES_AS_PUBLISHED = "gates as published, no cross-attention"
+    SIBLING_GATES = "sibling's gates, no cross-attention"
     ZERO_STARTED_GATES = "zero-started gates, no cross-attention"
     NEITHER = "neither gates nor cross-attention"
 
@@ -41,7 +41,7 @@ class Control(StrEnum):
 CONTROLS = {
     Control.MORE_PARAMETERS: ModelConfig(fusion="residual_mlp"),
     Control.BOTH_FEATURES: ModelConfig(fusion="raw_and_attended"),
-    Control.GATES_AS_PUBLISHED: ModelConfig(fusion="gates_only", gate_init="xavier"),
+    Control.SIBLING_GATES: ModelConfig(fusion="gates_only", gate_init="xavier"),
     Control.ZERO_STARTED_GATES: ModelConfig(fusion="gates_only", gate_init="zero"),
     Control.NEITHER: ModelConfig(fusion="without_attention"),
 }
@@ -50,7 +50,7 @@ CONTROLS = {
 CONTROLS_OF = {
     arm: (Control.MORE_PARAMETERS, Control.BOTH_FEATURES, gates)
     for arm, gates in (
-        (Arm.PUBLISHED, Control.GATES_AS_PUBLISHED),
+        (Arm.SIBLING, Control.SIBLING_GATES),
         (Arm.ZERO_STARTED, Control.ZERO_STARTED_GATES),
     )
 }

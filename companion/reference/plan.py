@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from iaca.learning.config import TrainingConfig
 from iaca.models.regressor import AttentionName, ModelConfig
+from iaca.runs.arms import ARMS
+from iaca.runs.arms import Arm as SharedArm
 from iaca.runs.runs import RunConfig
 from iaca.runs.search import Choice, Distribution, Range, draw
 from iaca.sources.loading import DataConfig
@@ -29,11 +31,14 @@ OTHER_SEED = 1000  # added to the seed of plain attention for an A/A comparison
 
 
 class Arm(StrEnum):
-    """What is done with an attention, by the label that tables and figures show."""
+    """What is done with an attention, by the label that tables and figures show.
 
-    PLAIN = "plain"
-    SIBLING = "sibling's gates"
-    ZERO_STARTED = "zero-started"
+    The first three are those of `iaca.runs.arms`, which says what they are.
+    """
+
+    PLAIN = SharedArm.PLAIN.value
+    SIBLING = SharedArm.SIBLING.value
+    ZERO_STARTED = SharedArm.ZERO_STARTED.value
     ANNEALED = "annealed"
     TUNED = "IACA, tuned"
     TOLD = "told"
@@ -62,10 +67,8 @@ class _Changes(NamedTuple):
 
 
 _ARMS = {
-    Arm.PLAIN: _Changes(),
     # Named arms keep what their name says: T = 0.1, and how the gates start.
-    Arm.SIBLING: _Changes({"fusion": "iaca", "gate_init": "xavier"}),
-    Arm.ZERO_STARTED: _Changes({"fusion": "iaca", "gate_init": "zero"}),
+    **{Arm(name): _Changes(gates) for name, gates in ARMS.items()},
     Arm.ANNEALED: _Changes({"fusion": "iaca", "gate_init": "xavier"}, anneal=True),
     Arm.TUNED: _Changes({"fusion": "iaca"}),
     Arm.TOLD: _Changes({"fusion": "told"}),

@@ -25,7 +25,7 @@ Key = TypeVar("Key", bound=Hashable)
 # The command line's names of the arms -> the options that make them.
 ARM_OPTIONS = {
     name: {f"model.{field}": value for field, value in fields.items()}
-    for name, fields in zip(("plain", "published", "zero"), ARMS.values(), strict=True)
+    for name, fields in zip(("plain", "sibling", "zero"), ARMS.values(), strict=True)
 }
 # What only gates read, see `ModelConfig`, and a training of them.
 _SIZES = ("model.gate_bias", "model.gate_input", "model.joint_gate_input")

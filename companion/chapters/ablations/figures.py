@@ -26,7 +26,6 @@ from companion.chapters.drawing.numbers import (
     with_spread,
 )
 from companion.chapters.drawing.style import LABEL, WIDTH, style
-from iaca.runs.arms import Arm
 
 Curves = Mapping[str, Mapping[str, Mapping[float, Interval]]]  # backbone -> model -> share -> Δ
 Differences = Mapping[str, Mapping[str, Mapping[str, Interval]]]  # backbone -> arm -> target -> Δ
@@ -148,9 +147,9 @@ def table_2(
 ) -> pd.DataFrame:
     """A row for each backbone and arm; for each target the score with Δ, and what the paper has.
 
-    Cells read ``CCC ± sd; Δ [95 % interval], Δ %``. The paper's numbers stand in the rows of the
-    models that it has: plain, and IACA as published. A dash stands where there can be no number;
-    a cell that was not computed is empty.
+    Cells read ``CCC ± sd; Δ [95 % interval], Δ %``. The paper's number with IACA stands in the rows
+    of all gated arms, since it does not say how its gates start. A dash stands where there can be
+    no number; a cell that was not computed is empty.
 
     Args:
         scores: backbone -> arm, plain included -> target -> CCC.
@@ -187,9 +186,7 @@ def _printed(arm: str, printed: tuple[float, float] | None) -> str:
     without, with_iaca = printed
     if arm == "plain":
         return decimals(without)
-    if arm == Arm.PUBLISHED:
-        return f"{decimals(with_iaca)} ({signed(with_iaca - without)})"
-    return MISSING
+    return f"{decimals(with_iaca)} ({signed(with_iaca - without)})"
 
 
 def options_table(rows: Mapping[str, Mapping[str, tuple[Interval, Interval]]]) -> pd.DataFrame:

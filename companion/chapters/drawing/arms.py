@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from companion.chapters.drawing.style import LABEL, OTHERS, PLAIN, PUBLISHED, ZERO
+from companion.chapters.drawing.style import LABEL, OTHERS, PLAIN, SIBLING, ZERO
 from iaca.runs.arms import ARMS
 
 DELTA = "Δ CCC (model minus plain)"
@@ -56,7 +56,7 @@ class Look(NamedTuple):
 ARM_LOOKS: dict[str, Look] = dict(
     zip(
         ARMS,
-        (Look(PLAIN, "o"), Look(PUBLISHED, "s", (7, 3)), Look(ZERO, "D", (8, 3, 2, 3))),
+        (Look(PLAIN, "o"), Look(SIBLING, "s", (7, 3)), Look(ZERO, "D", (8, 3, 2, 3))),
         strict=True,
     )
 )

@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 
 AUDIO, VISUAL, JOINT = "#0072B2", "#D55E00", "#009E73"  # after Okabe and Ito
 MODALITIES = {"audio": AUDIO, "visual": VISUAL, "joint": JOINT}
-PLAIN, PUBLISHED, ZERO = "#333333", "#AA4499", "#B58900"
+PLAIN, SIBLING, ZERO = "#333333", "#AA4499", "#B58900"
 VALENCE, AROUSAL = "#332288", "#7F7F1F"
 LABEL = "#767676"  # true labels, reference lines, and whatever else is no model
 OTHERS = ("#1F8A8A", "#C2517A", "#8C564B", "#7A6FB0", "#5B7F95")

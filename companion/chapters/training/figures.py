@@ -229,7 +229,7 @@ def verdict(difference: Interval) -> str:
 
 
 def _wrapped(arm: str) -> str:
-    return arm.replace(" (", "\n(").replace("IACA ", "IACA\n")
+    return arm.replace(" ", "\n")
 
 
 def gpu_table(file: Path = GPU_FIGURES) -> tuple[pd.DataFrame, str]:

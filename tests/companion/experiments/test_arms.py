@@ -32,7 +32,7 @@ def test_arms_differ_in_the_gates_alone(tmp_path: Path) -> None:
             assert (run.model.encoder_norm, run.model.dim) == ("layer", QUICK.dim)
             assert run.training.modality_dropout == 0.5
     starts = [arms[arm][0].model.gate_init for arm in GATED_ARMS]
-    assert starts == ["xavier", "zero"], "as published, then ours"
+    assert starts == ["xavier", "zero"], "the sibling's, then ours"
 
 
 @pytest.mark.usefixtures("mirror")

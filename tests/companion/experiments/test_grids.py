@@ -138,7 +138,7 @@ def test_an_option_changes_one_thing_and_is_compared_with_its_like(
     assert few == {name: row for name, row in options.items() if not OPTIONS[name].extra}
     assert 0 < len(few) < len(options)
     for option, arms in options.items():
-        assert [arm for arm in arms if arm != Arm.PLAIN] == [Arm.PUBLISHED]
+        assert [arm for arm in arms if arm != Arm.PLAIN] == [Arm.SIBLING]
         assert (Arm.PLAIN in arms) == OPTIONS[option].shared
         for arm, runs in arms.items():
             for run, base in zip(runs, table[arm], strict=True):
@@ -146,7 +146,7 @@ def test_an_option_changes_one_thing_and_is_compared_with_its_like(
                 annealed = OPTIONS[option].anneal
                 assert len(changed) == 1 or (annealed and run.model == base.model), option
                 assert run not in table[arm]
-    (annealed_run, *_) = options["temperature from 1 down to 0.1"][Arm.PUBLISHED]
+    (annealed_run, *_) = options["temperature from 1 down to 0.1"][Arm.SIBLING]
     epochs = QUICK.training.epochs
     assert [annealed_run.training.temperature(e, 0.1) for e in (0, epochs // 2)] == [1.0, 0.1]
 
@@ -165,19 +165,19 @@ def test_no_option_is_trained_where_it_changes_nothing(tmp_path: Path) -> None:
         return [*model.state_dict()], model(audio, visual).values
 
     for backbone, options in grid.items():
-        (base,) = table[backbone][Arm.PUBLISHED]
+        (base,) = table[backbone][Arm.SIBLING]
         names, values = outcome(base.model)
         for option, arms in options.items():
-            (run,) = arms[Arm.PUBLISHED]
+            (run,) = arms[Arm.SIBLING]
             changed, other = outcome(run.model)
             different = changed != names or not torch.equal(values, other)
             assert different or run.training != base.training, (backbone, option)
 
 
-def test_the_map_shares_its_published_cell_with_table_2(tmp_path: Path) -> None:
+def test_the_map_shares_its_default_cells_with_table_2(tmp_path: Path) -> None:
     (cells,) = gate_map_runs(QUICK, BENCHMARK, tmp_path).values()
     arms = arm_runs(QUICK, BENCHMARK, tmp_path)
-    assert cells["xavier", 0.1] == arms[Arm.PUBLISHED]
+    assert cells["xavier", 0.1] == arms[Arm.SIBLING]
     assert cells["zero", 0.1] == arms[Arm.ZERO_STARTED]
     assert {init for init, _ in cells} == {"xavier", "zero", "default"}
     assert {t for _, t in cells} == set(breadth_of(QUICK).temperatures)

@@ -8,6 +8,7 @@ import pytest
 from companion.reference.plan import (
     ATTENTIONS,
     COMPARED,
+    DIM,
     DRAWS,
     LEARNED,
     PARTS,
@@ -20,10 +21,18 @@ from companion.reference.plan import (
     draws_of,
     run_of,
 )
-from iaca.models.regressor import GATED
+from iaca.models.regressor import GATED, ModelConfig
+from iaca.runs.arms import ARMS
 from iaca.sources.manifest import load_manifest
 
 CHOSEN = choose(lambda cell: float(cell.draw == 3))
+
+
+def test_arms_that_the_book_has_too_have_one_label() -> None:
+    assert [*ARMS] == ["plain", "sibling's gates", "zero-started"]  # lines are found by them
+    for name, gates in ARMS.items():
+        model = run_of(Cell("ca", Arm(name), 0.46, 1, 1)).model
+        assert model == ModelConfig(attention="ca", dim=DIM, **gates)
 
 
 def test_every_part_has_the_runs_it_was_sized_by() -> None:

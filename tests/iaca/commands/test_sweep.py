@@ -230,7 +230,7 @@ def test_values_are_typed_as_their_field_is(tmp_path: Path) -> None:
         ({"set": ["protocol.smooth_valence=0"]}, "smooth_valence 0: expected at least 1 frame"),
         ({"protocol": ["lax"]}, "--protocol 'lax': expected one of strict, released"),
         ({"attention": ["self"]}, "attention: found 'self'; Input should be 'none', 'ca'"),
-        ({"arm": ["best"]}, "--arm 'best': expected one of plain, published, zero"),
+        ({"arm": ["best"]}, "--arm 'best': expected one of plain, sibling, zero"),
         ({"seeds": [1, 1]}, "distinct whole numbers"),
         ({"seeds": [-1]}, "distinct whole numbers"),
         ({"profile": "huge"}, "profile 'huge'"),
@@ -314,11 +314,11 @@ def test_failed_cells_are_shown_and_the_status_says_so(
     assert main(arguments) == 1
     shown = capsys.readouterr().out
     assert "3 of 6 runs failed" in shown and "2 FAILED" in shown and "1 FAILED" in shown
-    plain, published, zero = read(tmp_path / "table.csv")
-    assert [row["seeds"] for row in (plain, published, zero)] == ["2", "1", "0"]
-    assert [row["failed"] for row in (plain, published, zero)] == ["0", "1", "2"]
-    assert zero["valence"] == "" and published["valence sd"] == ""
-    assert published["valence delta"] != ""  # against the seed that both have
+    plain, sibling, zero = read(tmp_path / "table.csv")
+    assert [row["seeds"] for row in (plain, sibling, zero)] == ["2", "1", "0"]
+    assert [row["failed"] for row in (plain, sibling, zero)] == ["0", "1", "2"]
+    assert zero["valence"] == "" and sibling["valence sd"] == ""
+    assert sibling["valence delta"] != ""  # against the seed that both have
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from companion.chapters.drawing.arms import ARM_LOOKS, CONTROL_LOOKS, looks_of
 from companion.chapters.drawing.intervals import interval_curves, interval_rows, interval_table
 from companion.chapters.drawing.style import MODALITIES, OTHERS, STATE_COLOURS
 
-PLAIN, PUBLISHED, ZERO = ARM_LOOKS
+PLAIN, SIBLING, ZERO = ARM_LOOKS
 
 
 @pytest.mark.parametrize("found", [interval(0.2), over_worlds([0.1, 0.2, 0.3])])
@@ -27,11 +27,11 @@ def test_a_table_has_a_line_for_every_interval(found: Interval | Estimate) -> No
 
 def test_rows_show_values_and_bounds_in_the_row_and_colour_of_their_own() -> None:
     found = {
-        "CA": {"one": {PUBLISHED: interval(0.1), ZERO: interval(0.2)}, "two": {ZERO: interval(0)}},
-        "TCA": {"two": {PUBLISHED: interval(-0.1)}},
+        "CA": {"one": {SIBLING: interval(0.1), ZERO: interval(0.2)}, "two": {ZERO: interval(0)}},
+        "TCA": {"two": {SIBLING: interval(-0.1)}},
     }
     figure = interval_rows(found, ("panel", "row", "series"), ARM_LOOKS, "Δ", apart_from="two")
-    assert seen(figure) == (["CA", "TCA"], ["one", " ", "two"], [PUBLISHED, ZERO])
+    assert seen(figure) == (["CA", "TCA"], ["one", " ", "two"], [SIBLING, ZERO])
     first, second = figure.axes
     assert [value for value, _ in marks(first)] == [0.0, 0.1, 0.2]
     rows = dict(marks(first))
@@ -43,7 +43,7 @@ def test_rows_show_values_and_bounds_in_the_row_and_colour_of_their_own() -> Non
         if isinstance(drawn, LineCollection)
         for ends, colour in zip(drawn.get_segments(), drawn.get_colors(), strict=True)
     }
-    assert bars == {ARM_LOOKS[PUBLISHED].colour: pytest.approx((-0.11, -0.09))}
+    assert bars == {ARM_LOOKS[SIBLING].colour: pytest.approx((-0.11, -0.09))}
 
 
 @pytest.mark.parametrize("log", [False, True])

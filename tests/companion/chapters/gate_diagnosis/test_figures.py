@@ -11,23 +11,23 @@ from companion.chapters.drawing.traces import weak_clips
 from companion.chapters.gate_diagnosis import figures
 from iaca.data.states import KINDS, STATES
 
-_, PUBLISHED, ZERO = ARM_LOOKS
+_, SIBLING, ZERO = ARM_LOOKS
 
 
 def test_auroc_rows_sets_gates_apart_from_detectors_without_gates() -> None:
     found = {
         "corrupted audio": {
-            STAGE_1["audio"]: {PUBLISHED: interval(0.5), ZERO: interval(0.6)},
+            STAGE_1["audio"]: {SIBLING: interval(0.5), ZERO: interval(0.6)},
             "norm": {"no gates": interval(0.7)},
         },
         "corrupted visual": {"norm": {"no gates": interval(0.4)}},
     }
     figure = figures.auroc_rows(found, apart_from="norm")
     rows = [STAGE_1["audio"], " ", "norm"]
-    assert seen(figure) == (list(found), rows, [PUBLISHED, ZERO, "no gates"])
+    assert seen(figure) == (list(found), rows, [SIBLING, ZERO, "no gates"])
     assert marks(figure.axes[1]) == [(0.4, 2.0)]
     with pytest.raises(ValueError, match="at most one other"):
-        figures.looks_of_series([PUBLISHED, "one", "two"])
+        figures.looks_of_series([SIBLING, "one", "two"])
 
 
 def test_the_map_is_centred_at_chance_and_says_what_it_shows() -> None:
@@ -50,11 +50,11 @@ def test_the_map_is_centred_at_chance_and_says_what_it_shows() -> None:
 
 def test_differences_by_state_have_a_panel_for_each_backbone() -> None:
     found = {
-        "CA": {"strong": {PUBLISHED: interval(-0.1)}, "corrupted audio": {ZERO: interval(0.1)}},
+        "CA": {"strong": {SIBLING: interval(-0.1)}, "corrupted audio": {ZERO: interval(0.1)}},
         "RJCA": {"strong": {ZERO: interval(0.0)}},
     }
     figure = figures.differences_by_state(found)
-    assert seen(figure) == (list(found), ["strong", "corrupted audio"], [PUBLISHED, ZERO])
+    assert seen(figure) == (list(found), ["strong", "corrupted audio"], [SIBLING, ZERO])
     assert marks(figure.axes[0]) == [(-0.1, 0.0), (0.1, 1.0)]
 
 

@@ -14,7 +14,7 @@ from companion.chapters.sota.paper import EDITIONS, PAPER_TABLE_1, PUBLISHED_TES
 from companion.experiments.side_by_side import FAMILY, MODELS
 from iaca.runs.arms import GATED_ARMS
 
-PUBLISHED, ZERO = GATED_ARMS
+SIBLING, ZERO = GATED_ARMS
 
 
 def everything(seed: int) -> dict[str, dict[str, Bought]]:
@@ -33,7 +33,7 @@ def everything(seed: int) -> dict[str, dict[str, Bought]]:
 def test_every_model_has_its_mark_and_every_fusion_its_name() -> None:
     models = everything(0)
     table = figures.cost_table(models)
-    for arm in (FAMILY, "plain", PUBLISHED, ZERO):
+    for arm in (FAMILY, "plain", SIBLING, ZERO):
         given = [found[arm].score.value for found in models.values() if arm in found]
         assert table[table["arm"] == arm]["value"].tolist() == given
     figure = figures.score_against_cost(models, "cost (units)")
@@ -48,7 +48,7 @@ def test_every_model_has_its_mark_and_every_fusion_its_name() -> None:
 
 
 def test_the_arms_of_an_attention_are_drawn_apart_and_around_their_cost() -> None:
-    given = {"CA": {arm: Bought(2.0, interval(0.7)) for arm in ("plain", PUBLISHED, ZERO)}}
+    given = {"CA": {arm: Bought(2.0, interval(0.7)) for arm in ("plain", SIBLING, ZERO)}}
     places = figures.cost_table(given)["at"]
     assert places[1] == 2.0 and places[0] < places[1] < places[2]
     assert places[0] * places[2] == pytest.approx(4.0)
@@ -87,7 +87,7 @@ def test_best_for_the_cost_are_those_that_nothing_cheaper_matches() -> None:
 def test_differences_have_a_row_for_each_fusion_and_a_mark_for_each_arm() -> None:
     given = {
         "LSTM": {FAMILY: interval(0.02)},
-        "CA": {"plain": interval(-0.01), PUBLISHED: interval(-0.03), ZERO: interval(0.0)},
+        "CA": {"plain": interval(-0.01), SIBLING: interval(-0.03), ZERO: interval(0.0)},
     }
     figure = figures.differences(given, "concatenation")
     assert seen(figure) == ([""], ["LSTM", "CA"], [*map(figures.named, LOOKS)])
