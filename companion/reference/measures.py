@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.analysis.detection import STRONG, probe, within_recordings
+from companion.analysis.detection import probe, within_recordings
 from companion.analysis.entropy import relative_entropy
 from companion.analysis.trained import opened
 from companion.reference.gates import detection, interventions, under_corruption
+from iaca.commands.score import groups_of
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.states import STATES
@@ -77,15 +78,6 @@ def rounded(values: Any, digits: int = DIGITS) -> Any:
     if isinstance(values, list):
         return [rounded(x, digits) for x in values]
     return None if values != values else round(values, digits)
-
-
-def groups_of(store: RecordingStore, names: Sequence[str]) -> dict[str, Tensor]:
-    """Group -> which of all clips of some recordings are in it, those groups that have any."""
-    state = torch.cat([store[name].known_state for name in names])
-    groups = {ALL: torch.ones_like(state, dtype=torch.bool)}
-    groups |= {name: state == number for number, name in enumerate(STATES)}
-    groups[WEAK] = state != STATES.index(STRONG)
-    return {name: groups[name] for name in GROUPS if groups[name].any()}
 
 
 def score_groups(predictions: Mapping[str, Tensor], store: RecordingStore) -> dict[str, Any]:
