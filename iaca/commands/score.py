@@ -15,7 +15,7 @@ from iaca.commands.datasets import Dataset, open_dataset
 from iaca.data.recordings import RecordingStore
 from iaca.data.states import STATES
 from iaca.learning.metrics import ccc
-from iaca.sources.tables import Table, listed, read_arrays, read_table
+from iaca.sources.tables import listed, read_arrays, read_table
 
 RECORDING, ROW = "recording", "row"  # key columns of a CSV file
 REPORT = "report"
@@ -122,7 +122,7 @@ def read_predictions(file: Path, dataset: Dataset) -> dict[str, Tensor]:
         place, values = f"{file}: recording {name!r}", found[name]
         shape = (dataset.store.entries[name].rows, len(targets))
         if values.shape != shape:
-            raise DataError(f"{place}: found an array {values.shape}, expected {shape}")
+            raise DataError(f"{place}: found values of shape {values.shape}, expected {shape}")
         bad = np.argwhere(~np.isfinite(values))
         if len(bad):
             row, column = bad[0]
@@ -150,36 +150,17 @@ def _read_csv(file: Path, dataset: Dataset, targets: Sequence[str]) -> dict[str,
             f"{', '.join([RECORDING, ROW, *targets])}"
         )
     table.refuse(~np.isfinite(table.values), "a finite number")
-    values = table.values[:, [table.names.index(target) for target in targets]]
-    keys = pd.DataFrame({RECORDING: table.texts(RECORDING), ROW: table.whole_numbers(ROW)})
-    for line, name in keys[RECORDING].drop_duplicates().items():
-        _check_known(table.place(int(str(line))), name, dataset)
-    return {
-        str(name): _in_order(table, part[ROW], values, dataset.store.entries[str(name)].rows)
-        for name, part in keys.groupby(RECORDING)
-    }
-
-
-def _in_order(table: Table, rows: "pd.Series[int]", values: np.ndarray, count: int) -> np.ndarray:
-    """A recording's values ``(count, n)``, if each of its rows is there once.
-
-    ``rows`` are the numbers of its rows, by their place in the table.
-    """
-    for bad, problem in (
-        (rows >= count, f"expected 0 to {count - 1}"),
-        (rows.duplicated(), "which is there already"),
-    ):
+    names, rows = pd.Series(table.texts(RECORDING)), pd.Series(table.whole_numbers(ROW))
+    for at in names.drop_duplicates().index:
+        _check_known(table.place(at), names[at], dataset)
+    last = names.map({name: entry.rows - 1 for name, entry in dataset.store.entries.items()})
+    twice = pd.DataFrame({RECORDING: names, ROW: rows}).duplicated()
+    for bad, expected in ((rows > last, "expected 0 to {}"), (twice, "which is there already")):
         if bad.any():
-            at = int(bad.index[bad][0])
-            raise table.error(at, ROW, f"{rows[at]}, {problem}")
-    if len(rows) < count:
-        first = min(set(range(count)) - set(rows))
-        name = table.frame[RECORDING][rows.index[0]]
-        raise DataError(
-            f"{table.source}: recording {name!r}: row {first} is missing, found {len(rows)} rows, "
-            f"expected {count}"
-        )
-    return values[rows.sort_values().index]
+            at = int(bad.to_numpy().argmax())
+            raise table.error(at, ROW, f"{rows[at]}, {expected.format(last[at])}")
+    values = table.values[:, [table.names.index(target) for target in targets]]
+    return {str(name): values[part.sort_values().index] for name, part in rows.groupby(names)}
 
 
 def _check_known(place: str, name: str, dataset: Dataset) -> None:

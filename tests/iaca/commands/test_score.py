@@ -133,9 +133,12 @@ def with_cell(row: int, column: int, value: float) -> Callable[[Arrays], Arrays]
         ),
         (
             lambda said: said | {"r2": said["r2"][1:]},
-            "said.npz: recording 'r2': found an array (44, 2), expected (45, 2)",
+            "said.npz: recording 'r2': found values of shape (44, 2), expected (45, 2)",
         ),
-        (lambda said: said | {"r2": said["r2"].T}, "found an array (2, 45), expected (45, 2)"),
+        (
+            lambda said: said | {"r2": said["r2"].T},
+            "found values of shape (2, 45), expected (45, 2)",
+        ),
         (lambda said: said | {"r2": said["r2"].astype(str)}, "'r2': type <U32, expected numbers"),
         (
             with_cell(7, 1, np.nan),
@@ -161,7 +164,10 @@ def test_a_bad_npz_file_is_named(
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda table: table.drop(index=62), "'r2': row 2 is missing, found 44 rows, expected 45"),
+        (
+            lambda table: table.drop(index=62),
+            "'r2': found values of shape (44, 2), expected (45, 2)",
+        ),
         (lambda table: table[table["recording"] == "r2"], "1 of 2 recordings are missing: r1"),
         (
             lambda table: table.replace({"row": {59: 58}}),

@@ -13,8 +13,8 @@ import torch
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Episodes
-from iaca.data.states import KINDS, MODALITIES, STATES
-from iaca.sources.episodes import draw_affect, view, write_episodes
+from iaca.data.states import MODALITIES, STATES
+from iaca.sources.episodes import draw_affect, write_episodes
 from iaca.sources.loading import DataConfig, open_data
 from iaca.sources.manifest import load_manifest
 from iaca.sources.synthetic import draw_states
@@ -30,13 +30,6 @@ def small(**changes: Any) -> Episodes:
     """Little data, and no bound on the realised share."""
     sizes = {"train": 6, "select": 2, "report": 2, "recordings": 2, "clips": 96}
     return episodes(**{"sizes": sizes, "tolerance": 1.0, **changes})
-
-
-def silent() -> Episodes:
-    """Little data without noise."""
-    content = small().model_dump()
-    quiet = {modality: {**content[modality], "noise": 0.0} for modality in MODALITIES}
-    return small(**quiet)
 
 
 @pytest.fixture(scope="module")
@@ -62,21 +55,6 @@ def test_affect_recurs_and_its_jitter_is_stationary() -> None:
     assert np.mean(jitter[1:] * jitter[:-1]) / jitter.var() == pytest.approx(0.8, abs=0.02)
 
 
-@pytest.mark.parametrize("modality", MODALITIES)
-def test_a_view_is_standardised_and_hides_one_axis(modality: str) -> None:
-    show = view(episodes(), modality, 7)
-    affect = np.sqrt(1.09) * np.random.default_rng(1).standard_normal((50_000, 6))
-    features = show(affect)
-    assert np.abs(features.mean(axis=0)).max() < 0.03
-    assert features.std(axis=0) == pytest.approx(1.0, abs=0.03)
-    moved = np.zeros(6)  # how far each axis moves the features, over worlds
-    for world in range(20):
-        show, some = view(episodes(), modality, world), affect[:500]
-        moved += [np.abs(show(some + step) - show(some)).mean() for step in 0.1 * np.eye(6)]
-    hidden = 0 if modality == "audio" else 1
-    assert moved[hidden] / np.delete(moved, hidden).mean() == pytest.approx(0.6, abs=0.08)
-
-
 def test_labels_and_strong_clips_are_the_same_at_every_share(
     stores: dict[float, RecordingStore],
 ) -> None:
@@ -87,29 +65,6 @@ def test_labels_and_strong_clips_are_the_same_at_every_share(
             weak = torch.tensor([f" {modality}" in STATES[state] for state in some.known_state])
             same = (getattr(none, modality) == getattr(some, modality)).all(dim=1)
             assert torch.equal(same, ~weak)
-
-
-def test_every_kind_shows_what_its_name_says(tmp_path: Path) -> None:
-    """Without noise: a restrained clip shows no affect, a conflicting one another's affect."""
-    strong = write_episodes(tmp_path / "strong", silent(), 0.0)
-    weak = write_episodes(tmp_path / "weak", silent(), 0.6)
-    assert {int(state) for state in stacked(weak, "state")} == set(range(len(STATES)))
-    for modality in MODALITIES:
-        own, shown, state = (
-            stacked(strong, modality),
-            stacked(weak, modality),
-            stacked(weak, "state"),
-        )
-        rows = {kind: state == STATES.index(f"{kind} {modality}") for kind in KINDS}
-        rest = shown[rows["dominating"]]
-        assert np.abs(rest - view(silent(), modality, 0)(np.zeros(6))).max() < 2e-3
-        # Without noise, what keeps a corrupted clip's norm is the factor of 0.2 being undone.
-        np.testing.assert_allclose(shown[rows["corrupted"]], own[rows["corrupted"]], atol=4e-3)
-        other = shown[rows["conflicting"]]
-        related = np.corrcoef(other.ravel(), own[rows["conflicting"]].ravel())[0, 1]
-        assert 0.0 < related < 0.6  # sometimes the other course is in the same prototype
-    together = stacked(weak, "state") == STATES.index("conflicting audio")
-    assert np.array_equal(stacked(weak, "visual")[together], stacked(strong, "visual")[together])
 
 
 def test_corrupted_clips_keep_their_variance_if_asked_to(tmp_path: Path) -> None:
