@@ -20,6 +20,7 @@ from typing import Any
 import numpy
 import torch
 
+from companion.reference.packing import pack, unpack
 from companion.reference.plan import PARTS, Cell, Chosen, choose, run_of
 from iaca.base.files import DataError, canonical_json, short_hash
 from iaca.base.paths import ROOT
@@ -48,7 +49,10 @@ def read_lines(file: Path) -> list[Line]:
             raise DataError(f"{file}, line {number}: not JSON ({error.msg})") from error
         if not isinstance(found, dict):
             raise DataError(f"{file}, line {number}: found {line:.40}, expected an object")
-        lines.append(found)
+        try:
+            lines.append(unpack(found))
+        except ValueError as error:
+            raise DataError(f"{file}, line {number}: {error}") from error
     return lines
 
 
@@ -59,7 +63,8 @@ def append_line(file: Path, line: Mapping[str, Any]) -> None:
         stream.seek(0)
         kept = stream.read().rfind(b"\n") + 1
         stream.truncate(kept)
-        stream.write(json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n")
+        text = json.dumps(pack(line), separators=(",", ":"), allow_nan=False)
+        stream.write(text.encode() + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
 
