@@ -29,7 +29,7 @@ from iaca.models.regressor import AffectRegressor
 from iaca.runs.runs import Run
 
 DIGITS = 5
-FEWER_DIGITS = 4  # of what is only drawn or printed, never subtracted
+FEWER_DIGITS = 4  # of what a part asks for; the smallest threshold of a criterion is 0.005
 ALL, WEAK = "all", "weak"
 GROUPS = (ALL, *STATES, WEAK)
 
