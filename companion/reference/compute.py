@@ -24,7 +24,7 @@ from companion.reference.lines import (
     describe_sitting,
     read_lines,
 )
-from companion.reference.plan import PARTS, Cell, run_of
+from companion.reference.plan import PARTS, Cell, Part, run_of
 from companion.reference.tables.show import TABLES, show
 from iaca.base.files import DataError, check_one_of
 from iaca.base.paths import BUILD
@@ -71,7 +71,7 @@ def compute(
         started, done, all_costs = time.monotonic(), 0.0, sum(costs.values())
         todo = [(cell, run_of(cell, chosen)) for cell in missing]
         for number, (cell, line) in enumerate(
-            _computed(todo, PARTS[name].measures, output_dir, jobs or usable_cores()), 1
+            _computed(todo, PARTS[name], output_dir, jobs or usable_cores()), 1
         ):
             entry = {"run": cell.name, "config": config_hash(run_of(cell, chosen))}
             append_line(folder / f"{name}.jsonl", {**entry, "sitting": sitting, **line})
@@ -94,7 +94,7 @@ def _cost(cell: Cell, config: RunConfig) -> float:
 
 
 def _computed(  # type: ignore[no-untyped-def]
-    todo: Sequence[tuple[Cell, RunConfig]], measures: Sequence[str], output_dir: Path, jobs: int
+    todo: Sequence[tuple[Cell, RunConfig]], part: Part, output_dir: Path, jobs: int
 ):
     """Yield each cell with its line, in the order in which they are done."""
     queue = list(todo)
@@ -105,14 +105,17 @@ def _computed(  # type: ignore[no-untyped-def]
         while queue or under_way:
             while queue and len(under_way) < 2 * jobs:
                 cell, config = queue.pop(0)
-                under_way[pool.submit(compute_line, config, tuple(measures), output_dir)] = cell
+                made = pool.submit(compute_line, config, part.measures, output_dir, part.brief)
+                under_way[made] = cell
             for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                 yield under_way.pop(future), future.result()
 
 
-def compute_line(config: RunConfig, measures: Sequence[str], output_dir: Path) -> Line:
-    """Make a run and measure it; in a worker process."""
-    from companion.reference.measures import measure
+def compute_line(
+    config: RunConfig, measures: Sequence[str], output_dir: Path, brief: bool = False
+) -> Line:
+    """Make a run and measure it, `briefly` if need be; in a worker process."""
+    from companion.reference.measures import briefly, measure
     from iaca.learning.config import TrainingError
     from iaca.runs.execution import execute_run
 
@@ -121,7 +124,8 @@ def compute_line(config: RunConfig, measures: Sequence[str], output_dir: Path) -
         line = measure(execute_run(config, output_dir, "cpu"), measures, output_dir)
     except TrainingError as error:  # a learning rate can be too high: that is a result
         line = {"failed": str(error), "select": None}
-    return {"seconds": round(time.process_time() - started, 1), **line}
+    seconds = round(time.process_time() - started, 1)
+    return {"seconds": seconds, **(briefly(line) if brief else line)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -69,6 +69,14 @@ def measure(run: Run, measures: Sequence[str], output_dir: Path) -> dict[str, An
     return found
 
 
+def briefly(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line without what a part with `brief` leaves out: scores by state, and gates."""
+    kept = {key: value for key, value in line.items() if key != "gates"}
+    if "scores" in kept:
+        kept["scores"] = {ALL: kept["scores"][ALL]}
+    return kept
+
+
 def rounded(values: Any, digits: int = DIGITS) -> Any:
     """Numbers, tensors, lists and mappings of them, rounded; NaN is None."""
     if isinstance(values, Mapping):

@@ -155,11 +155,13 @@ class Part(NamedTuple):
         cells: its runs.
         measures: what is measured of each beyond its scores, see `measures.measure`.
         tuned: whether it trains with what the tuning chose, and so comes after it.
+        brief: whether its lines leave out scores by state and gates, see `measures.briefly`.
     """
 
     cells: tuple[Cell, ...]
     measures: tuple[str, ...] = ()
     tuned: bool = True
+    brief: bool = False
 
 
 def _cells(
@@ -224,6 +226,7 @@ PARTS = {
             )
         ),
         tuned=False,
+        brief=True,
     ),
     "headline": Part(_cells(COMPARED), ("interventions", "detection", "missing")),
     "controls": Part(_cells((Arm.UNIFORM, Arm.WITHOUT, Arm.LARGER, Arm.AGAIN, Arm.PLACEBO))),
@@ -251,6 +254,7 @@ PARTS = {
             replace(cell, version=version)
             for version in VERSIONS
             for cell in _cells((Arm.PLAIN, Arm.TUNED), worlds=VALIDITY_WORLDS)
+            if cell.attention in ("ca", "jca")
         )
     ),
 }  # fmt: skip

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from companion.reference import compute as module
 from companion.reference import lines as lines_module
 from companion.reference.compute import cells_of, compute, main
 from companion.reference.lines import read_lines
+from companion.reference.measures import briefly
 from companion.reference.plan import PARTS, Arm, Cell, Part
 from iaca.base.files import DataError
 from iaca.runs.shards import Shard
@@ -87,6 +89,34 @@ def test_a_training_that_fails_is_a_result(tmp_path: Path, monkeypatch: pytest.M
     compute(["few"], tmp_path / "lines", tmp_path / "out", jobs=1)
     (line,) = read_lines(tmp_path / "lines" / "few.jsonl")
     assert line["select"] is None and "batch_size 0" in line["failed"]
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_a_brief_part_keeps_scores_of_all_clips_and_no_gates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brief: bool
+) -> None:
+    cell = Cell("ca", Arm.TOLD, 0.46, 1, 1)
+    small = module.run_of(cell)
+    small = replace(
+        small,
+        model=replace(small.model, dim=8),
+        training=replace(small.training, epochs=1, hop=48),
+    )
+    monkeypatch.setitem(PARTS, "few", Part((cell,), tuned=False, brief=brief))
+    for place in (module, lines_module):
+        monkeypatch.setattr(place, "run_of", lambda cell, chosen=None: small)
+    compute(["few"], tmp_path / "lines", tmp_path / "out", jobs=1)
+    (line,) = read_lines(tmp_path / "lines" / "few.jsonl")
+    assert line["select"] is not None and len(line["scores"]["all"]) == 2
+    assert (set(line["scores"]) == {"all"}) == ("gates" not in line) == brief
+
+
+def test_lines_that_are_there_are_made_brief_without_other_changes() -> None:
+    line = {"run": "r", "select": 0.5, "scores": {"all": [0.4, 0.6], "weak": [0.1, 0.2]}}
+    expected = {**line, "scores": {"all": [0.4, 0.6]}}
+    assert briefly({**line, "gates": {"all": [0.1] * 4}}) == briefly(expected) == expected
+    failed = {"run": "r", "failed": "too high a rate", "select": None}
+    assert briefly(failed) == failed
 
 
 def test_bad_input_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

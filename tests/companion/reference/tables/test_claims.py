@@ -85,8 +85,14 @@ def found(results: MadeUp) -> dict[str, Criterion]:
 def test_every_outcome_of_every_criterion_is_reached(gain: Gain, outcome: Outcome) -> None:
     rows = found(made(gain))
     for letter in PARTS_OF:
-        assert rows[letter].outcome == outcome, letter
-        assert set(rows[letter].attentions.values()) == {outcome}
+        each = rows[letter].attentions
+        if letter == "d":  # versions are computed for two attentions: too few to support a claim
+            assert [each.pop("tca"), each.pop("rjca")] == ["inconclusive"] * 2
+            expected = "contradicted" if outcome == "contradicted" else "inconclusive"
+            assert rows[letter].outcome == expected
+        else:
+            assert rows[letter].outcome == outcome, letter
+        assert set(each.values()) == {outcome}
     assert rows["0"].texts()["RJCA"].rstrip("†") == outcome
 
 
