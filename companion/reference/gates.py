@@ -4,7 +4,15 @@ import functools
 from dataclasses import replace
 from pathlib import Path
 
-from companion.analysis.corruption import CorruptedStore, Corruption, Hit, other_corruptions
+import torch
+
+from companion.analysis.corruption import (
+    CorruptedStore,
+    Corruption,
+    Hit,
+    other_corruptions,
+    schedule,
+)
 from companion.analysis.detection import STAGE_1, gate_scores, pooled, within_recordings
 from companion.analysis.interventions import take_choice_away
 from companion.analysis.trained import opened
@@ -23,6 +31,7 @@ EITHER = "any of either modality"  # all six weak states together
 # Shares of clips that go missing: the paper's Fig. 3 for the voice, fewer for the face. Criterion
 # (e) asks for 0.8 of both.
 MISSING = {"audio": (0.1, 0.2, 0.4, 0.6, 0.8, 1.0), "visual": (0.2, 0.6, 0.8, 1.0)}
+NOTICED = 0.6  # share of missing clips at which gates are asked whether they notice
 BLOCK = 0.5  # share of a recording that one block takes
 
 
@@ -66,6 +75,31 @@ def under_corruption(
     for (what, share), windows in corrupted_windows(data, output_dir).items():
         said = predict_batches(model, windows).predictions
         found.setdefault(what, {})[share] = [*score(said, store).pooled.values()]
+    return found
+
+
+def noticing(
+    model: AffectRegressor, data: DataConfig, output_dir: Path
+) -> dict[str, list[list[float]]] | None:
+    """What gates give clips that are missing, and the others: modality -> two rows of weights.
+
+    At the share `NOTICED`, in the order of `gate_means` and with the joint feature's weight last;
+    the first row is of the missing clips. ``None`` for a model without gates.
+    """
+    if not isinstance(model.fusion, InconsistencyAware):
+        return None
+    found = {}
+    for modality in MODALITIES:
+        what, share = f"{modality} missing", f"{NOTICED:g}"
+        gates = predict_batches(model, corrupted_windows(data, output_dir)[what, share]).gates
+        names = list(gates["audio_visual"])
+        gone = corruptions()[what][share]
+        hit = torch.cat([schedule(gone, n, len(gates["audio_visual"][n])) for n in names])
+        columns = [("audio", 1), ("visual", 1), *(("audio_visual", k) for k in range(3))]
+        weights = torch.stack(
+            [torch.cat([gates[gate][n][:, k] for n in names]) for gate, k in columns], dim=1
+        )
+        found[modality] = [weights[rows].mean(dim=0).tolist() for rows in (hit, ~hit)]
     return found
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from companion.analysis.detection import probe, within_recordings
 from companion.analysis.entropy import relative_entropy
 from companion.analysis.trained import opened
-from companion.reference.gates import detection, interventions, under_corruption
+from companion.reference.gates import detection, interventions, noticing, under_corruption
 from iaca.commands.score import groups_of
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
@@ -61,6 +61,7 @@ def measure(run: Run, measures: Sequence[str], output_dir: Path) -> dict[str, An
         "interventions": lambda: interventions(model, store, split, run.config.seed),
         "detection": lambda: detection(traces, truth),
         "missing": lambda: under_corruption(model, data, output_dir),
+        "noticing": lambda: noticing(model, data, output_dir),
     }
     for name in measures:
         value = asked[name]()

@@ -228,7 +228,7 @@ PARTS = {
         tuned=False,
         brief=True,
     ),
-    "headline": Part(_cells(COMPARED), ("interventions", "detection", "missing")),
+    "headline": Part(_cells(COMPARED), ("interventions", "detection", "missing", "noticing")),
     "controls": Part(_cells((Arm.UNIFORM, Arm.WITHOUT, Arm.LARGER, Arm.AGAIN, Arm.PLACEBO))),
     "missing": Part(
         _cells((Arm.DROPOUT,)) + _cells((Arm.AUDIO, Arm.VISUAL), worlds=DIAL_WORLDS), ("missing",)

@@ -19,6 +19,7 @@ from companion.reference.gates import (
     interventions,
     under_corruption,
 )
+from iaca.data.batches import WindowBatches
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Episodes
 from iaca.data.splits import Split
@@ -90,6 +91,28 @@ class Silent:
 
         recording = self.store[name]
         return replace(recording, audio=torch.zeros_like(recording.audio))
+
+
+def test_what_gates_give_missing_clips_is_told_apart_from_the_others(
+    told: Data, data: DataConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With gates that say whether a clip's voice is null, the two rows are 1 and 0."""
+    _, _, model = told
+
+    def gates_of(_: object, windows: WindowBatches) -> Traces:
+        audio = {name: windows.store[name].audio for name in windows.counts}
+        gone = {name: (x == 0).all(dim=1).float() for name, x in audio.items()}
+        two = {name: torch.stack([1 - x, x], dim=1) for name, x in gone.items()}
+        three = {n: torch.stack([x, x, 1 - x], dim=1) for n, x in gone.items()}
+        return Traces({}, {"audio": two, "visual": two, "audio_visual": three})
+
+    monkeypatch.setattr(gates, "predict_batches", gates_of)
+    found = gates.noticing(model, data, Path())
+    assert found is not None
+    assert found["audio"] == [[1, 1, 1, 1, 0], [0, 0, 0, 0, 1]]
+    assert found["visual"] == [[0, 0, 0, 0, 1]] * 2
+    plain = AffectRegressor(ModelConfig("ca", dim=8), 32, 48, 2)
+    assert gates.noticing(plain, data, Path()) is None
 
 
 def test_taking_the_choice_away_is_told_apart(told: Data) -> None:
