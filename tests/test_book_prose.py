@@ -1,8 +1,10 @@
 """The prose pages: bibliography, notation, glossary, re-run page, licence, citation file."""
 
 import inspect
+import os
 import re
 import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -175,6 +177,31 @@ def test_each_reading_says_what_is_taken_and_why() -> None:
     assert numbers == list(range(1, len(entries) + 1)) and len(entries) >= 14
     for entry in entries:
         assert entry.count("*We take*") == 1 and entry.count("*Why:*") == 1, entry.split("\n")[0]
+
+
+def git(*words: str) -> str:
+    """What git says about this checkout; empty where there is no git or no repository."""
+    command, utc = ["git", "-C", str(ROOT), *words], os.environ | {"TZ": "UTC"}
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=False, env=utc)
+    except FileNotFoundError:
+        return ""
+    return told.stdout.strip()
+
+
+def test_the_page_of_changes_names_commits_of_the_history_with_their_times() -> None:
+    own = git("rev-parse", "--show-toplevel") == str(ROOT)
+    if not own or git("rev-parse", "--is-shallow-repository") != "false":
+        pytest.skip("this checkout has no history, or a part of it only")
+    log = git("log", "--format=%H %ad", "--date=format-local:%-d %b, %H:%M")
+    history = {line[:7]: line.split(" ", 1)[1] for line in log.splitlines()}
+    text = page("changes.md")
+    named = re.findall(r"`([0-9a-f]{7})`", text)
+    assert len(named) > 20
+    assert not set(named) - set(history)
+    given = re.findall(r"^\| (\d+ \w+, [\d:]+) \| `(\w+)` ", text, re.M)
+    given += [(when, h) for h, when in re.findall(r"`(\w+)`\s\((\d+ Nov, [\d:]+)\)", text)]
+    assert given and {(history[commit], commit) for _, commit in given} == set(given)
 
 
 def test_the_example_tables_can_be_imported(tmp_path: Path) -> None:
