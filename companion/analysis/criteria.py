@@ -17,10 +17,10 @@ from companion.analysis.inference import Interval
 BACKBONES = 4  # of Table 2
 NEEDED = 3  # backbones that must stand, of the four
 
-AT_ZERO = 0.01  # CCC points: criterion (a), how far Δ may be from 0 where nothing is weak
+AT_ZERO = 0.01  # CCC: criterion (a), how far Δ may be from 0 where nothing is weak
 RISE_TO = 0.6  # share of weak clips: criterion (a), where Δ should have risen
 WEAK_FROM = 0.4  # share of weak clips: criterion (b), from here on the gates should win
-GATE_COST = 0.005  # CCC points: criterion (c), what taking the gates' choice away should cost
+GATE_COST = 0.005  # CCC: criterion (c), what taking the gates' choice away should cost
 
 Outcome = Literal["stands", "refuted", "undecided"]
 

@@ -16,6 +16,7 @@ from iaca.data.recordings import RecordingStore
 from iaca.learning.metrics import concordance
 
 MISSING = "–"
+NOT_AVAILABLE = "not available here"  # where the data could not be had, or do not have it
 
 
 def signed(value: float) -> str:
@@ -47,8 +48,10 @@ class Interval(NamedTuple):
     subjects: int
 
     def __str__(self) -> str:
-        text = f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-        return text.replace("-", "−").replace("nan", "–")
+        if math.isnan(self.value):
+            return NOT_AVAILABLE
+        bounds = "" if math.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}{bounds}".replace("-", "−")
 
 
 class Moments(NamedTuple):
@@ -229,5 +232,5 @@ def drawn_contrast(
 def paired_differences(
     model: Moments, baseline: Moments, resamples: int = 1000, seed: int = 0
 ) -> list[Interval]:
-    """``model`` minus ``baseline`` in CCC points, paired by subject and by seed: see `contrast`."""
+    """``model`` minus ``baseline`` in CCC, paired by subject and by seed: see `contrast`."""
     return contrast([(1.0, model), (-1.0, baseline)], resamples, seed)

@@ -17,6 +17,7 @@ from myst_nb import glue
 from companion.analysis import criteria
 from companion.analysis.costs import count_regressor, time_steps
 from companion.analysis.inference import (
+    NOT_AVAILABLE,
     ccc_intervals,
     ccc_of_sums,
     contrast,

@@ -18,7 +18,7 @@ def dial_chart(curves: Curves) -> Layers:
     """Δ with 95 % intervals against the share of weak clips, one attention at a time.
 
     Args:
-        curves: backbone -> model -> share of weak clips -> Δ, in CCC points.
+        curves: backbone -> model -> share of weak clips -> Δ, in CCC.
 
     Raises:
         ValueError: if there are more controls than can be told apart.

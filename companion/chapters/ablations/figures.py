@@ -1,10 +1,11 @@
 """Notebook `04_ablations`: Table 2 beside the paper's, what the gates do, and what decides it.
 
-Δ is always a model minus plain in CCC points: above 0, the model is better. What is not in a
+Δ is always a model minus plain, in CCC: above 0, the model is better. What is not in a
 mapping is neither drawn nor filled in.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -53,7 +54,7 @@ def differences_beside_paper(
 
     Args:
         differences: backbone -> arm -> target -> Δ.
-        paper: backbone -> target -> the paper's Δ, in CCC points too.
+        paper: backbone -> target -> the paper's Δ, in CCC too.
     """
     levels = ("row", "series", "panel")
     more = {PAPER: Line2D([], [], **_STAR)}
@@ -70,7 +71,7 @@ def dial_curve(curves: Curves) -> Figure:
     """Δ with 95 % intervals, the arms of IACA strongly, controls thinly: a panel for each backbone.
 
     Args:
-        curves: backbone -> model -> share of weak clips -> Δ, in CCC points.
+        curves: backbone -> model -> share of weak clips -> Δ, in CCC.
 
     Raises:
         ValueError: if there are more controls than can be told apart.
@@ -208,6 +209,18 @@ def options_table(rows: Mapping[str, Mapping[str, tuple[Interval, Interval]]]) -
             for option, found in rows.items()
         ]
     )
+
+
+def alike_by_chance(before: Sequence[str], after: Sequence[str]) -> float:
+    """How many models would have one choice before and after if the two were unrelated.
+
+    Each choice is then as frequent before and after as it is.
+
+    >>> alike_by_chance(["audio", "audio", "joint", "joint"], ["audio", "joint", "joint", "joint"])
+    2.0
+    """
+    first, last = Counter(before), Counter(after)
+    return sum(first[choice] * last[choice] for choice in first) / len(before)
 
 
 class CostRow(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from companion.analysis.estimates import Estimate
-from companion.analysis.inference import MISSING, Interval, signed
+from companion.analysis.inference import MISSING, NOT_AVAILABLE, Interval, signed
 
 
 def decimals(value: float) -> str:
@@ -37,6 +37,8 @@ def with_spread(score: Interval) -> str:
 
 def with_bounds(difference: Interval | Estimate) -> str:
     """``Δ [low, high]``, signed; without bounds where they are not known."""
+    if np.isnan(difference.value):
+        return NOT_AVAILABLE
     if np.isnan(difference.low):
         return signed(difference.value)
     return f"{signed(difference.value)} [{signed(difference.low)}, {signed(difference.high)}]"

@@ -1,5 +1,6 @@
 """Chapter 4's figures name what they are given, and its tables say it."""
 
+import itertools
 import math
 
 import pytest
@@ -137,6 +138,13 @@ def test_options_that_were_not_computed_are_empty() -> None:
             "0.510 ± 0.005, +0.022 [+0.012, +0.032]",
         ],
     ]
+
+
+def test_what_chance_would_leave_alike_is_the_mean_over_all_orders() -> None:
+    before = ["audio", "audio", "joint", "visual", "joint"]
+    after = ["joint", "joint", "joint", "audio", "joint"]
+    orders = [sum(map(str.__eq__, before, o)) for o in itertools.permutations(after)]
+    assert ablations.alike_by_chance(before, after) == pytest.approx(sum(orders) / len(orders))
 
 
 def test_costs_are_said_in_readable_units() -> None:

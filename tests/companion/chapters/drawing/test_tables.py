@@ -1,8 +1,13 @@
 """Tables as Markdown."""
 
+import math
+
 import pandas as pd
 import pytest
+from drawn import interval
 
+from companion.analysis.inference import Interval
+from companion.chapters.drawing.numbers import with_bounds
 from companion.chapters.drawing.tables import markdown_table
 
 
@@ -23,3 +28,10 @@ def test_a_table_keeps_its_cells_as_they_are_formatted(
     )
     sides = ["left" if cell.startswith(":") else "right" for cell in rule]
     assert [head, sides, row] == expected
+
+
+def test_what_the_data_do_not_have_is_said_in_words() -> None:
+    nothing = Interval(math.nan, math.nan, math.nan, math.nan, 0, 0)
+    assert str(nothing) == with_bounds(nothing) == "not available here"
+    unbounded = interval(-0.02)._replace(low=math.nan, high=math.nan)
+    assert (str(unbounded), with_bounds(unbounded)) == ("−0.020", "−0.020")
