@@ -1,0 +1,164 @@
+"""Objections that a referee could still make, with the numbers in them computed."""
+
+from companion.analysis.coverage import COLLAPSE, HARMED, OVER_WORLDS, simulate
+from companion.reference.lines import Results
+from companion.reference.plan import (
+    ATTENTIONS,
+    DIM,
+    DRAWS,
+    SPACE,
+    SPACE_OF_GATES,
+    TUNING_SEEDS,
+    TUNING_WORLD,
+    VALIDITY_WORLDS,
+    WORLDS,
+    Arm,
+)
+from companion.reference.tables.reading import progress
+from companion.reference.tables.validity import valid
+
+
+def limits(results: Results) -> list[str]:
+    """The objections as lines of a Markdown list."""
+    found = (
+        *(_attentions(results), *BENCHMARK),
+        *(_tuning(), *MODEL),
+        *(_intervals(), *INFERENCE),
+    )
+    return [f"{number}. **{title}** {text}" for number, (title, text) in enumerate(found, 1)]
+
+
+Objection = tuple[str, str]  # in a few words, and in full
+
+
+def _attentions(results: Results) -> Objection:
+    if missing := progress(results, "validity"):
+        return "Is the benchmark valid?", f"The validity table is {missing}."
+    judged = valid(results)
+    names = ", ".join(a.upper() for a in judged) or "no attention"
+    others = ", ".join(a.upper() for a in ATTENTIONS if a not in judged)
+    if not others:
+        return "The benchmark is valid for all attentions.", "V1 and V3 hold for each of the four."
+    return (
+        f"The claim is judged on {names} only.",
+        f"V1 or V3 fails for {others}, so that no gain or loss of gates around them says whether "
+        "gates repair cross-attention. The paper claims a gain for four attentions, and "
+        f"criterion (0) needs three: with {len(judged)}, the claim as a whole is "
+        + ("judged on those alone." if len(judged) >= 3 else "left open, whatever the gates do."),
+    )
+
+
+BENCHMARK: tuple[Objection, ...] = (
+    (
+        "One family of made data.",
+        "All worlds come from one generator with other random numbers. An interval over worlds "
+        "speaks for worlds of this family, and for no recording of a person. The one real data set "
+        "is small, and Aff-Wild2 is absent.",
+    ),
+    (
+        "The benchmark was built so that the claim can come true.",
+        "It was varied until attention and told gates had something to win, and then frozen. "
+        "This is needed for a test that can tell, and it says nothing of how often real data "
+        "are like that. Gates might gain on a benchmark that nobody has thought of.",
+    ),
+    (
+        "The design was not entirely blind.",
+        "In a trial of an earlier version of the benchmark, one arm with learned gates was "
+        "seen with two seeds before it was stopped. The constants had been fixed on other arms.",
+    ),
+    (
+        "Weakness is simpler than in life.",
+        "A clip is in one of seven states, one modality is weak at a time, and features are noisy "
+        "functions of a few hidden variables. Real conflicts are gradual, and a state may "
+        "depend on what is felt.",
+    ),
+    (
+        "Validity was tested before the tuning.",
+        "V1 to V4 rest on one fixed setting of the training for all attentions, because nothing "
+        "learned was to be trained before the benchmark was frozen. An attention that fails V1 "
+        "there might pass it with its own setting. Uniform attention, a control, is never "
+        "tuned for itself and takes the choice of plain attention: where V1 holds, some of it "
+        "may be that.",
+    ),
+)
+
+
+def _tuning() -> Objection:
+    arms = len(SPACE) + len(SPACE_OF_GATES)
+    return (
+        "Equal tuning is not equally good tuning.",
+        f"Each arm has {DRAWS} random draws with {len(TUNING_SEEDS)} seeds on a single world "
+        f"(number {TUNING_WORLD}). `{Arm.TUNED}` has {arms} options to draw, plain attention "
+        f"{len(SPACE)}, so that the same number of draws covers less of its space. More draws "
+        "could find better gates; the table of the tuning shows how far the best draws lie "
+        "apart.",
+    )
+
+
+MODEL: tuple[Objection, ...] = (
+    (
+        "It is our reading of the paper.",
+        "No code of IACA is public. That stage 2 reads the joint feature, that gates have a "
+        "bias, how they start, and what T is, are readings; the authors were not asked. "
+        f"`{Arm.TUNED}` may choose among some of them, not among all that are possible.",
+    ),
+    (
+        f"d = {DIM}, and few data.",
+        "The paper's features have 512 dimensions and come from large pre-trained networks, with "
+        "hundreds of videos. Gates may need more data, more dimensions or more epochs than "
+        "they get here.",
+    ),
+    (
+        "The encoder's norm was chosen for plain attention.",
+        "With the `l2` norm, which released code uses, Eq. 1 starts close to a plain average; with "
+        "`layer` it starts close to one clip. The choice decides what a gate declines. The other "
+        "norms are tried for CA and JCA alone, on five worlds, without tuning of their own.",
+    ),
+    (
+        "Told gates know more than any gate could.",
+        "They are given the true state, without error, in training and in the test. What they gain "
+        "is a ceiling of this form of gating, and not what a gate that reads features could "
+        "reach. A share of it that looks small may be much of what is possible; the probes of "
+        "V4 say how well a state can be seen, and only by linear reading.",
+    ),
+    (
+        "A missing modality is zeros in features.",
+        "The paper sets spectrograms to zero before its networks and shows one video. What a "
+        "network makes of silence is not what our zeros are.",
+    ),
+)
+
+
+def _intervals() -> Objection:
+    few, many = (simulate(OVER_WORLDS, len(w), "15 % collapse") for w in (VALIDITY_WORLDS, WORLDS))
+    return (
+        "Where gates collapse, intervals miss to one side.",
+        f"If {100 * COLLAPSE:.0f} % of the worlds collapse, a t interval of {many.n} worlds "
+        "holds the true mean in {100 * many.covered:.1f} % of the cases and lies above it in "
+        f"{100 * many.below:.1f} %; with {few.n} worlds, in {100 * few.covered:.1f} % and "
+        "{100 * few.below:.1f} %. The error favours the gates: a loss is found too rarely. The "
+        f"mark † depends on the data, too: without a world below {HARMED:g} nothing is marked, "
+        "though worlds might collapse that were not drawn. Median, worst case and the count of "
+        "collapses therefore "
+        "stand beside the mean.".replace("-0.01", "−0.01"),
+    )
+
+
+INFERENCE: tuple[Objection, ...] = (
+    (
+        "Many claims, and no adjustment over them.",
+        "Tests of a gain are adjusted over the attentions, and not over arms, criteria and the "
+        "lines of this ledger. Of many claims, one or another will come out by chance.",
+    ),
+    (
+        "Some tests were worded when their numbers were known.",
+        "Criteria for learned gates are older than those runs. But what the ledger asks of told "
+        "gates, of the paper's rule and of JCA's and RJCA's attention was put into words when the "
+        "validity table was there.",
+    ),
+    (
+        "A training that loses is not explained by losing.",
+        "The book shows what gates do and how often they collapse. That another optimiser, a "
+        "supervised gate or another loss would keep the same gates from it is not excluded.",
+    ),
+)
