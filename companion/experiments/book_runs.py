@@ -28,6 +28,7 @@ from companion.experiments.grids import (
     validity_runs,
     version_runs,
 )
+from companion.experiments.made_again import validity_again
 from companion.experiments.side_by_side import first_runs, tuned_runs
 from iaca.base.devices import Device
 from iaca.base.files import DataError
@@ -66,7 +67,7 @@ class Chapter(NamedTuple):
 
 # A new chapter that needs runs adds a line here, by the name of its folder.
 CHAPTERS = {
-    "data": Chapter((), (validity_runs,)),
+    "data": Chapter((), (validity_again,)),
     "cross_attention": Chapter((), (norm_runs, validity_runs)),
     "gating": Chapter((arm_runs,)),
     "training": Chapter((arm_runs,), (sensitivity_runs,), swappable=True, on_open_data=True),

@@ -1,11 +1,12 @@
 """The part of the reference run that every build computes again, in the first world."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 from companion.reference.again import runs_again
 from companion.reference.lines import Results
-from companion.reference.plan import ATTENTIONS, CENTRE, COMPARED, WORLDS, Arm, cell_of
+from companion.reference.plan import ATTENTIONS, CENTRE, COMPARED, SECOND, WORLDS, Arm, cell_of
 from iaca.runs.profiles import Profile
 from iaca.runs.runs import RunConfig
 from iaca.sources.loading import DataConfig
@@ -17,12 +18,22 @@ VALIDITY = (
     *(cell_of("ca", arm, 0.0, WORLD) for arm in (Arm.PLAIN, Arm.UNIFORM)),
     *(cell_of("ca", arm, CENTRE, WORLD) for arm in (Arm.PLAIN, Arm.UNIFORM, Arm.TOLD)),
 )
+# The second world, in which there is nothing to attend to.
+SECOND_WORLD = tuple(
+    replace(cell_of("ca", arm, CENTRE, WORLD), version=SECOND) for arm in (Arm.PLAIN, Arm.UNIFORM)
+)
 HEADLINE = tuple(cell_of(a, arm, CENTRE, WORLD) for a, arm in product(ATTENTIONS, COMPARED))
 
 
 def validity_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> list[RunConfig]:
-    """The runs of `VALIDITY` at a profile's size."""
-    return [*runs_again("validity", VALIDITY, profile, Results()).values()]
+    """The runs of `VALIDITY` and `SECOND_WORLD` at a profile's size."""
+    results = Results()
+    cells = {"validity": VALIDITY, SECOND: SECOND_WORLD}
+    return [
+        run
+        for part, these in cells.items()
+        for run in runs_again(part, these, profile, results).values()
+    ]
 
 
 def headline_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> list[RunConfig]:

@@ -1,27 +1,32 @@
-"""Figures of the chapter on data: the plane of affect, disagreeing votes, the benchmark."""
+"""Figures of the chapter on data: the plane of affect, disagreeing votes, the main benchmark."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from companion.analysis.inference import Interval
+from companion.analysis.estimates import Estimate
 from companion.chapters.data import votes as cremad
-from companion.chapters.drawing.arms import Look
-from companion.chapters.drawing.intervals import interval_rows
+from companion.chapters.data.recurrence import similarity
+from companion.chapters.drawing.arms import in_order, looks_of
+from companion.chapters.drawing.intervals import interval_curves
 from companion.chapters.drawing.style import (
     AROUSAL,
     AUDIO,
+    DIVERGING,
     LABEL,
     MODALITIES,
+    OTHERS,
     SHADES,
     SMALL,
     STATE_COLOURS,
@@ -42,7 +47,6 @@ CIRCUMPLEX = {
     "miserable": 185, "sad": 208, "bored": 238, "sleepy": 272, "calm": 310, "content": 338,
 }  # fmt: skip
 TARGETS = ("valence", "arousal")
-SMOOTHING = 5  # clips, of the readings in a trace
 
 
 def affect(recording: Recording, clips: int = 20) -> Figure:
@@ -172,37 +176,6 @@ def clip_norms(store: RecordingStore, modality: str) -> dict[str, Array]:
     return {kind: np.concatenate(found) for kind, found in norms.items()}
 
 
-def norms(matched: RecordingStore, unmatched: RecordingStore, modality: str) -> Figure:
-    """Lengths of strong and corrupted clips, with and without rescaling the corrupted ones."""
-    found = {"Norm-matched": matched, "Not matched": unmatched}
-    parts = {name: clip_norms(store, modality) for name, store in found.items()}
-    colours = {"strong": STATE_COLOURS["strong"], "corrupted": MODALITIES[modality]}
-    table = pd.DataFrame(
-        [(name, kind, x) for name, part in parts.items() for kind in colours for x in part[kind]],
-        columns=["store", "clips", "length"],
-    )
-    edges = np.linspace(table["length"].min(), table["length"].max(), 45)
-    with style():
-        figure, panels = plt.subplots(1, 2, figsize=(WIDTH, 2.5), sharex=True, sharey=True)
-        for axes, (name, part) in zip(panels, parts.items(), strict=True):
-            counted = {kind: f"{kind} ({len(part[kind]):,})" for kind in colours}
-            sns.histplot(
-                table[table["store"] == name].replace({"clips": counted}),
-                x="length",
-                hue="clips",
-                palette={counted[kind]: colour for kind, colour in colours.items()},
-                bins=edges,
-                stat="density",
-                common_norm=False,
-                element="step",
-                alpha=0.5,
-                ax=axes,
-            )
-            axes.set(title=name, xlabel=f"length of the {modality} vector", yticks=[])
-            sns.move_legend(axes, "upper right", title=None)
-    return figure
-
-
 def one_recording(
     recording: Recording, shown: Mapping[str, Tensor], targets: Mapping[str, int]
 ) -> Figure:
@@ -224,9 +197,7 @@ def one_recording(
             axes.plot(recording.labels[:, target], color="black", label=f"true {name}")
             one_clip = f"read off {modality} clips"
             axes.plot(reading[:, target], "o", markersize=3, color=colour, label=one_clip)
-            smooth = _smooth(reading[:, target].numpy())
-            axes.plot(smooth, color=colour, linewidth=1, label=f"mean of {SMOOTHING}")
-            axes.set(ylim=(-1.6, 1.6), yticks=(-1, 0, 1), ylabel=name)
+            axes.set(ylim=(-1.7, 1.7), yticks=(-1, 0, 1), ylabel=name)
             axes.set_xlim(-0.5, len(states) - 0.5)
             axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=3, columnspacing=1.2)
         panels[-1].set_xlabel("clip")
@@ -234,12 +205,6 @@ def one_recording(
         patches = [Patch(color=STATE_COLOURS[kind], alpha=0.5, label=kind) for kind in kinds]
         figure.legend(handles=patches, loc="outside lower center", ncols=3)
     return figure
-
-
-def _smooth(trace: Array) -> Array:
-    """Centred moving mean, over fewer clips at the ends."""
-    window = np.ones(SMOOTHING)
-    return np.convolve(trace, window, "same") / np.convolve(np.ones_like(trace), window, "same")
 
 
 def _shade(axes: Axes, states: Sequence[str], modality: str) -> None:
@@ -251,23 +216,53 @@ def _shade(axes: Axes, states: Sequence[str], modality: str) -> None:
             axes.axvspan(start - 0.5, stop - 0.5, color=colour, alpha=0.5, linewidth=0)
 
 
-class Row(NamedTuple):
-    """A model of the validity table: intervals of valence, of arousal and of their mean."""
+def recurrence(recording: Recording, order: NDArray[np.int64], clips: int = 48) -> Figure:
+    """How affect recurs in a recording's first clips, and whether its features show it.
 
-    valence: Interval
-    arousal: Interval
-    mean: Interval
-
-
-def validity(tables: Mapping[float, Mapping[str, Row]]) -> Figure:
-    """Scores of ungated models with their intervals: share -> model -> scores.
-
-    The first share has all models; others may lack some.
+    Args:
+        recording: whose first label is valence and whose second is arousal.
+        order: ``(T,)``, the prototype that each clip belongs to.
+        clips: how many, from the start, are drawn.
     """
-    names = [f"share {share:g}" for share in tables]
-    looks = dict(zip(names, (Look(SHADES[3]), Look(SHADES[1], "s")), strict=False))
-    found = {
-        name: {model: {t: getattr(row, t) for t in TARGETS} for model, row in rows.items()}
-        for name, rows in zip(names, tables.values(), strict=True)
-    }
-    return interval_rows(found, ("series", "row", "panel"), looks, "CCC", reference=None)
+    order = order[:clips]
+    palette = OTHERS[: int(order.max()) + 1]
+    same = np.where(order[:, None] == order, order + 1, 0)
+    with style():
+        figure = plt.figure(figsize=(WIDTH, 4.6))
+        rows: Any = [["time"] * 3, ["same", "audio", "visual"]]
+        panels = figure.subplot_mosaic(rows, height_ratios=(1, 1.15))
+        time = panels.pop("time")
+        changes = [0, *(np.flatnonzero(np.diff(order)) + 1), len(order)]
+        for start, stop in pairwise(changes):
+            colour = palette[order[start]]
+            time.axvspan(start - 0.5, stop - 0.5, color=colour, alpha=0.3, linewidth=0)
+        for target, colour, dashes in ((0, VALENCE, "-"), (1, AROUSAL, "--")):
+            trace = recording.labels[:clips, target]
+            time.plot(trace, color=colour, linestyle=dashes, label=TARGETS[target])
+        time.set(xlim=(-0.5, clips - 0.5), ylim=(-1.05, 1.05), yticks=(-1, 0, 1), xlabel="clip")
+        time.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=2)
+        first = ListedColormap(["white", *palette])
+        panels["same"].imshow(same, cmap=first, vmin=0, vmax=len(palette), alpha=0.75)
+        panels["same"].set(title="Same prototype", ylabel="clip")
+        for modality in ("audio", "visual"):
+            found = similarity(getattr(recording, modality)[:clips])
+            drawn = panels[modality].imshow(found, vmin=-1, vmax=1, cmap=DIVERGING)
+            panels[modality].set(title=modality.capitalize(), yticks=[])
+        for axes in panels.values():
+            axes.set(xlabel="clip", xticks=(0, 20, 40))
+        panels["same"].set_yticks((0, 20, 40))
+        figure.colorbar(drawn, ax=panels["visual"], shrink=0.75, ticks=(-1, 0, 1))
+    return figure
+
+
+def gains(found: Mapping[str, Mapping[str, Mapping[float, Estimate]]]) -> Figure:
+    """What attention, and knowing the state, are worth: panel -> attention -> share -> estimate."""
+    looks = looks_of(in_order(found.values()))
+    return interval_curves(
+        found,
+        ("panel", "series", "x"),
+        looks,
+        ("clips that are weak (%)", "Δ CCC"),
+        height=2.4,
+        percent=True,
+    )

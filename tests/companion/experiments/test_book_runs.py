@@ -18,6 +18,7 @@ from companion.experiments.book_runs import (
 )
 from companion.experiments.breadth import BREADTHS, breadth_of
 from companion.experiments.grids import BACKBONES, BENCHMARK, UNIMODAL, dial_runs, leaves
+from companion.experiments.made_again import validity_again
 from companion.experiments.side_by_side import first_runs, side_by_side
 from iaca.base.files import DataError
 from iaca.base.paths import COMPANION
@@ -80,7 +81,7 @@ def test_the_readers_data_that_cannot_be_had_are_left_out_with_one_line(
 ) -> None:
     runs = book_runs(SMOKE, tmp_path, manifest)
     assert capsys.readouterr().out.count(f"none on {manifest}") == 1
-    assert {run.data.manifest for run in runs} == {"synthetic"}
+    assert {run.data.manifest for run in runs} == {"synthetic", "episodes"}
     assert set(chapter_runs("gate_diagnosis", SMOKE, BENCHMARK, tmp_path)) <= set(runs)
 
 
@@ -90,9 +91,12 @@ def test_what_the_notebooks_are_given_is_computed_beforehand(
     manifest = str(tiny_manifest(tmp_path / "manifests"))
     compute_runs("smoke", tmp_path, manifest=manifest, seeds=[7, 8], precision="bf16")
     (runs,) = asked
-    assert {(run.seed, run.training.precision) for run in runs} == {(7, "bf16"), (8, "bf16")}
-    on_it = {run for run in runs if run.data.manifest == manifest}
     profile = get_profile("smoke", (7, 8), "bf16")
+    again = set(validity_again(profile, BENCHMARK, tmp_path))  # these have the reference's seeds
+    assert {(run.seed, run.training.precision) for run in again} == {(1, "bf16")}
+    others = set(runs) - again
+    assert {(run.seed, run.training.precision) for run in others} == {(7, "bf16"), (8, "bf16")}
+    on_it = {run for run in runs if run.data.manifest == manifest}
     for name, chapter in CHAPTERS.items():
         data = DataConfig(manifest) if chapter.swappable else BENCHMARK
         assert set(chapter_runs(name, profile, data, tmp_path)) <= set(runs), name

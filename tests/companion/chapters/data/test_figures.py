@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from drawn import interval, marks, seen
+from drawn import seen
 
+from companion.analysis.estimates import over_worlds
 from companion.chapters.data import figures
 from companion.chapters.data import votes as cremad
 from companion.chapters.drawing.style import STATE_COLOURS
@@ -63,8 +64,6 @@ def test_lengths_are_sorted_by_the_state_of_their_own_modality(
     assert counts == {"strong": 29, "corrupted": 0, "conflicting": 0, "dominating": 5}
     expected = np.linalg.norm(recording.visual[20:25].numpy(), axis=1)
     np.testing.assert_allclose(lengths["dominating"], expected, rtol=1e-5)
-    told = figures.norms(store, store, "audio").axes[0].get_legend().get_texts()
-    assert [text.get_text() for text in told] == ["strong (29)", "corrupted (3)"]
 
 
 def test_traces_are_titled_with_their_own_score(recording: Recording) -> None:
@@ -110,11 +109,26 @@ def test_medians_of_agreement_stand_over_the_divergence() -> None:
     np.testing.assert_allclose(axes.lines[0].get_xydata(), [[0.0, 1.0], [1.0, 1.0]], atol=1e-9)
 
 
-def test_every_model_has_a_point_for_every_share() -> None:
-    def row(value: float) -> figures.Row:
-        return figures.Row(interval(value), interval(value + 0.01), interval(value))
+def test_pairs_of_clips_have_the_colour_of_the_prototype_that_they_share(
+    recording: Recording,
+) -> None:
+    order = np.array([0, 0, 2, 1, 1, 0] + [2] * (CLIPS - 6))
+    figure = figures.recurrence(recording, order, clips=6)
+    time, same, audio, visual = (axes for axes in figure.axes if axes.get_label() != "<colorbar>")
+    spans = [(span.get_x(), span.get_width()) for span in time.patches]
+    assert spans == [(-0.5, 2), (1.5, 1), (2.5, 2), (4.5, 1)]
+    assert time.patches[0].get_facecolor() == time.patches[3].get_facecolor()
+    drawn = np.asarray(same.images[0].get_array())
+    assert drawn[0].tolist() == [1, 1, 0, 0, 0, 1] and drawn[3].tolist() == [0, 0, 0, 2, 2, 0]
+    for axes, features in ((audio, recording.audio), (visual, recording.visual)):
+        found = np.asarray(axes.images[0].get_array())
+        one, other = features[1].numpy(), features[4].numpy()
+        assert found[1, 4] == pytest.approx(np.corrcoef(one, other)[0, 1], abs=1e-5)
 
-    figure = figures.validity({0.0: {"x": row(0.8), "y": row(0.6)}, 0.6: {"x": row(0.5)}})
-    assert seen(figure) == (["valence", "arousal"], ["x", "y"], ["share 0", "share 0.6"])
-    values = [[value for value, _ in marks(axes)] for axes in figure.axes]
-    assert values == [[0.5, 0.6, 0.8], [0.51, 0.61, 0.81]]
+
+def test_gains_stand_at_their_shares() -> None:
+    told = {"CA": {0.2: over_worlds([0.01, 0.03]), 0.8: over_worlds([0.06, 0.08])}}
+    figure = figures.gains({"told": told, "used": {"CA": {0.0: over_worlds([0.04, 0.04])}}})
+    assert seen(figure).titles == ["told", "used"]
+    for axes, points in zip(figure.axes, ([[20, 0.02], [80, 0.07]], [[0, 0.04]]), strict=True):
+        np.testing.assert_allclose(axes.lines[0].get_xydata(), points, atol=1e-9)
