@@ -17,6 +17,7 @@ import nbformat
 from tqdm import tqdm
 
 from companion.publishing.pages import Page
+from companion.reference.lines import FOLDER as REFERENCE
 from iaca.base.files import (
     DataError,
     canonical_json,
@@ -149,7 +150,10 @@ def versions() -> dict[str, str]:
 
 
 def code_state() -> str:
-    """Hash what every notebook depends on: syntax, manifests, versions, what a GPU measured."""
+    """Hash what every notebook depends on: syntax, manifests, versions, and committed results.
+
+    Those are what a GPU measured, and the lines of the reference run.
+    """
     modules = [
         path
         for package in (PACKAGE, COMPANION)
@@ -158,7 +162,9 @@ def code_state() -> str:
     ]
     manifests = {path.name: path.read_text("utf-8") for path in sorted(MANIFESTS.glob("*.yaml"))}
     measured = sha256_of(GPU_FIGURES) if GPU_FIGURES.is_file() else None
-    return short_hash(canonical_json([syntax_hash(*modules), manifests, versions(), measured]))
+    lines = {path.name: sha256_of(path) for path in sorted(REFERENCE.glob("*.jsonl"))}
+    parts = [syntax_hash(*modules), manifests, versions(), measured, lines]
+    return short_hash(canonical_json(parts))
 
 
 def data_state() -> str:

@@ -88,6 +88,15 @@ def test_the_key_is_of_what_can_change_a_page(tmp_path: Path) -> None:
     assert len({key, tagged, task_key(quick, "code"), task_key(real, "code")}) == 4
 
 
+def test_new_lines_of_the_reference_run_make_pages_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "REFERENCE", tmp_path)
+    before = execution.code_state()
+    (tmp_path / "headline.jsonl").write_text("{}\n")
+    assert execution.code_state() != before
+
+
 @pytest.mark.parametrize(
     ("page", "profile", "overrides", "parameters", "message"),
     [
