@@ -145,9 +145,9 @@ def open_page(*parameters: Any, needs: str | None = None) -> Page:
     """
     page = Page(**vars(read_settings(*parameters)))
     torch.set_printoptions(precision=3, sci_mode=False)
-    if needs and page.manifest.name != "synthetic":
+    if needs and page.manifest.made is None:
         page.say(
-            f"**Note.** This chapter needs {needs} and uses the bundled benchmark, not "
+            f"**Note.** This chapter needs {needs} and uses a bundled benchmark, not "
             f"`{page.manifest.name}`."
         )
     return page

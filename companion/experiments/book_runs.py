@@ -18,7 +18,6 @@ from companion.experiments.grids import (
     dropout_runs,
     gate_map_runs,
     leaves,
-    norm_runs,
     option_runs,
     reading_runs,
     sensitivity_runs,
@@ -68,7 +67,7 @@ class Chapter(NamedTuple):
 # A new chapter that needs runs adds a line here, by the name of its folder.
 CHAPTERS = {
     "data": Chapter((), (validity_again,)),
-    "cross_attention": Chapter((), (norm_runs, validity_runs)),
+    "cross_attention": Chapter((), (validity_again,)),
     "gating": Chapter((arm_runs,)),
     "training": Chapter((arm_runs,), (sensitivity_runs,), swappable=True, on_open_data=True),
     "ablations": Chapter(

@@ -305,15 +305,6 @@ def validity_runs(
     return grid
 
 
-def norm_runs(profile: Profile, data: DataConfig, output_dir: Path) -> dict[EncoderNorm, Runs]:
-    """Encoder norm -> plain CA at share 0, for the comparison on `select`."""
-    strong = replace(data, share=0.0)
-    return {
-        norm: model_runs(profile, strong, output_dir, replace(CROSS_ATTENTION, encoder_norm=norm))
-        for norm in get_args(EncoderNorm)
-    }
-
-
 def unimodal_runs(profile: Profile, data: DataConfig, output_dir: Path) -> dict[str, Runs]:
     """The floor: RJCA's path for one modality alone, BiLSTMs and joint layer, without the other."""
     return {

@@ -1,6 +1,6 @@
 """Notebook `01_cross_attention`: what the scores of a cross-attention say, clip by clip."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -12,13 +12,15 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from companion.analysis.detection import STRONG
+from companion.analysis.estimates import Estimate
 from companion.analysis.inference import Interval
-from companion.chapters.cross_attention.maps import CORRUPTED_FACE, Reading, joint_min_max
-from companion.chapters.drawing.arms import Look, in_order
+from companion.chapters.cross_attention.maps import CORRUPTED_FACE, joint_min_max
+from companion.chapters.drawing.arms import Look, in_order, looks_of
 from companion.chapters.drawing.intervals import interval_rows
 from companion.chapters.drawing.style import (
     AUDIO,
     LABEL,
+    OTHERS,
     SHADES,
     SMALL,
     STATE_COLOURS,
@@ -26,7 +28,8 @@ from companion.chapters.drawing.style import (
     WIDTH,
     style,
 )
-from iaca.data.states import STATES
+
+PROTOTYPES = {f"prototype {number}": colour for number, colour in enumerate(OTHERS)}
 
 
 def draw_toy(z: Tensor, a_audio: Tensor, a_visual: Tensor) -> Figure:
@@ -72,46 +75,43 @@ def draw_hull(audio: Tensor, x_hat: Tensor, others: Tensor) -> Figure:
     return figure
 
 
-def draw_maps(reading: Reading, windows: Mapping[str, int]) -> Figure:
-    """Both attention maps of a few windows, with the clips' states along the axes.
+def draw_maps(
+    maps: Mapping[str, Tensor], names: Sequence[str], colours: Mapping[str, str] = STATE_COLOURS
+) -> Figure:
+    """Attention maps of one window beside each other, on one scale.
 
     Args:
-        reading: of one model.
-        windows: title -> number of a window.
+        maps: title -> ``(L, L)``, columns sum to 1.
+        names: of each of the L clips, what the strips along the axes show.
+        colours: name -> colour, such as `PROTOTYPES`.
     """
-    chosen = list(windows.values())
-    maps = {"audio": reading.a_audio, "visual": reading.a_visual}
-    length = reading.z.shape[-1]
-    shown = torch.cat([m[chosen] for m in maps.values()]) * length
-    low, high = float(shown.min()), float(shown.max())
+    length = len(names)
+    shown = {title: length * matrix for title, matrix in maps.items()}
+    every = torch.stack([*shown.values()])
+    low, high = float(every.min()), float(every.max())
     with style():
-        size = (WIDTH, 2.8 * len(windows) + 0.9)
-        figure, grid = plt.subplots(len(windows), 2, figsize=size, squeeze=False)
-        for line, (title, number) in zip(grid, windows.items(), strict=True):
-            for axes, (modality, matrix) in zip(line, maps.items(), strict=True):
-                image = axes.imshow(matrix[number].numpy() * length, vmin=low, vmax=high)
-                _state_strips(axes, reading.state[number])
-                axes.set(
-                    title=f"{title}: $A_{modality[0]}$",
-                    xlabel=f"attended {modality} clip j",
-                    ylabel=f"{modality} clip i",
-                )
-        figure.colorbar(image, ax=grid, shrink=0.6, label="weight × L (1: even spread)")
-        present = [STATES[state] for state in reading.state[chosen].unique().tolist()]
-        patches = [Patch(color=STATE_COLOURS[name], label=name) for name in present]
-        figure.legend(handles=patches, loc="outside lower center", ncols=3)
+        size = (WIDTH, 3.6)
+        figure, panels = plt.subplots(1, len(maps), figsize=size, squeeze=False)
+        for axes, (title, matrix) in zip(panels.flat, shown.items(), strict=True):
+            image = axes.imshow(matrix.numpy(), vmin=low, vmax=high)
+            strip = [colours[name] for name in names]
+            axes.bar(range(length), 0.8, 1.0, bottom=-1.5, color=strip)
+            axes.barh(range(length), 0.8, 1.0, left=-1.5, color=strip)
+            ticks = range(0, length, 5)
+            axes.set(xlim=(-1.6, length - 0.5), ylim=(length - 0.5, -1.6), xticks=ticks)
+            axes.set(yticks=ticks, title=title, xlabel="attended clip j", ylabel="clip i")
+            axes.spines[["left", "bottom"]].set_visible(False)
+        figure.colorbar(image, ax=panels, shrink=0.7, label="weight × L (1: even)")
+        present = [name for name in colours if name in names]
+        patches = [Patch(color=colours[name], label=name) for name in present]
+        figure.legend(handles=patches, loc="outside lower center", ncols=min(4, len(present)))
     return figure
 
 
-def _state_strips(axes: Axes, state: Tensor) -> None:
-    """Colour the clips' states above and left of a matrix of theirs."""
-    length = len(state)
-    colours = [STATE_COLOURS[STATES[number]] for number in state.tolist()]
-    axes.bar(range(length), 0.8, 1.0, bottom=-1.5, color=colours)
-    axes.barh(range(length), 0.8, 1.0, left=-1.5, color=colours)
-    ticks = range(0, length, 5)
-    axes.set(xlim=(-1.6, length - 0.5), ylim=(length - 0.5, -1.6), xticks=ticks, yticks=ticks)
-    axes.spines[["left", "bottom"]].set_visible(False)
+def draw_worth(found: Mapping[str, Mapping[str, Estimate]]) -> Figure:
+    """What attention adds to its uniform control: attention -> group of clips -> estimate."""
+    looks = looks_of(in_order([found]))
+    return interval_rows(found, ("series", "row"), looks, "plain − uniform attention (CCC)")
 
 
 def draw_by_state(

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from companion.analysis.entropy import relative_entropy
+from companion.analysis.estimates import ONE_SIDED, Estimate
 from companion.analysis.inference import Interval, resample, seed_interval
+from companion.analysis.judgements import SMALLEST
 from iaca.data.recordings import RecordingStore
 from iaca.data.states import STATES
 from iaca.data.windows import Batch, Window
@@ -16,6 +18,7 @@ from iaca.learning.evaluation import batches_for, over_windows
 from iaca.models.regressor import AffectRegressor
 
 CORRUPTED_FACE = "corrupted visual"
+RETURN = "the same prototype in another episode"
 
 
 class Reading(NamedTuple):
@@ -67,6 +70,21 @@ def read_attention(model: AffectRegressor, store: RecordingStore, names: Sequenc
     fresh = torch.arange(length) >= torch.tensor([w.fresh for w in windows]).unsqueeze(1)
     state = torch.stack([store[w.recording].known_state[w.rows] for w in windows])
     return Reading(tuple(windows), fresh, state, **found)
+
+
+def relations(order: Tensor) -> dict[str, Tensor]:
+    """Which pairs of a window's clips lie in one episode, at one prototype again, or apart.
+
+    Args:
+        order: ``(W, L)``, the prototype of each clip.
+
+    Returns:
+        Relation -> ``(W, L, L)``, true where two clips stand in it; each pair is in one.
+    """
+    changes = order.diff(dim=1, prepend=order[:, :1]) != 0
+    episode = changes.cumsum(dim=1)
+    alike, within = (x.unsqueeze(2) == x.unsqueeze(1) for x in (order, episode))
+    return {"the same episode": within, RETURN: alike & ~within, "another prototype": ~alike}
 
 
 def clip_table(readings: Sequence[Reading], store: RecordingStore) -> pd.DataFrame:
@@ -130,11 +148,23 @@ def state_interval(
     return seed_interval(drawn, by_seed, draws)
 
 
-def direction(difference: Interval) -> str:
+def direction(difference: Interval | Estimate) -> str:
     """Say a difference in words: ``lower`` and ``higher`` only if its interval leaves out 0."""
     if difference.high < 0.0:
         return "lower"
     return "higher" if difference.low > 0.0 else "neither clearly lower nor clearly higher"
+
+
+def pays(worth: Estimate) -> str:
+    """Whether attention pays: ``nothing`` if it is shown to be within `SMALLEST` of 0.
+
+    ``something`` or ``less than nothing`` if the interval leaves out 0, else ``an undecided
+    amount``.
+    """
+    if worth.p_within(SMALLEST) <= ONE_SIDED:
+        return "nothing"
+    known = {"lower": "less than nothing", "higher": "something"}
+    return known.get(direction(worth), "an undecided amount")
 
 
 def _sums(table: pd.DataFrame, column: str, state: str) -> Tensor:

@@ -157,6 +157,17 @@ def wide(checks: Sequence[Check]) -> list[dict[str, str]]:
     ]
 
 
+def worth(
+    results: Results, attention: AttentionName, share: float = CENTRE, group: str = ALL
+) -> ByWorld:
+    """What an attention adds to its own uniform control, in CCC on a group of clips."""
+    plain, uniform = (
+        by_world(results, PART, attention, arm, share, scored(group))
+        for arm in (Arm.PLAIN, Arm.UNIFORM)
+    )
+    return plain - uniform
+
+
 def _checks(results: Results, attention: AttentionName) -> list[Check]:
     def scores(arm: Arm, share: float = CENTRE, group: str = ALL) -> ByWorld:
         return by_world(results, PART, attention, arm, share, scored(group))
@@ -164,7 +175,7 @@ def _checks(results: Results, attention: AttentionName) -> list[Check]:
     def gain(arm: Arm, share: float = CENTRE, group: str = ALL) -> ByWorld:
         return scores(arm, share, group) - scores(Arm.PLAIN, share, group)
 
-    used = scores(Arm.PLAIN, 0.0) - scores(Arm.UNIFORM, 0.0)
+    used = worth(results, attention, 0.0)
     single, name = _best_single(results, attention)
     rise = gain(Arm.TOLD, HIGH) - gain(Arm.TOLD, LOW)
     checks = [
@@ -181,7 +192,7 @@ def _checks(results: Results, attention: AttentionName) -> list[Check]:
         f"told − plain, share {LOW}": gain(Arm.TOLD, LOW),
         f"told − plain, share {HIGH}": gain(Arm.TOLD, HIGH),
         **{f"{arm} − plain": gain(arm) for arm in (Arm.TOLD_FIRST, Arm.TOLD_SECOND, Arm.RULE)},
-        "plain − uniform": scores(Arm.PLAIN) - scores(Arm.UNIFORM),
+        "plain − uniform": worth(results, attention),
     }
     checks += [Check(attention, "V3", what, worlds) for what, worlds in reported.items()]
     placebo = Check(

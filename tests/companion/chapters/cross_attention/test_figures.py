@@ -10,6 +10,7 @@ from drawn import seen
 from matplotlib.figure import Figure
 from toys import tiny_manifest, toy_store
 
+from companion.analysis.estimates import over_worlds
 from companion.chapters.cross_attention import figures as attention
 from companion.chapters.cross_attention import maps as diagnostics
 from iaca.data.recordings import RecordingStore
@@ -159,10 +160,36 @@ def test_the_figure_of_scores_shows_both_recordings_on_one_scale(table: pd.DataF
     assert min(map(min, scores)) == 0.0 and max(map(max, scores)) == 1.0
 
 
+def test_pairs_of_clips_are_of_one_episode_of_one_prototype_again_or_apart() -> None:
+    found = diagnostics.relations(torch.tensor([[2, 2, 0, 2], [1, 1, 1, 1]]))
+    same, again, apart = found.values()
+    assert [*found][1] == diagnostics.RETURN
+    assert same[0].int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    assert again[0].int().tolist() == [[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0], [1, 1, 0, 0]]
+    assert same[1].all() and (same.int() + again.int() + apart.int() == 1).all()
+
+
+def test_attention_pays_where_its_worth_leaves_out_zero_and_a_small_range() -> None:
+    near = (0.0, 0.001, -0.001, 0.0005, 0.0)
+    cases = {"nothing": 0.002, "something": 0.03, "less than nothing": -0.03}
+    for words, worth in cases.items():
+        assert diagnostics.pays(over_worlds(worth + x for x in near)) == words
+    unclear = over_worlds((0.03, -0.03, 0.01, 0.02, -0.02))
+    assert diagnostics.pays(unclear) == "an undecided amount"
+
+
 def test_every_figure_can_be_drawn(reading: diagnostics.Reading, table: pd.DataFrame) -> None:
-    maps = attention.draw_maps(reading, {"one": 0, "two": 1})
+    both = {"audio": reading.a_audio[0], "visual": reading.a_visual[0]}
+    states = [STATES[state] for state in reading.state[0].tolist()]
+    maps = attention.draw_maps(both, states)
     images = [axis.images[0] for axis in maps.axes if axis.images]
-    assert len(images) == 4 and len({image.get_clim() for image in images}) == 1
+    assert len(images) == 2 and len({image.get_clim() for image in images}) == 1
+    assert np.allclose(images[0].get_array().sum(axis=0), LENGTH)
+    (legend,) = maps.legends
+    assert {text.get_text() for text in legend.get_texts()} == set(states)
+    assert len(attention.PROTOTYPES) > 4  # that a recording of `episodes` has
+    worths = {a: {"all": over_worlds((0.1, 0.2)), "weak": over_worlds((0.1, 0.1))} for a in "AB"}
+    assert seen(attention.draw_worth(worths)) == ([""], ["all", "weak"], ["A", "B"])
     square = torch.eye(3)
     toy = attention.draw_toy(square, square, square).axes
     assert [[text.get_text() for text in axes.texts].count("1.00") for axes in toy] == [3, 3, 3]

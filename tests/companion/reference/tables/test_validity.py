@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from made_results import MadeUp, scores
 
+from companion.analysis.detection import STRONG
 from companion.reference.lines import Line
+from companion.reference.measures import WEAK
 from companion.reference.plan import ATTENTIONS, CENTRE, Arm, Cell
 from companion.reference.tables.reading import ByWorld
-from companion.reference.tables.validity import Check, Demand, levels, valid, validity, wide
+from companion.reference.tables.validity import Check, Demand, levels, valid, validity, wide, worth
 
 GAINS = {Arm.TOLD: 0.05, Arm.TOLD_FIRST: 0.02, Arm.TOLD_SECOND: 0.04, Arm.RULE: -0.01}
 RISES = {0.2: 0.01, CENTRE: 0.05, 0.8: 0.09}  # what told gates gain
@@ -80,6 +82,20 @@ def test_an_attention_that_fails_is_not_judged(arm: Arm, share: float, attention
         return {**line(cell), "scores": scores(score(cell) + 0.09 * better)}
 
     assert set(valid(MadeUp(validity=failing))) == set(ATTENTIONS) - {attention}
+
+
+def test_what_attending_is_worth_can_be_asked_of_some_clips() -> None:
+    def make(cell: Cell) -> Line:
+        attends = cell.arm is Arm.PLAIN and cell.attention == "ca"
+        return {"scores": scores(0.8 + 0.05 * attends, strong=0.9, weak=0.7 - 0.02 * attends)}
+
+    results = MadeUp(validity=make)
+    found = {group: worth(results, "ca", group=group).values for group in ("all", STRONG, WEAK)}
+    assert found["all"] == pytest.approx(dict.fromkeys(range(1, 6), 0.05))
+    assert [found[STRONG][1], found[WEAK][1]] == pytest.approx([0.0, -0.02])
+    assert worth(results, "ca", 0.0).estimate is not None
+    assert set(worth(results, "jca", 0.0).values.values()) == {0.0}
+    assert not worth(results, "ca", 0.2).due  # no control there
 
 
 def test_an_even_map_is_not_used() -> None:
