@@ -24,7 +24,6 @@ from companion.experiments.grids import (
     table_2_runs,
     unimodal_runs,
     unmatched_runs,
-    validity_runs,
     version_runs,
 )
 from companion.experiments.made_again import validity_again

@@ -28,8 +28,6 @@ class Breadth:
         noise_factors: of the versions with other noise.
         time_factors: of the versions with other time constants.
         dropout_attentions: for which the arms are trained with modality dropout, too.
-        weak_validity: attentions of the validity table where clips are weak; there the criterion is
-            about the oracle and concatenation, ``none``, alone.
         learning_rates: that each model of the side-by-side tries; one is no choice.
         small_models: of the side-by-side on small data sets; all of them if none is named.
     """
@@ -45,7 +43,6 @@ class Breadth:
     noise_factors: tuple[float, ...] = ()
     time_factors: tuple[float, ...] = ()
     dropout_attentions: tuple[AttentionName, ...] = ("ca",)
-    weak_validity: tuple[AttentionName, ...] = ("none", *ATTENTIONS)
     learning_rates: tuple[float, ...] = (SHARED_RATE,)
     small_models: tuple[str, ...] = FEW_MODELS
 
@@ -56,7 +53,6 @@ BREADTHS = {
         resamples=1000,
         dial_attentions=("ca", "rjca"),
         dropout_attentions=("ca", "rjca"),
-        weak_validity=("none", "ca"),
         all_options=False,
     ),
     "full": Breadth(

@@ -111,10 +111,6 @@ SIGN_VERSIONS = (
     AS_IT_IS, "encoder norm: layer", "encoder norm: none", "data seed 1", "data seed 2"
 )  # fmt: skip
 
-VALIDITY_SHARES = (0.0, 0.6)
-ORACLE = "Oracle: told the state"
-VALIDITY_MODELS: dict[str, AttentionName] = {"Concatenation + MLP": "none", **BACKBONES}
-
 UNIMODAL: dict[str, FusionName] = {"voice alone": "audio_only", "face alone": "visual_only"}
 MODALITY_DROPOUT = 0.5  # half of the windows lose a share of one modality: ours, not tuned
 
@@ -286,23 +282,6 @@ def unmatched_runs(
         backbone: versions[NOT_NORM_MATCHED]
         for backbone, versions in version_runs(profile, data, output_dir).items()
     }
-
-
-def validity_runs(
-    profile: Profile, data: DataConfig, output_dir: Path
-) -> dict[float, dict[str, Runs]]:
-    """Share -> ungated model of a benchmark's validity table -> runs."""
-    grid: dict[float, dict[str, Runs]] = {}
-    for share in VALIDITY_SHARES:
-        there = replace(data, share=share)
-        grid[share] = {
-            label: model_runs(profile, there, output_dir, ModelConfig(attention))
-            for label, attention in VALIDITY_MODELS.items()
-            if share == 0.0 or attention in breadth_of(profile).weak_validity
-        }
-        told = replace(there, oracle=True)
-        grid[share][ORACLE] = model_runs(profile, told, output_dir, ModelConfig("none"))
-    return grid
 
 
 def unimodal_runs(profile: Profile, data: DataConfig, output_dir: Path) -> dict[str, Runs]:

@@ -20,10 +20,8 @@ from companion.experiments.grids import (
     CONTROLS_OF,
     MODALITY_DROPOUT,
     OPTIONS,
-    ORACLE,
     READING,
     SIGN_VERSIONS,
-    VALIDITY_SHARES,
     audit_runs,
     dial_runs,
     dropout_runs,
@@ -34,7 +32,6 @@ from companion.experiments.grids import (
     table_2_runs,
     unimodal_runs,
     unmatched_runs,
-    validity_runs,
     version_runs,
 )
 from iaca.base.paths import PROFILE_NAMES
@@ -205,16 +202,6 @@ def test_a_share_of_the_dial_is_the_manifests_centre_or_its_own() -> None:
     assert at_share(DataConfig("hri_enjoyment"), 0.46) == DataConfig("hri_enjoyment", share=0.46)
     for breadth in BREADTHS.values():
         assert {0.0, benchmark.central_share} <= set(breadth.shares) <= set(benchmark.dial)
-
-
-def test_validity_is_of_ungated_models_alone(tmp_path: Path) -> None:
-    grid = validity_runs(QUICK, BENCHMARK, tmp_path)
-    assert tuple(grid) == VALIDITY_SHARES
-    for share, rows in grid.items():
-        runs = [*leaves(rows)]
-        assert {run.model.fusion for run in runs} == {"plain"}
-        assert {run.data.share for run in runs} == {share}
-        assert [label for label, row in rows.items() if row[0].data.oracle] == [ORACLE]
 
 
 @pytest.mark.parametrize("profile", [QUICK, FULL], ids=lambda profile: profile.name)
