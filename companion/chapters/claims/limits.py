@@ -1,6 +1,6 @@
 """Objections that a referee could still make, with the numbers in them computed."""
 
-from companion.analysis.coverage import COLLAPSE, HARMED, OVER_WORLDS, simulate
+from companion.analysis.coverage import COLLAPSE, OVER_WORLDS, simulate
 from companion.reference.lines import Results
 from companion.reference.plan import (
     ATTENTIONS,
@@ -131,16 +131,19 @@ MODEL: tuple[Objection, ...] = (
 
 def _intervals() -> Objection:
     few, many = (simulate(OVER_WORLDS, len(w), "15 % collapse") for w in (VALIDITY_WORLDS, WORLDS))
+    held, above = (
+        [f"{100 * x:.1f} %" for x in pair]
+        for pair in ((many.covered, few.covered), (many.below, few.below))
+    )
     return (
         "Where gates collapse, intervals miss to one side.",
-        f"If {100 * COLLAPSE:.0f} % of the worlds collapse, a t interval of {many.n} worlds "
-        "holds the true mean in {100 * many.covered:.1f} % of the cases and lies above it in "
-        f"{100 * many.below:.1f} %; with {few.n} worlds, in {100 * few.covered:.1f} % and "
-        "{100 * few.below:.1f} %. The error favours the gates: a loss is found too rarely. The "
-        f"mark † depends on the data, too: without a world below {HARMED:g} nothing is marked, "
-        "though worlds might collapse that were not drawn. Median, worst case and the count of "
-        "collapses therefore "
-        "stand beside the mean.".replace("-0.01", "−0.01"),
+        f"If {100 * COLLAPSE:.0f} % of the worlds collapse, a t interval of {many.n} worlds holds "
+        f"the true mean in {held[0]} of the cases and lies above it in {above[0]}; with {few.n} "
+        f"worlds, in {held[1]} and {above[1]}. "
+        "The error favours the gates: a loss is found too rarely. The mark † depends on the "
+        "data, too: without a world below −0.01 nothing is marked, though worlds might collapse "
+        "that were not drawn. Median, worst case and the count of collapses therefore stand "
+        "beside the mean.",
     )
 
 
@@ -154,11 +157,13 @@ INFERENCE: tuple[Objection, ...] = (
         "Some tests were worded when their numbers were known.",
         "Criteria for learned gates are older than those runs. But what the ledger asks of told "
         "gates, of the paper's rule and of JCA's and RJCA's attention was put into words when the "
-        "validity table was there.",
+        "validity table was there. What changed after criteria were fixed is listed in "
+        "{ref}`changes`.",
     ),
     (
-        "A training that loses is not explained by losing.",
-        "The book shows what gates do and how often they collapse. That another optimiser, a "
-        "supervised gate or another loss would keep the same gates from it is not excluded.",
+        "Other trainings were not tried.",
+        "Gates are trained with the loss and the optimiser of all models. A gate that is "
+        "supervised, a term that balances its choices, or another optimiser might make more of "
+        "the same gates.",
     ),
 )

@@ -9,7 +9,7 @@ from companion.analysis.coverage import coverage_table, mark
 from companion.analysis.estimates import ONE_SIDED, Estimate
 from companion.analysis.judgements import SMALLEST, outcomes
 from companion.analysis.ratios import Proportion
-from companion.analysis.verdicts import every
+from companion.analysis.verdicts import NEEDED, every
 from companion.chapters.claims.ledger import Ruling
 from companion.reference.again import agreement_sentence
 from companion.reference.agreement import Agreement
@@ -207,7 +207,8 @@ def altogether(results: Results) -> Ruling:
     row = _row(results, "0", "")
     names = ", ".join(a.upper() for a in row.attentions) or "no attention"
     each = "; ".join(f"{a.upper()} {outcome}" for a, outcome in row.attentions.items())
-    return Ruling(row.outcome, f"judged on {names}" + (f"; {each}" if each else ""))
+    needed = "" if len(row.attentions) >= NEEDED else f", and {NEEDED} are needed"
+    return Ruling(row.outcome, f"judged on {names}{needed}" + (f"; {each}" if each else ""))
 
 
 def _row(results: Results, letter: str, about: str) -> Criterion:

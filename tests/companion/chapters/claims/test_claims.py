@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
 import pytest
 from made_results import MadeUp, asked, scores, tuned, validity_of
 
-from companion.chapters.claims import rules
+from companion.chapters.claims import ours, rules
 from companion.chapters.claims.ledger import Claim, ledger, table
 from companion.chapters.claims.ours import WITHDRAWN, book_claims
 from companion.chapters.claims.paper import FOLLOW_UPS, PAPER
@@ -17,6 +19,7 @@ from companion.reference.lines import Line
 from companion.reference.plan import ATTENTIONS, PARTS, Arm, Cell, cell_of
 from iaca.base.paths import ROOT
 from iaca.data.states import STATES
+from iaca.runs.profiles import get_profile
 
 CLAIMS = {c.key: c for c in (*PAPER, *FOLLOW_UPS, *book_claims({}), *WITHDRAWN)}
 KINDS = ("supported", "contradicted", "inconclusive")  # good worlds, bad ones, now so and now so
@@ -187,6 +190,32 @@ def test_runs_that_were_made_again_agree_or_do_not() -> None:
     assert found.outcome == "contradicted" and found.why.startswith("1 of 2 runs")
 
 
+def test_only_runs_that_are_there_are_held_against_their_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Those that chapters have made; none is trained for this page."""
+    page = SimpleNamespace(
+        profile=get_profile("quick"), output_dir=tmp_path, device="cpu", reference=MadeUp()
+    )
+    seen: list[Any] = []
+
+    def finished(configs: Any, folder: Path) -> dict[Any, str]:
+        return {config: "run" for config in configs if config.model.fusion == "told"}
+
+    def compared(part: str, runs: Any, folder: Path, results: Any) -> dict[Cell, None]:
+        seen.extend((part, cell.arm, run) for cell, run in runs.items())
+        return dict.fromkeys(runs)
+
+    monkeypatch.setattr(ours, "identify_runs", lambda configs, *_: configs)
+    monkeypatch.setattr(ours, "finished_runs", finished)
+    monkeypatch.setattr(ours, "compared", compared)
+    found = ours.agreements(page)
+    assert {arm for _, arm, _ in seen} == {cell.arm for cell in found} == {Arm.TOLD}
+    assert {part for part, _, _ in seen} == {"validity", "headline"}
+    page.profile = get_profile("smoke")
+    assert ours.agreements(page) == {}
+
+
 def test_coverage_names_the_lowest(monkeypatch: pytest.MonkeyPatch) -> None:
     short = rules.coverage(MadeUp())
     found = rules.coverage_table()
@@ -215,6 +244,8 @@ def test_keys_are_unique_and_every_line_is_whole() -> None:
     assert len([*every]) == len(CLAIMS)
     shown = ledger(CLAIMS.values(), MadeUp())
     assert [*shown.columns] == ["claim", "test", "outcome", "shown in"]
+    roles = re.compile(r"\{(ref|cite:t)\}`")
+    assert not shown.map(lambda cell: "{" in roles.sub("", cell)).any(axis=None)
     assert not shown.map(lambda cell: "\n" in cell or "|" in cell or not cell).any(axis=None)
     lines = table([CLAIMS["v1"]], MadeUp(), "tab-one", "One claim.")
     assert lines[:2] == [":::{table} One claim.", ":name: tab-one"] and lines[-1] == ":::"

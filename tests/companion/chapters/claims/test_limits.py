@@ -1,5 +1,7 @@
 """The objections say what the results say, whichever they are."""
 
+import re
+
 from made_results import MadeUp, validity_of
 
 from companion.chapters.claims.limits import limits
@@ -10,6 +12,8 @@ from companion.reference.tables.validity import valid
 def first(results: MadeUp) -> str:
     lines = limits(results)
     assert [line.split(".")[0] for line in lines] == [str(n + 1) for n in range(len(lines))]
+    text = re.sub(r"\{ref\}`", "", "".join(lines))
+    assert "{" not in text, "a number that was to be computed"
     return lines[0]
 
 
