@@ -84,8 +84,8 @@ def _named(arm: Arm) -> Claim:
     return Claim(
         f"gain-{arm.name.lower()}",
         "this book",
-        f"Learned gates gain as “{arm}” too",
-        f"The same arm minus plain at share {CENTRE}, 20 worlds, where V1 and V3 hold. {RULE}",
+        f"Learned gates of the arm “{arm}” gain",
+        f"That arm minus plain at share {CENTRE}, 20 worlds. {RULE}",
         rules.gain_where_valid(lambda results, a: difference(results, a, arm)),
         "sec-table-2",
         FRONT,

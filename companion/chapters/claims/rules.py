@@ -174,7 +174,7 @@ def _lowest(found: Collection[Check]) -> str:
     if not there:
         return number(None)
     value, lowest = min(there)
-    return f"{value:.3f} or more, the lowest: {lowest}"
+    return f"lowest {value:.3f} ({lowest})"
 
 
 def criterion(letter: str, about: str = "", also: AttentionName | None = None) -> Decide:
