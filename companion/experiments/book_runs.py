@@ -14,19 +14,17 @@ from companion.experiments.grids import (
     BENCHMARK,
     Runs,
     audit_runs,
-    dial_runs,
     dropout_runs,
     gate_map_runs,
     leaves,
-    option_runs,
+    own_data_runs,
     reading_runs,
     sensitivity_runs,
     table_2_runs,
     unimodal_runs,
     unmatched_runs,
-    version_runs,
 )
-from companion.experiments.made_again import validity_again
+from companion.experiments.made_again import EPISODES, headline_again, validity_again
 from companion.experiments.side_by_side import first_runs, tuned_runs
 from iaca.base.devices import Device
 from iaca.base.files import DataError
@@ -63,15 +61,20 @@ class Chapter(NamedTuple):
     on_open_data: bool = False
 
 
+def ablation_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Mapping[Any, Any] | Runs:
+    """World 1 of the headline for the book's own page; on a reader's data, their own table."""
+    if data in (BENCHMARK, EPISODES):
+        return headline_again(profile, data, output_dir)
+    return own_data_runs(profile, data, output_dir)
+
+
 # A new chapter that needs runs adds a line here, by the name of its folder.
 CHAPTERS = {
     "data": Chapter((), (validity_again,)),
     "cross_attention": Chapter((), (validity_again,)),
     "gating": Chapter((arm_runs,)),
     "training": Chapter((arm_runs,), (sensitivity_runs,), swappable=True, on_open_data=True),
-    "ablations": Chapter(
-        (table_2_runs, option_runs, gate_map_runs), (dial_runs, version_runs), swappable=True
-    ),
+    "ablations": Chapter((ablation_runs,), swappable=True),
     "sota": Chapter((first_runs,), swappable=True, on_open_data=True),
     "missing_modality": Chapter((table_2_runs, dropout_runs, unimodal_runs), swappable=True),
     "gate_diagnosis": Chapter(

@@ -18,53 +18,34 @@ class Breadth:
 
     Attributes:
         resamples: of every bootstrap.
-        shares: of weak clips, where the dial is turned to.
-        control_shares: those of them at which the controls are trained.
-        dial_attentions: for which the dial is turned, and the controls are trained.
-        option_attentions: for which options are tried.
+        option_attentions: for which options of what gates read are tried.
         option_arms: the arms for which they are.
-        all_options: whether the options that are marked ``extra`` are tried too.
         temperatures: of the map of gate initialisation and temperature.
-        noise_factors: of the versions with other noise.
-        time_factors: of the versions with other time constants.
         dropout_attentions: for which the arms are trained with modality dropout, too.
         learning_rates: that each model of the side-by-side tries; one is no choice.
         small_models: of the side-by-side on small data sets; all of them if none is named.
     """
 
     resamples: int
-    shares: tuple[float, ...] = (0.0, 0.46, 0.8)
-    control_shares: tuple[float, ...] = (0.46,)
-    dial_attentions: tuple[AttentionName, ...] = ("ca",)
     option_attentions: tuple[AttentionName, ...] = ("ca",)
     option_arms: tuple[Arm, ...] = (Arm.SIBLING,)
-    all_options: bool = True
     temperatures: tuple[float, ...] = (0.1, 1.0)
-    noise_factors: tuple[float, ...] = ()
-    time_factors: tuple[float, ...] = ()
     dropout_attentions: tuple[AttentionName, ...] = ("ca",)
     learning_rates: tuple[float, ...] = (SHARED_RATE,)
     small_models: tuple[str, ...] = FEW_MODELS
 
 
 BREADTHS = {
-    "smoke": Breadth(resamples=50, noise_factors=(1.5,), time_factors=(0.5,)),
+    "smoke": Breadth(resamples=50),
     "quick": Breadth(
         resamples=1000,
-        dial_attentions=("ca", "rjca"),
         dropout_attentions=("ca", "rjca"),
-        all_options=False,
     ),
     "full": Breadth(
         resamples=2000,
-        shares=(0.0, 0.2, 0.4, 0.46, 0.6, 0.8),
-        control_shares=(0.0, 0.2, 0.4, 0.46, 0.6, 0.8),
-        dial_attentions=ATTENTIONS,
         option_attentions=ATTENTIONS,
         option_arms=GATED_ARMS,
         temperatures=(0.03, 0.1, 0.3, 1.0, 3.0),
-        noise_factors=(0.5, 1.5),
-        time_factors=(0.5, 2.0),
         dropout_attentions=ATTENTIONS,
         # Its models are eight times as wide as those of `quick`, and wide models want small steps.
         learning_rates=(2e-4, 6e-4, SHARED_RATE),

@@ -1,226 +1,134 @@
-"""Notebook `04_ablations`: Table 2 beside the paper's, what the gates do, and what decides it.
+"""Notebook `04_ablations`: the arms as a forest, the dial, and what a model costs.
 
-Δ is always a model minus plain, in CCC: above 0, the model is better. What is not in a
-mapping is neither drawn nor filled in.
+Δ is always a model minus plain in CCC points: above 0, the model is better. What is not in the
+given rows is not drawn.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from companion.analysis.criteria import AT_ZERO
-from companion.analysis.inference import Interval
-from companion.chapters.drawing.arms import ARM_LOOKS, DELTA, in_order, looks_of
-from companion.chapters.drawing.intervals import interval_curves, interval_rows, number_map
-from companion.chapters.drawing.numbers import (
-    MISSING,
-    decimals,
-    percent,
-    signed,
-    with_bounds,
-    with_spread,
-)
-from companion.chapters.drawing.style import LABEL, WIDTH, style
-
-Curves = Mapping[str, Mapping[str, Mapping[float, Interval]]]  # backbone -> model -> share -> Δ
-Differences = Mapping[str, Mapping[str, Mapping[str, Interval]]]  # backbone -> arm -> target -> Δ
+from companion.analysis.judgements import SMALLEST
+from companion.analysis.verdicts import AT_ZERO
+from companion.chapters.drawing.arms import DELTA, ZERO_LINE, Look, name_models
+from companion.chapters.drawing.intervals import interval_curves
+from companion.chapters.drawing.style import LABEL, OTHERS, WIDTH, style
+from companion.reference.plan import Arm
+from companion.reference.tables.dial import Dial
+from companion.reference.tables.headline import NOT_JUDGED, Front
 
 SHARE = "share of weak clips, per cent"
 BAND = f"±{AT_ZERO:g} at share 0, criterion (a)"
 REACH = 3.0  # per cent, of the band to both sides of share 0
-PAPER = "paper (Aff-Wild2)"
-_STAR: dict[str, Any] = {
-    "marker": "*",
-    "markersize": 12,
-    "markerfacecolor": "white",
-    "markeredgecolor": "black",
-    "linestyle": "none",
-    "zorder": 4,
+OUTCOME_LOOKS = {
+    "supported": Look(OTHERS[0], "^"),
+    "contradicted": Look(OTHERS[1], "v"),
+    "inconclusive": Look(OTHERS[3], "o"),
+    NOT_JUDGED: Look(LABEL, "o"),
 }
-_THRESHOLD: dict[str, Any] = {"color": "black", "linewidth": 1.4, "linestyle": ":", "zorder": 0}
+DIAL_LOOKS = {Arm.TUNED: Look(OTHERS[0], "s"), Arm.TOLD: Look(LABEL, "^", (7, 3))}
+_SMALLEST: dict[str, Any] = {"color": LABEL, "linewidth": 1.2, "linestyle": ":", "zorder": 0}
+_WORLD: dict[str, Any] = {
+    "color": LABEL,
+    "marker": "o",
+    "markersize": 3,
+    "markeredgewidth": 0,
+    "linestyle": "none",
+    "alpha": 0.4,
+}
 _SHADE: dict[str, Any] = {"facecolor": LABEL, "alpha": 0.25, "edgecolor": "none", "zorder": 0}
 
 
-def differences_beside_paper(
-    differences: Differences, paper: Mapping[str, Mapping[str, float]]
-) -> Figure:
-    """Each arm's Δ on each backbone, and the paper's on its own data: a panel for each target.
+def forest(rows: Sequence[Front]) -> Figure:
+    """Δ of every arm with its 95 % interval and one faint dot a world: a panel an attention.
+
+    Marks tell the outcome. Where the claim is not judged they are hollow, and the title says so.
 
     Args:
-        differences: backbone -> arm -> target -> Δ.
-        paper: backbone -> target -> the paper's Δ, in CCC too.
+        rows: of the front table; those without any world are left out.
     """
-    levels = ("row", "series", "panel")
-    more = {PAPER: Line2D([], [], **_STAR)}
-    figure = interval_rows(differences, levels, ARM_LOOKS, DELTA, columns=1, more=more)
-    for axes in figure.axes:
-        for row, backbone in enumerate(differences):
-            gain = paper.get(backbone, {}).get(axes.get_title(loc="left"))
-            if gain is not None:
-                axes.plot([gain], [row], **_STAR)
-    return figure
-
-
-def dial_curve(curves: Curves) -> Figure:
-    """Δ with 95 % intervals, the arms of IACA strongly, controls thinly: a panel for each backbone.
-
-    Args:
-        curves: backbone -> model -> share of weak clips -> Δ, in CCC.
-
-    Raises:
-        ValueError: if there are more controls than can be told apart.
-    """
-    looks = looks_of(in_order(curves.values()))
-    at_zero = any(0.0 in each for models in curves.values() for each in models.values())
-    more = {BAND: Patch(**_SHADE)} if at_zero else {}
-    levels, labels = ("panel", "series", "x"), (SHARE, DELTA)
-    figure = interval_curves(curves, levels, looks, labels, height=2.4, percent=True, more=more)
-    for axes in figure.axes:
-        if at_zero:
-            axes.fill_between([-REACH, REACH], -AT_ZERO, AT_ZERO, **_SHADE)
-    return figure
-
-
-def gate_interventions(
-    costs: Mapping[str, Mapping[str, Mapping[str, Interval]]], threshold: float
-) -> Figure:
-    """What it costs to take the gates away, with 95 % intervals: a panel for each backbone.
-
-    Args:
-        costs: backbone -> arm -> intervention -> CCC with the model's own gates minus CCC without.
-        threshold: of criterion (c); where less is lost, the gates act as constants.
-    """
-    levels = ("panel", "series", "row")
-    more = {f"{threshold:g}, criterion (c)": Line2D([], [], **_THRESHOLD)}
-    axis = "CCC lost: own gates minus intervened"
-    figure = interval_rows(costs, levels, ARM_LOOKS, axis, more=more)
-    for axes in figure.axes:
-        axes.axvline(threshold, **_THRESHOLD)
-    return figure
-
-
-def init_temperature_map(cells: Mapping[tuple[str, float], Interval]) -> Figure:
-    """Δ by gate initialisation and temperature; bold where the 95 % interval leaves out 0.
-
-    Args:
-        cells: (initialisation, T) -> Δ. What is not there stays blank.
-    """
-    names = list(dict.fromkeys(name for name, _ in cells))
-    rows: dict[str, dict[str, Interval]] = {}
-    for (name, temperature), found in sorted(cells.items(), key=lambda cell: cell[0][1]):
-        rows.setdefault(f"{temperature:g}", {})[name] = found
-    span = max(abs(found.value) for found in cells.values()) or 1.0
+    shown = [row for row in rows if row.arm is not Arm.PLAIN and row.delta.estimate]
+    attentions = list(dict.fromkeys(row.attention for row in shown))
+    arms = list(dict.fromkeys(row.arm for row in shown))
     with style():
-        figure, axes = plt.subplots(figsize=(WIDTH, 1.1 + 0.62 * len(rows)))
-        number_map(axes, rows, names, span, _in_two_lines, size=8.5)
-        axes.set(xlabel="how the gates start", ylabel="temperature T")
-        figure.colorbar(axes.collections[0], label="Δ CCC")
+        columns = min(2, len(attentions))
+        lines = -(-len(attentions) // columns)
+        size = (WIDTH, 1.1 + lines * (0.6 + 0.3 * len(arms)))
+        grid: dict[str, Any] = {"sharex": True, "sharey": True, "squeeze": False}
+        figure, panels = plt.subplots(lines, columns, figsize=size, **grid)
+        for axes in panels.flat[len(attentions) :]:
+            axes.remove()
+        for axes, attention in zip(panels.flat, attentions, strict=False):
+            mine = [row for row in shown if row.attention == attention]
+            judged = any(row.judgement for row in mine)
+            axes.set_title(attention.upper() + ("" if judged else f" ({NOT_JUDGED})"))
+            for row in mine:
+                _draw_arm(axes, row, arms.index(row.arm))
+            axes.axvline(0.0, **ZERO_LINE)
+            axes.axvline(SMALLEST, **_SMALLEST)
+            axes.tick_params(axis="y", length=0)
+        panels[0, 0].set_yticks(range(len(arms)), arms)
+        panels[0, 0].invert_yaxis()
+        figure.supxlabel(DELTA, fontsize=plt.rcParams["axes.labelsize"])
+        found = {_outcome(row) for row in shown}
+        handles = {name: _mark(name) for name in OUTCOME_LOOKS if name in found}
+        handles["one world"] = Line2D([], [], **_WORLD)
+        handles[f"+{SMALLEST:g}, the smallest effect of interest"] = Line2D([], [], **_SMALLEST)
+        name_models(figure, handles)
     return figure
 
 
-def _in_two_lines(found: Interval) -> str:
-    return with_bounds(found).replace(" [", "\n[")
+def _outcome(row: Front) -> str:
+    return row.judgement.outcome if row.judgement else NOT_JUDGED
 
 
-def sensitivity(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
-    """Each arm's Δ on versions of the benchmark, with 95 % intervals.
+def _mark(outcome: str) -> Line2D:
+    look = OUTCOME_LOOKS[outcome]
+    face = "white" if outcome == NOT_JUDGED else look.colour
+    return Line2D(
+        [], [], color=look.colour, marker=look.marker, markersize=6.5, markerfacecolor=face,
+        linewidth=look.width,
+    )  # fmt: skip
+
+
+def _draw_arm(axes: Axes, row: Front, place: int) -> None:
+    """An arm's line of the forest: its worlds, a little apart, and the mean on top of them."""
+    found = row.delta.estimate
+    assert found is not None
+    values = list(row.delta.values.values())
+    apart = place + 0.28 * np.linspace(-1, 1, len(values))
+    axes.plot(values, apart, **_WORLD)
+    mark = _mark(_outcome(row))
+    axes.plot([found.low, found.high], [place] * 2, color=mark.get_color(), linewidth=2.4)
+    mark.set_data([found.value], [place])
+    axes.add_line(mark)
+
+
+def dial_curves(rows: Sequence[Dial]) -> Figure:
+    """Δ of tuned and told gates against the share of weak clips: a panel an attention.
 
     Args:
-        rows: version -> arm -> Δ. The first is the benchmark itself and is set apart.
+        rows: of the dial's table; those without any world are left out.
     """
-    second = next(iter(list(rows)[1:]), None)
-    figure = interval_rows(rows, ("row", "series"), ARM_LOOKS, DELTA, apart_from=second)
-    figure.axes[0].axhspan(-0.5, 0.5, **_SHADE)
-    figure.axes[0].get_yticklabels()[0].set_fontweight("bold")
+    found: dict[str, dict[str, dict[float, Any]]] = {}
+    for row in rows:
+        if row.delta.estimate:
+            arms = found.setdefault(row.attention.upper(), {})
+            arms.setdefault(str(row.arm), {})[row.share] = row.delta.estimate
+    looks = {str(arm): look for arm, look in DIAL_LOOKS.items()}
+    levels, labels = ("panel", "series", "x"), (SHARE, DELTA)
+    more = {BAND: Patch(**_SHADE)}
+    figure = interval_curves(found, levels, looks, labels, height=2.2, percent=True, more=more)
+    for axes in figure.axes:
+        axes.fill_between([-REACH, REACH], -AT_ZERO, AT_ZERO, **_SHADE)
     return figure
-
-
-def table_2(
-    scores: Mapping[str, Mapping[str, Mapping[str, Interval]]],
-    differences: Differences,
-    paper: Mapping[str, Mapping[str, tuple[float, float]]],
-) -> pd.DataFrame:
-    """A row for each backbone and arm; for each target the score with Δ, and what the paper has.
-
-    Cells read ``CCC ± sd; Δ [95 % interval], Δ %``. The paper's number with IACA stands in the rows
-    of all gated arms, since it does not say how its gates start. A dash stands where there can be
-    no number; a cell that was not computed is empty.
-
-    Args:
-        scores: backbone -> arm, plain included -> target -> CCC.
-        differences: backbone -> arm -> target -> Δ.
-        paper: backbone -> target -> CCC without IACA, and with it, on the paper's data.
-    """
-    targets = in_order(found for rows in scores.values() for found in rows.values())
-    table = []
-    for backbone, rows in scores.items():
-        for arm, found in rows.items():
-            row = {"Attention": backbone, "Arm": arm}
-            apart = differences.get(backbone, {}).get(arm, {})
-            for target in targets:
-                plain = rows.get("plain", {}).get(target)
-                told = [with_spread(found[target])] if target in found else []
-                if arm != "plain" and target in apart:
-                    told.append(_difference(apart[target], plain))
-                row[target] = "; ".join(told)
-                if any(target in printed for printed in paper.values()):
-                    printed = paper.get(backbone, {}).get(target)
-                    row[f"{target}, paper"] = _printed(arm, printed)
-            table.append(row)
-    return pd.DataFrame(table)
-
-
-def _difference(found: Interval, plain: Interval | None) -> str:
-    share = MISSING if plain is None else percent(found.value, plain.value)
-    return f"{with_bounds(found)}, {share}"
-
-
-def _printed(arm: str, printed: tuple[float, float] | None) -> str:
-    if printed is None:
-        return MISSING
-    without, with_iaca = printed
-    if arm == "plain":
-        return decimals(without)
-    return f"{decimals(with_iaca)} ({signed(with_iaca - without)})"
-
-
-def options_table(rows: Mapping[str, Mapping[str, tuple[Interval, Interval]]]) -> pd.DataFrame:
-    """A row for each option (option -> arm -> CCC, Δ), a column for each arm.
-
-    Cells read ``CCC ± standard deviation over seeds, Δ [95 % interval]``; what was not computed is
-    empty.
-    """
-    arms = in_order(rows.values())
-    return pd.DataFrame(
-        [
-            {"Option": option}
-            | {
-                arm: f"{with_spread(found[arm][0])}, {with_bounds(found[arm][1])}"
-                if arm in found
-                else ""
-                for arm in arms
-            }
-            for option, found in rows.items()
-        ]
-    )
-
-
-def alike_by_chance(before: Sequence[str], after: Sequence[str]) -> float:
-    """How many models would have one choice before and after if the two were unrelated.
-
-    Each choice is then as frequent before and after as it is.
-
-    >>> alike_by_chance(["audio", "audio", "joint", "joint"], ["audio", "joint", "joint", "joint"])
-    2.0
-    """
-    first, last = Counter(before), Counter(after)
-    return sum(first[choice] * last[choice] for choice in first) / len(before)
 
 
 class CostRow(NamedTuple):

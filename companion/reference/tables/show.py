@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from companion.reference.lines import Results
+from companion.reference.plan import SECOND
 from companion.reference.tables.asked import costs, detects, under_corruption
 from companion.reference.tables.claims import criteria
 from companion.reference.tables.dial import components, controls, dial
 from companion.reference.tables.headline import by_state, headline
 from companion.reference.tables.reading import Row, progress, text_table
+from companion.reference.tables.second import second
 from companion.reference.tables.tuning import space, winners
 from companion.reference.tables.validity import levels, valid, validity, wide
 
@@ -27,6 +29,7 @@ TABLES: dict[str, Table] = {
     "states": (("headline",), _texts(by_state)),
     "dial": (("headline", "dial"), _texts(dial)),
     "controls": (("validity", "headline", "controls"), _texts(controls)),
+    "second": ((SECOND,), _texts(second)),
     "components": (("headline", "components"), _texts(components)),
     "space": ((), _texts(lambda _: space())),
     "tuning": (("tuning",), _texts(winners)),
