@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iaca.data.recordings import Recording, RecordingStore, StoreInfo
+from iaca.data.recordings import Recording, RecordingStore
 from iaca.data.schema import Affect, Episodes, View
 from iaca.data.states import MODALITIES
 from iaca.sources.streams import random_stream
-from iaca.sources.synthetic import ROLES, check_share, draw_states, weaken
+from iaca.sources.synthetic import ROLES, check_share, draw_states, made_info, weaken
 from iaca.sources.writing import write_store
 
 Array = NDArray[np.float64]
@@ -51,18 +51,7 @@ def write_episodes(
         DataError: if the share cannot be reached with the dwell time.
     """
     share = check_share(share)
-    info = StoreInfo(
-        audio_dim=episodes.audio.dim,
-        visual_dim=episodes.visual.dim,
-        labels=("valence", "arousal"),
-        label_range=(-1.0, 1.0),
-        source={
-            "generator": "iaca.sources.episodes",
-            "share": share,
-            "data_seed": data_seed,
-            "norm_matched": norm_matched,
-        },
-    )
+    info = made_info(episodes, "iaca.sources.episodes", share, data_seed, norm_matched)
     return write_store(path, _recordings(episodes, share, data_seed, norm_matched), info)
 
 

@@ -62,19 +62,26 @@ def write_benchmark(
         DataError: if the share cannot be reached with the dwell time.
     """
     share = check_share(share)
-    info = StoreInfo(
-        audio_dim=benchmark.audio.dim,
-        visual_dim=benchmark.visual.dim,
+    info = made_info(benchmark, "iaca.sources.synthetic", share, data_seed, norm_matched)
+    return write_store(path, _recordings(benchmark, share, data_seed, norm_matched), info)
+
+
+def made_info(
+    made: Benchmark | Episodes, generator: str, share: float, data_seed: int, norm_matched: bool
+) -> StoreInfo:
+    """What a store of generated data says of itself, and of what made it."""
+    return StoreInfo(
+        audio_dim=made.audio.dim,
+        visual_dim=made.visual.dim,
         labels=("valence", "arousal"),
         label_range=(-1.0, 1.0),
         source={
-            "generator": "iaca.sources.synthetic",
+            "generator": generator,
             "share": share,
             "data_seed": data_seed,
             "norm_matched": norm_matched,
         },
     )
-    return write_store(path, _recordings(benchmark, share, data_seed, norm_matched), info)
 
 
 def draw_states(

@@ -12,9 +12,9 @@ from companion.reference.plan import ATTENTIONS, CENTRE, COMPARED, LEARNED, Arm
 from companion.reference.tables.headline import at_centre
 from companion.reference.tables.reading import (
     ByWorld,
-    Row,
     by_world,
     mean_of,
+    named,
     said,
     score_text,
     scored,
@@ -88,7 +88,7 @@ def missing(results: Results, attention: AttentionName, arm: Arm, what: str, sha
 
 
 @dataclass(frozen=True)
-class Cost(Row):
+class Cost:
     """What it costs an arm to have the choice of its gates taken away."""
 
     attention: AttentionName
@@ -99,8 +99,7 @@ class Cost(Row):
     def texts(self) -> dict[str, str]:
         """Column -> text."""
         return {
-            "attention": self.attention.upper(),
-            "arm": str(self.arm),
+            **named(self.attention, self.arm),
             "gates": self.intervention,
             "cost": said(self.cost.estimate),
             "worlds": self.cost.there,
@@ -116,7 +115,7 @@ def costs(results: Results) -> list[Cost]:
 
 
 @dataclass(frozen=True)
-class Detects(Row):
+class Detects:
     """How well a gate's declining tells weak clips from strong ones: AUROC, 0.5 is chance."""
 
     attention: AttentionName
@@ -129,8 +128,7 @@ class Detects(Row):
     def texts(self) -> dict[str, str]:
         """Column -> text."""
         return {
-            "attention": self.attention.upper(),
-            "arm": str(self.arm),
+            **named(self.attention, self.arm),
             "gate": self.gate,
             "weak": self.weak,
             "within recordings": score_text(self.within.estimate),
@@ -153,7 +151,7 @@ def detects(results: Results) -> list[Detects]:
 
 
 @dataclass(frozen=True)
-class Missing(Row):
+class Missing:
     """How an arm does under a corruption; with `AREA` the mean over shares.
 
     Attributes:
@@ -175,8 +173,7 @@ class Missing(Row):
     def texts(self) -> dict[str, str]:
         """Column -> text."""
         return {
-            "attention": self.attention.upper(),
-            "arm": str(self.arm),
+            **named(self.attention, self.arm),
             "what": self.what,
             "share": self.share,
             "CCC": score_text(self.score.estimate),

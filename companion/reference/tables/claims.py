@@ -18,7 +18,7 @@ from companion.reference.plan import ATTENTIONS, CENTRE, VERSIONS, Arm, Cell
 from companion.reference.tables.asked import AREA, auroc_of, cost_of, missing
 from companion.reference.tables.dial import CONTROLS, delta_on_dial
 from companion.reference.tables.headline import NOT_JUDGED, at_centre, difference
-from companion.reference.tables.reading import ByWorld, Row, by_world, scored
+from companion.reference.tables.reading import ByWorld, by_world, scored
 from companion.reference.tables.validity import HIGH, valid
 from iaca.models.regressor import AttentionName
 
@@ -115,7 +115,7 @@ def detection(results: Results, attention: AttentionName, arm: Arm) -> dict[str,
 
 
 @dataclass(frozen=True)
-class Criterion(Row):
+class Criterion:
     """What became of one criterion: on each attention on which it is judged, and altogether.
 
     Attributes:

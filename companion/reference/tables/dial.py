@@ -24,8 +24,8 @@ from companion.reference.plan import (
 from companion.reference.tables.headline import at_centre, difference, gained, outcome_text
 from companion.reference.tables.reading import (
     ByWorld,
-    Row,
     by_world,
+    named,
     said,
     score_text,
     scored,
@@ -38,7 +38,7 @@ CONTROLS = (Arm.UNIFORM, Arm.WITHOUT, Arm.LARGER)
 
 
 @dataclass(frozen=True)
-class Dial(Row):
+class Dial:
     """What an arm adds to plain attention at one share of weak clips, over the dial's worlds.
 
     Attributes:
@@ -60,8 +60,7 @@ class Dial(Row):
     def texts(self) -> dict[str, str]:
         """Column -> text."""
         return {
-            "attention": self.attention.upper(),
-            "arm": str(self.arm),
+            **named(self.attention, self.arm),
             "share": f"{self.share:g}",
             "CCC of plain": score_text(self.plain.estimate),
             "Δ": said(self.delta.estimate),
@@ -95,7 +94,7 @@ def dial(results: Results) -> list[Dial]:
 
 
 @dataclass(frozen=True)
-class Control(Row):
+class Control:
     """What `IACA, tuned` adds to a control at the central share, and that to plain attention.
 
     Attributes:
@@ -148,7 +147,7 @@ def controls(results: Results, on: Collection[AttentionName] | None = None) -> l
 
 
 @dataclass(frozen=True)
-class Variance(Row):
+class Variance:
     """Where the variance of tuned − plain comes from: worlds, or seeds within a world.
 
     Attributes:

@@ -15,8 +15,8 @@ from companion.reference.measures import ALL, GROUPS, WEAK
 from companion.reference.plan import ATTENTIONS, CENTRE, COMPARED, Arm
 from companion.reference.tables.reading import (
     ByWorld,
-    Row,
     by_world,
+    named,
     said,
     score_text,
     scored,
@@ -30,7 +30,7 @@ _SECOND_STAGE = slice(2, 4)  # of audio and of visual, in a line's `measures.gat
 
 
 @dataclass(frozen=True)
-class Front(Row):
+class Front:
     """An arm of an attention at the central share.
 
     Attributes:
@@ -67,8 +67,7 @@ class Front(Row):
         found = self.delta.estimate
         plain = self.arm is Arm.PLAIN
         return {
-            "attention": self.attention.upper(),
-            "arm": str(self.arm),
+            **named(self.attention, self.arm),
             "CCC": score_text(self.score.estimate),
             "Δ": "" if plain else said(found),
             "median": "" if plain or not found else signed(found.median),
@@ -179,7 +178,7 @@ def gained(delta: ByWorld, told: ByWorld) -> Share | None:
 
 
 @dataclass(frozen=True)
-class ByState(Row):
+class ByState:
     """How an arm of an attention does on the clips of one state, at the central share.
 
     Attributes:
@@ -199,8 +198,7 @@ class ByState(Row):
     def texts(self) -> dict[str, str]:
         """Column -> text."""
         return {
-            "attention": self.attention.upper(),
-            "arm": str(self.arm),
+            **named(self.attention, self.arm),
             "clips": self.clips,
             "CCC": score_text(self.score.estimate),
             "Δ": "" if self.arm is Arm.PLAIN else said(self.delta.estimate),

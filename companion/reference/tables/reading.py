@@ -7,7 +7,7 @@ and what has none is ``None``. Nothing is made up, and nothing is raised for it.
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -139,12 +139,17 @@ def score_text(found: Estimate | None) -> str:
     return NOT_THERE if found is None else found.score()
 
 
-class Row:
-    """A row of a table: a dataclass with `texts`, what each of its columns says in words."""
+class Row(Protocol):
+    """A row of a table: a dataclass that also says what each of its columns says in words."""
 
     def texts(self) -> dict[str, str]:
         """Column -> text, in the order in which they are shown."""
-        raise NotImplementedError
+        ...
+
+
+def named(attention: AttentionName, arm: Arm) -> dict[str, str]:
+    """The columns that most rows begin with."""
+    return {"attention": attention.upper(), "arm": str(arm)}
 
 
 def frame(rows: Sequence[Any]) -> pd.DataFrame:

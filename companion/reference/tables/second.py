@@ -8,11 +8,11 @@ from companion.analysis.ratios import Proportion
 from companion.reference.lines import Results
 from companion.reference.plan import CENTRE, LEARNED, SECOND, Arm, Cell
 from companion.reference.tables.headline import collapsed, outcome_text, times
-from companion.reference.tables.reading import ByWorld, Row, by_world, said, score_text, scored
+from companion.reference.tables.reading import ByWorld, by_world, said, score_text, scored
 
 
 @dataclass(frozen=True)
-class Second(Row):
+class Second:
     """An arm of CA on `synthetic`, with what was chosen for it on `episodes`.
 
     Attributes:

@@ -20,12 +20,12 @@ from companion.reference.plan import (
     Cell,
     draws_of,
 )
-from companion.reference.tables.reading import NOT_THERE, Row, lines_of
+from companion.reference.tables.reading import NOT_THERE, lines_of, named
 from iaca.models.regressor import AttentionName
 
 
 @dataclass(frozen=True)
-class Searched(Row):
+class Searched:
     """An option that the random search draws.
 
     Attributes:
@@ -50,7 +50,7 @@ def space() -> list[Searched]:
 
 
 @dataclass(frozen=True)
-class Winner(Row):
+class Winner:
     """What the search found for an arm of an attention, by CCC on `select`, mean over its seeds.
 
     Attributes:
@@ -84,8 +84,7 @@ class Winner(Row):
         options = (f"{name.split('.')[1]} {value}" for name, value in self.options.items())
         scores = {"on select": self.select, "second": self.runner_up, "median": self.middle}
         return {
-            "attention": self.attention.upper(),
-            "arm": str(self.arm),
+            **named(self.attention, self.arm),
             "draw": NOT_THERE if self.draw is None else str(self.draw),
             **{name: NOT_THERE if x != x else f"{x:.4f}" for name, x in scores.items()},
             "rank with each seed": ", ".join(map(str, self.ranks)) or NOT_THERE,

@@ -15,7 +15,7 @@ from companion.analysis.judgements import SMALLEST
 from companion.reference.lines import Line, Results
 from companion.reference.measures import ALL, WEAK
 from companion.reference.plan import ATTENTIONS, CENTRE, PARTS, Arm
-from companion.reference.tables.reading import ByWorld, Row, by_world, said, score_text, scored
+from companion.reference.tables.reading import ByWorld, by_world, said, score_text, scored
 from iaca.data.states import STATES
 from iaca.models.regressor import AttentionName
 
@@ -96,7 +96,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Level(Row):
+class Level:
     """How one arm of an attention scores at a share, on all, strong and weak clips."""
 
     attention: AttentionName
