@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from iaca.learning.config import TrainingConfig
 from iaca.models.regressor import AttentionName, ModelConfig
+from iaca.models.related_work import FamilyName
 from iaca.runs.arms import ARMS
 from iaca.runs.arms import Arm as SharedArm
 from iaca.runs.runs import RunConfig
@@ -56,6 +57,10 @@ class Arm(StrEnum):
     CONCATENATION = "concatenation"
 
 
+FAMILIES: tuple[FamilyName, ...] = get_args(FamilyName)  # of the related work, each by its own name
+ArmName = Arm | FamilyName
+
+
 class _Changes(NamedTuple):
     """What an arm changes in the plain attention's configuration."""
 
@@ -66,7 +71,7 @@ class _Changes(NamedTuple):
     seed: int = 0
 
 
-_ARMS = {
+_ARMS: dict[ArmName, _Changes] = {
     # Named arms keep what their name says: T = 0.1, and how the gates start.
     **{Arm(name): _Changes(gates) for name, gates in ARMS.items()},
     Arm.ANNEALED: _Changes({"fusion": "iaca", "gate_init": "xavier"}, anneal=True),
@@ -84,11 +89,12 @@ _ARMS = {
     Arm.AUDIO: _Changes({"fusion": "audio_only"}),
     Arm.VISUAL: _Changes({"fusion": "visual_only"}),
     Arm.CONCATENATION: _Changes({"attention": "none"}),
+    **{family: _Changes({"attention": "none", "fusion": family}) for family in FAMILIES},
 }
 LEARNED = (Arm.SIBLING, Arm.ZERO_STARTED, Arm.ANNEALED, Arm.TUNED)
 COMPARED = (Arm.PLAIN, *LEARNED, Arm.TOLD)  # the arms of the front table
 # What an arm trains with, once it is tuned: its own choice, or that of the arm it belongs to.
-TUNED_AS = {arm: arm for arm in COMPARED} | {Arm.PLACEBO: Arm.TOLD}
+TUNED_AS: dict[ArmName, Arm] = {**{arm: arm for arm in COMPARED}, Arm.PLACEBO: Arm.TOLD}
 
 # What else the experiment could have been: a sign that depends on it is no finding.
 VERSIONS = {
@@ -124,7 +130,7 @@ class Cell:
 
     Attributes:
         attention: which one.
-        arm: what is done with it.
+        arm: what is done with it, or the family that stands in its place.
         share: of weak clips.
         world: the benchmark's data seed.
         seed: of the training.
@@ -133,7 +139,7 @@ class Cell:
     """
 
     attention: AttentionName
-    arm: Arm
+    arm: ArmName
     share: float
     world: int
     seed: int
@@ -165,14 +171,14 @@ class Part(NamedTuple):
 
 
 def _cells(
-    arms: tuple[Arm, ...],
+    arms: tuple[ArmName, ...],
     shares: tuple[float, ...] = (CENTRE,),
     worlds: tuple[int, ...] = WORLDS,
 ) -> tuple[Cell, ...]:
     """Every attention, arm and share on every world, the worlds outermost.
 
-    Without its cross-attention JCA is what CA is, and concatenation and single modalities are the
-    same for all attentions with the same encoders; each is there once.
+    Without its cross-attention JCA is what CA is; concatenation, families and single modalities are
+    the same for all attentions with the same encoders. Each is there once.
     """
     cells = [
         Cell(_stands_for(attention, arm), arm, share, world, world + _ARMS[arm].seed)
@@ -181,15 +187,15 @@ def _cells(
     return tuple(dict.fromkeys(cells))
 
 
-def _stands_for(attention: AttentionName, arm: Arm) -> AttentionName:
+def _stands_for(attention: AttentionName, arm: ArmName) -> AttentionName:
     """The attention whose run of an arm is this one's too."""
-    if arm is Arm.CONCATENATION:
+    if arm is Arm.CONCATENATION or arm in FAMILIES:
         return "none"
     alike = arm in (Arm.WITHOUT, Arm.AUDIO, Arm.VISUAL) and attention == "jca"
     return "ca" if alike else attention
 
 
-def cell_of(attention: AttentionName, arm: Arm, share: float, world: int) -> Cell:
+def cell_of(attention: AttentionName, arm: ArmName, share: float, world: int) -> Cell:
     """The run of an attention's arm at a share, in a world."""
     return Cell(_stands_for(attention, arm), arm, share, world, world + _ARMS[arm].seed)
 
@@ -249,6 +255,10 @@ PARTS = {
             if cell.attention == "ca"
         )
     ),
+    # Beside plain, told and uniform attention and concatenation of `validity`: nobody is tuned.
+    "families": Part(
+        _cells((*FAMILIES, Arm.SIBLING, Arm.ZERO_STARTED), worlds=VALIDITY_WORLDS), tuned=False
+    ),
     "versions": Part(
         tuple(
             replace(cell, version=version)
@@ -289,7 +299,7 @@ def run_of(cell: Cell, chosen: Chosen | None = None) -> RunConfig:
     return RunConfig(data, model, training, cell.seed)
 
 
-def draws_of(arm: Arm) -> list[dict[str, Any]]:
+def draws_of(arm: ArmName) -> list[dict[str, Any]]:
     """The random search of an arm: the same learning rates, decays and epochs for every arm."""
     space = SPACE | (SPACE_OF_GATES if arm is Arm.TUNED else {})
     return draw(space, DRAWS, seed=TUNING_WORLD)

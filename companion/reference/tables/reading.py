@@ -14,7 +14,7 @@ import pandas as pd
 from companion.analysis.estimates import Estimate, over_worlds
 from companion.reference.lines import Line, Results
 from companion.reference.measures import ALL
-from companion.reference.plan import PARTS, Arm, Cell, cell_of
+from companion.reference.plan import PARTS, ArmName, Cell, cell_of
 from iaca.models.regressor import AttentionName
 
 NOT_THERE = "–"
@@ -81,7 +81,7 @@ def by_world(
     results: Results,
     part: str,
     attention: AttentionName,
-    arm: Arm,
+    arm: ArmName,
     share: float,
     number: Callable[[Line], float | None],
     like: Callable[[Cell], Cell] = lambda cell: cell,
@@ -92,7 +92,7 @@ def by_world(
         results: the reference run.
         part: that the runs belong to.
         attention: which one.
-        arm: what is done with it.
+        arm: what is done with it, or the family that stands in its place.
         share: of weak clips.
         number: what to read from a run's line; ``None`` where it has no such number, as a training
             that failed has no score.
@@ -147,7 +147,7 @@ class Row(Protocol):
         ...
 
 
-def named(attention: AttentionName, arm: Arm) -> dict[str, str]:
+def named(attention: AttentionName, arm: ArmName) -> dict[str, str]:
     """The columns that most rows begin with."""
     return {"attention": attention.upper(), "arm": str(arm)}
 

@@ -14,7 +14,7 @@ from companion.analysis.estimates import ONE_SIDED
 from companion.analysis.judgements import SMALLEST
 from companion.reference.lines import Line, Results
 from companion.reference.measures import ALL, WEAK
-from companion.reference.plan import ATTENTIONS, CENTRE, PARTS, Arm
+from companion.reference.plan import ATTENTIONS, CENTRE, PARTS, Arm, ArmName
 from companion.reference.tables.reading import ByWorld, by_world, said, score_text, scored
 from iaca.data.states import STATES
 from iaca.models.regressor import AttentionName
@@ -101,7 +101,7 @@ class Level:
 
     attention: AttentionName
     share: float
-    arm: Arm
+    arm: ArmName
     all: ByWorld
     strong: ByWorld
     weak: ByWorld
@@ -243,7 +243,7 @@ def _probes(results: Results, attention: AttentionName) -> list[Check]:
 
 def levels(results: Results) -> list[Level]:
     """The scores behind the validity table: what each arm reaches at each share."""
-    pairs: Mapping[tuple[float, Arm], None] = dict.fromkeys(
+    pairs: Mapping[tuple[float, ArmName], None] = dict.fromkeys(
         (cell.share, cell.arm) for cell in PARTS[PART].cells
     )
     found = []

@@ -10,8 +10,10 @@ from companion.reference.plan import (
     COMPARED,
     DIM,
     DRAWS,
+    FAMILIES,
     LEARNED,
     PARTS,
+    TRAINING,
     TUNING_SEEDS,
     VERSIONS,
     WORLDS,
@@ -46,6 +48,18 @@ def test_every_part_has_the_runs_it_was_sized_by() -> None:
     assert {name for name, part in PARTS.items() if part.brief} == {"tuning"}
     for part in PARTS.values():
         assert len({cell.name for cell in part.cells}) == len(part.cells)
+
+
+def test_families_stand_beside_attentions_that_nobody_tuned() -> None:
+    part, validity = PARTS["families"], {cell.name for cell in PARTS["validity"].cells}
+    assert not part.tuned and validity.isdisjoint(cell.name for cell in part.cells)
+    models = Counter(run_of(cell).model for cell in part.cells)
+    alone = [ModelConfig("none", family, dim=DIM) for family in FAMILIES]
+    gated = [ModelConfig(a, dim=DIM, **gates) for a in ATTENTIONS for gates in ARMS.values()]
+    assert models == Counter(5 * [*alone, *(m for m in gated if m.fusion != "plain")])
+    assert all(run_of(cell).training == TRAINING for cell in part.cells)
+    beside = {"none/concatenation/0.46/w5/s5", *(f"{a}/plain/0.46/w5/s5" for a in ATTENTIONS)}
+    assert beside <= validity
 
 
 def test_no_learned_gate_is_in_what_the_benchmark_was_frozen_on() -> None:
