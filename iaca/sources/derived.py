@@ -1,40 +1,11 @@
-"""Stores that are derived from a benchmark's: for its oracle, and for the placebo of told gates."""
+"""The store of the placebo of told gates, derived from a benchmark's."""
 
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from iaca.base.files import DataError
-from iaca.data.recordings import Recording, RecordingStore
-from iaca.data.states import STATES, weak_in
+from iaca.data.recordings import RecordingStore
 from iaca.sources.writing import write_store
-
-
-def write_oracle(path: Path, store: RecordingStore) -> RecordingStore:
-    """Derive a store for the oracle: it is told the state that no model may see.
-
-    A weak modality's features are replaced by zeros, so that only what is trustworthy is left,
-    and the state is appended to both modalities as a one-hot vector.
-    """
-    width = len(STATES)
-    info = replace(
-        store.info,
-        audio_dim=store.info.audio_dim + width,
-        visual_dim=store.info.visual_dim + width,
-        source={**store.info.source, "oracle": True},
-    )
-
-    def told(recording: Recording, modality: str) -> Tensor:
-        state = recording.known_state
-        shown = getattr(recording, modality).float() * ~weak_in(state, modality).unsqueeze(1)
-        return torch.cat([shown, torch.nn.functional.one_hot(state, width).float()], dim=1)
-
-    recordings = (
-        replace(r, audio=told(r, "audio"), visual=told(r, "visual")) for r in store.values()
-    )
-    return write_store(path, recordings, info)
 
 
 def write_swapped_states(path: Path, store: RecordingStore) -> RecordingStore:

@@ -11,7 +11,7 @@ from iaca.base.paths import BUILD, PACKAGE
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Benchmark, Episodes, ManifestSplit, SubjectFolds
 from iaca.data.splits import Split, fold_count, make_split
-from iaca.sources.derived import write_oracle, write_swapped_states
+from iaca.sources.derived import write_swapped_states
 from iaca.sources.enjoyment import prepare_enjoyment
 from iaca.sources.episodes import write_episodes
 from iaca.sources.manifest import fetch, find_manifest, load_manifest
@@ -22,8 +22,12 @@ from iaca.sources.synthetic import check_share, write_benchmark
 PREPARED = {"hri_enjoyment": prepare_enjoyment}
 MADE_BY = (PACKAGE / "data", PACKAGE / "sources")  # rooms whose code decides a store's bytes
 OF_THE_BENCHMARK = (
-    *("share", "data_seed", "norm_matched", "oracle", "swapped_states"),
-    *("noise_factor", "time_factor"),
+    "share",
+    "data_seed",
+    "norm_matched",
+    "swapped_states",
+    "noise_factor",
+    "time_factor",
 )
 
 
@@ -40,7 +44,6 @@ class DataConfig:
             the benchmark alone.
         data_seed: of the benchmark's embeddings, latents and noise.
         norm_matched: whether corrupted clips keep the strong state's variance.
-        oracle: whether features tell the true state, see `write_oracle`.
         swapped_states: whether recordings carry the states of others, see `write_swapped_states`:
             the placebo of gates that are told the state.
         noise_factor: on the standard deviation of both modalities' noise.
@@ -54,7 +57,6 @@ class DataConfig:
     share: float | None = None
     data_seed: int = 0
     norm_matched: bool = True
-    oracle: bool = False
     swapped_states: bool = False
     noise_factor: float = 1.0
     time_factor: float = 1.0
@@ -150,10 +152,7 @@ def _benchmark_store(
 
     store = _cached(cache / name, write)
     if config.swapped_states:
-        name += "-swapped"
-        store = _cached(cache / name, partial(write_swapped_states, store=store))
-    if config.oracle:
-        store = _cached(cache / f"{name}-oracle", partial(write_oracle, store=store))
+        store = _cached(cache / f"{name}-swapped", partial(write_swapped_states, store=store))
     return store
 
 

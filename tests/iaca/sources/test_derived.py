@@ -10,8 +10,6 @@ from toys import tiny_manifest
 
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
-from iaca.data.states import MODALITIES, STATES
-from iaca.sources.derived import write_oracle
 from iaca.sources.loading import DataConfig, open_data
 
 SIZES = {"train": 3, "select": 2, "report": 2, "recordings": 2, "clips": 60}
@@ -36,28 +34,6 @@ def stacked(store: RecordingStore, part: str) -> np.ndarray:
     return torch.cat([getattr(recording, part) for recording in store.values()]).double().numpy()
 
 
-def test_oracle(store: RecordingStore, tmp_path: Path) -> None:
-    oracle = write_oracle(tmp_path / "oracle", store)
-    width = len(STATES)
-    assert list(oracle) == list(store)
-    assert oracle.info.audio_dim == store.info.audio_dim + width
-    assert oracle.info.visual_dim == store.info.visual_dim + width
-    assert oracle.key != store.key
-    state = stacked(store, "state").astype(int)
-    for part in ("labels", "end_frame", "state"):
-        assert np.array_equal(stacked(oracle, part), stacked(store, part))
-    assert {n: (e.subject, e.split) for n, e in oracle.entries.items()} == {
-        n: (e.subject, e.split) for n, e in store.entries.items()
-    }
-    for modality in MODALITIES:
-        told, shown = stacked(oracle, modality), stacked(store, modality)
-        assert np.array_equal(told[:, -width:], np.eye(width)[state])
-        weak = np.isin(state, [i for i, name in enumerate(STATES) if name.endswith(modality)])
-        assert not told[weak, :-width].any()
-        assert np.array_equal(told[~weak, :-width], shown[~weak])
-        assert weak.any()
-
-
 def test_swapped_states_are_those_of_another_subject_of_the_split(
     store: RecordingStore, manifest: Path, tmp_path: Path
 ) -> None:
@@ -74,11 +50,6 @@ def test_swapped_states_are_those_of_another_subject_of_the_split(
                 name, other = (f"{role}_{s % count:03d}_{take}" for s in (subject, subject + 1))
                 assert torch.equal(swapped[name].known_state, store[other].known_state)
                 assert not torch.equal(swapped[name].known_state, store[name].known_state)
-    both, _ = open_data(
-        DataConfig(str(manifest), share=0.6, swapped_states=True, oracle=True), tmp_path / "cache"
-    )
-    told = stacked(both, "audio")[:, -len(STATES) :].argmax(axis=1)
-    assert np.array_equal(told, stacked(swapped, "state"))
 
 
 def test_states_of_a_single_subject_cannot_be_swapped(tmp_path: Path) -> None:
