@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from companion.reference.lines import append_line
 from companion.reference.plan import DRAWS, TUNING_SEEDS, TUNING_WORLD, WORLDS, Arm, cell_of
 from iaca.base.paths import MANIFESTS
 from iaca.cli import main
@@ -74,7 +75,6 @@ def test_a_method_from_elsewhere_is_scored_and_put_beside_the_books(
     rng = np.random.default_rng(1)
     plain, mine = rng.uniform(0.4, 0.6, (2, len(WORLDS)))
     mine[2] = own
-    lines = []
     for world, score, other in zip(WORLDS, plain, mine, strict=True):
         Path(f"score_{world}.json").write_text(
             json.dumps({"scores": {"all": {"mean": other}}}) if world != 3 else printed
@@ -82,9 +82,8 @@ def test_a_method_from_elsewhere_is_scored_and_put_beside_the_books(
         for attention, arm in (("ca", Arm.PLAIN), ("ca", Arm.TUNED), ("jca", Arm.PLAIN)):
             at = [score, score] if (attention, arm) == ("ca", Arm.PLAIN) else [0.1, 0.2]
             name = cell_of(attention, arm, 0.46, world).name  # type: ignore[arg-type]
-            lines.append(json.dumps({"run": name, "scores": {"all": at}}))
-    Path("reference").mkdir()
-    Path("reference/headline.jsonl").write_text("\n".join(lines) + "\n")
+            line = {"run": name, "scores": {"all": at, "strong": [0.3, 0.4]}}
+            append_line(Path("reference/headline.jsonl"), line)
     exec(EXAMPLES[1], {})
     stats = pytest.importorskip("scipy.stats")
     delta = mine - plain

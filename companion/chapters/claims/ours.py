@@ -141,14 +141,14 @@ GATES = (
         "On `synthetic`, the second benchmark, plain CA does not use the content of its attention",
         "Plain minus uniform attention within ±0.01 by two one-sided tests, 20 worlds.",
         lambda results: rules.within({"ca": _on_second(results, Arm.PLAIN, Arm.UNIFORM)}),
-        "sec-validity", (SECOND,),
+        "sec-second-world", (SECOND,),
     ),
     Claim(
         "second-told", "this book",
         "There, too, told gates gain",
         f"Told minus plain, 20 worlds. {RULE}",
         lambda results: rules.gains({"ca": _on_second(results, Arm.TOLD, Arm.PLAIN)}),
-        "sec-validity", (SECOND,),
+        "sec-second-world", (SECOND,),
     ),
 )  # fmt: skip
 
