@@ -41,7 +41,8 @@ def temperature_explorer(
     def draw(_: tuple[()], temperature: float) -> str:
         traces = predict(model, store, [name], temperature=temperature)
         said = _said(score(traces.predictions, store))
-        return _gates_image(traces, store, name, f"{name}, T = {temperature:.3f}; CCC {said}")
+        image = _gates_image(traces, store, name, f"{name}, T = {temperature:.3f}")
+        return f"<p>CCC on this recording: {said}</p>{image}"
 
     return _explorer([()], [], [_temperature_slider(model.config.temperature)], draw)
 
@@ -196,7 +197,7 @@ def _said(scores: Scores) -> str:
 
 def _gates_image(traces: Traces, store: RecordingStore, name: str, title: str) -> str:
     gates = {gate: weights[name] for gate, weights in traces.gates.items()}
-    return as_image(gate_traces(gates, store[name].state, title), title)
+    return as_image(gate_traces({title: gates}, store[name].state), title)
 
 
 def as_image(figure: Figure, description: str) -> str:

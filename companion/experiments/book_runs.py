@@ -72,7 +72,7 @@ def ablation_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Mappi
 CHAPTERS = {
     "data": Chapter((), (validity_again,)),
     "cross_attention": Chapter((), (validity_again,)),
-    "gating": Chapter((arm_runs,)),
+    "gating": Chapter((), (headline_again,)),
     "training": Chapter((arm_runs,), (sensitivity_runs,), swappable=True, on_open_data=True),
     "ablations": Chapter((ablation_runs,), swappable=True),
     "sota": Chapter((first_runs,), swappable=True, on_open_data=True),

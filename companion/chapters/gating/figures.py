@@ -1,4 +1,4 @@
-"""Notebook `02_gating`: the model as a drawing, its gates, and a temperature to turn."""
+"""Notebook `02_gating`: the model as a drawing, its gates, and what they take away."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
+from companion.analysis.estimates import Estimate
+from companion.chapters.drawing.arms import Look
+from companion.chapters.drawing.intervals import interval_rows
 from companion.chapters.drawing.style import (
     AUDIO,
     JOINT,
@@ -21,6 +24,7 @@ from companion.chapters.drawing.style import (
     style,
 )
 from companion.chapters.drawing.traces import stage_1, stage_2, weak_strip
+from companion.reference.tables.choices import Choice
 
 
 def draw_model() -> Figure:
@@ -105,17 +109,61 @@ def softmax_curve() -> Figure:
     return figure
 
 
-def gate_traces(gates: Mapping[str, Tensor], state: Tensor | None, title: str) -> Figure:
-    """Both stages' weights over one recording: ``audio (T, 2)``, ``visual``, ``audio_visual``."""
+def gate_traces(models: Mapping[str, Mapping[str, Tensor]], state: Tensor | None) -> Figure:
+    """Both stages' weights over one recording: a line of two panels for each model.
+
+    Args:
+        models: what the line is called -> ``audio (T, 2)``, ``visual`` and ``audio_visual (T, 3)``.
+        state: ``(T,)`` true states, drawn as a strip; ``None`` where they are not known.
+    """
     with style():
-        figure, (first, second) = plt.subplots(2, 1, figsize=(WIDTH, 4.2), sharex=True)
-        stage_1(first, gates)
-        stage_2(second, gates)
-        first.set(ylabel="weight of\ncross-attended", title=f"Stage 1, {title}")
-        second.set(ylabel="weight", xlabel="clip", title="Stage 2")
-        if state is not None:
-            for axes in (first, second):
-                weak_strip(axes, state, bottom=-0.09)
-            second.tick_params(axis="x", pad=12)  # below the strip
-        figure.legend(*second.get_legend_handles_labels(), loc="outside lower right", ncols=3)
+        size = (WIDTH, 0.8 + 1.3 * len(models))
+        figure, lines = plt.subplots(len(models), 2, figsize=size, sharex=True, squeeze=False)
+        for (name, gates), (first, second) in zip(models.items(), lines, strict=True):
+            stage_1(first, gates)
+            stage_2(second, gates)
+            first.set_title(name)
+            first.set_ylabel("attended")
+            second.set(ylabel="weight", yticks=[0, 0.5, 1])
+            if state is not None:
+                for axes in (first, second):
+                    weak_strip(axes, state, bottom=-0.13)
+        for axes, stage in zip(lines[-1], ("stage 1", "stage 2"), strict=True):
+            axes.set_xlabel(f"clip ({stage})")
+            axes.tick_params(axis="x", pad=9)  # below the strip
+        handles, names = lines[0, 1].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper right", ncols=3)
     return figure
+
+
+def taken_away(rows: Sequence[Choice]) -> Figure:
+    """What stage 2 takes from a modality where it is weak, with 95 % intervals: a row an arm.
+
+    Args:
+        rows: of one attention; those without any world are left out.
+    """
+    found: dict[str, dict[str, Estimate]] = {}
+    for row in rows:
+        if row.taken and row.taken.estimate:
+            found.setdefault(str(row.arm), {})[f"from {row.weak}"] = row.taken.estimate
+    looks = {"from audio": Look(AUDIO, "o"), "from visual": Look(VISUAL, "s")}
+    axis = "weight on strong clips minus weight where it is weak"
+    return interval_rows(found, ("row", "series"), looks, axis)
+
+
+def said_of(rows: Sequence[Choice]) -> list[str]:
+    """What stage 2 takes away, arm by arm, in sentences; of rows without any world nothing."""
+    lines = []
+    for arm in dict.fromkeys(row.arm for row in rows):
+        taken = {row.weak: row.taken.estimate for row in rows if row.arm is arm and row.taken}
+        texts = [f"from {name} {found} ({_way(found)})" for name, found in taken.items() if found]
+        if texts:
+            lines.append(f"- `{arm}`: {', '.join(texts)}.")
+    return lines
+
+
+def _way(found: Estimate) -> str:
+    """Whether a modality loses weight where it is weak."""
+    if found.low > 0:
+        return "it has less weight where it is weak"
+    return "it has *more* weight where it is weak" if found.high < 0 else "not told from 0"

@@ -6,6 +6,7 @@ from pathlib import Path
 from companion.reference.lines import Results
 from companion.reference.plan import SECOND
 from companion.reference.tables.asked import costs, detects, under_corruption
+from companion.reference.tables.choices import choices
 from companion.reference.tables.claims import criteria
 from companion.reference.tables.dial import components, controls, dial
 from companion.reference.tables.headline import by_state, headline
@@ -34,6 +35,7 @@ TABLES: dict[str, Table] = {
     "space": ((), _texts(lambda _: space())),
     "tuning": (("tuning",), _texts(winners)),
     "gates": (("headline",), _texts(costs)),
+    "choices": (("headline",), _texts(choices)),
     "detection": (("headline",), _texts(detects)),
     "missing": (("headline", "missing"), _texts(under_corruption)),
     "criteria": (

@@ -25,7 +25,7 @@ from companion.experiments.grids import (
     own_data_runs,
     table_2_runs,
 )
-from companion.experiments.made_again import validity_again
+from companion.experiments.made_again import headline_again, validity_again
 from companion.experiments.side_by_side import first_runs, side_by_side
 from iaca.base.files import DataError
 from iaca.base.paths import COMPANION
@@ -97,7 +97,8 @@ def test_what_the_notebooks_are_given_is_computed_beforehand(
     compute_runs("smoke", tmp_path, manifest=manifest, seeds=[7, 8], precision="bf16")
     (runs,) = asked
     profile = get_profile("smoke", (7, 8), "bf16")
-    again = set(validity_again(profile, BENCHMARK, tmp_path))  # these have the reference's seeds
+    again = {*validity_again(profile, BENCHMARK, tmp_path)}  # these have the reference's seeds
+    again |= {*headline_again(profile, BENCHMARK, tmp_path)}
     assert {(run.seed, run.training.precision) for run in again} == {(1, "bf16")}
     others = set(runs) - again
     assert {(run.seed, run.training.precision) for run in others} == {(7, "bf16"), (8, "bf16")}
