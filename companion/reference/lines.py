@@ -147,7 +147,7 @@ def describe_sitting(part: str) -> Line:
     """What a sitting's lines are computed with: commit, versions, hardware, date."""
     return {
         "part": part,
-        "commit": _commit(),
+        "commit": commit_of(ROOT, FOLDER.name),  # lines come while it computes
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
@@ -158,15 +158,22 @@ def describe_sitting(part: str) -> Line:
     }
 
 
-def _commit() -> str:
-    """The commit that is checked out, with a mark if the tree differs from it."""
+def commit_of(root: Path, *without: str) -> str:
+    """The short commit, with ``-dirty`` if the tree differs from it; else "unknown".
+
+    Args:
+        root: of the repository.
+        without: folders and files that may differ.
+    """
+    git = ["git", "-C", str(root)]
+    others = ["--", ".", *(f":(exclude){name}" for name in without)]
     try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--exclude=*"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        ).stdout.strip()  # fmt: skip
+        command = [*git, "rev-parse", "--short", "HEAD"]
+        commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        differs = subprocess.run([*git, "diff", "--quiet", "HEAD", *others]).returncode
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{commit}-dirty" if differs else commit
 
 
 def _processor() -> str:

@@ -1,11 +1,12 @@
 """Lines of results outlive a kill, and are used only for the plan that they belong to."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from companion.reference.lines import Results, append_line, config_hash, read_lines
+from companion.reference.lines import Results, append_line, commit_of, config_hash, read_lines
 from companion.reference.plan import PARTS, run_of
 from iaca.base.files import DataError
 
@@ -52,3 +53,23 @@ def test_an_unfinished_tuning_decides_nothing(tmp_path: Path) -> None:
     last = {"run": cells[-1].name, "config": config_hash(run_of(cells[-1])), "select": None}
     append_line(tmp_path / "tuning.jsonl", last)
     assert set(Results(tmp_path).chosen) == {"ca", "tca", "jca", "rjca"}
+
+
+def test_a_commit_is_dirty_when_the_tree_is(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", tmp_path, *words], check=True, capture_output=True)
+
+    assert commit_of(tmp_path) == "unknown"  # not a repository
+    (tmp_path / "a").write_text("1")
+    git("init")
+    git("add", "a")
+    git("-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "--message", "A")
+    commit = commit_of(tmp_path)
+    assert len(commit) >= 7 and "-" not in commit
+    (tmp_path / "a").write_text("2")
+    assert commit_of(tmp_path) == f"{commit}-dirty"
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "b").write_text("1")
+    git("add", ".")
+    assert commit_of(tmp_path, "a") == f"{commit}-dirty"
+    assert commit_of(tmp_path, "a", "lines") == commit
