@@ -1,10 +1,14 @@
-"""The store of the placebo of told gates, derived from a benchmark's."""
+"""Stores derived from a benchmark's: for the placebo of told gates, and for features that tell."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from iaca.base.files import DataError
-from iaca.data.recordings import RecordingStore
+from iaca.data.recordings import Recording, RecordingStore
+from iaca.data.states import STATES
 from iaca.sources.writing import write_store
 
 
@@ -35,4 +39,27 @@ def write_swapped_states(path: Path, store: RecordingStore) -> RecordingStore:
         for name, recording in store.items()
     )
     info = replace(store.info, source={**store.info.source, "swapped_states": True})
+    return write_store(path, recordings, info)
+
+
+def write_shown_states(path: Path, store: RecordingStore) -> RecordingStore:
+    """Derive a store whose features tell the true state, to any model that reads them.
+
+    The state is appended to both modalities as a one-hot vector; nothing else is changed.
+    """
+    width = len(STATES)
+    info = replace(
+        store.info,
+        audio_dim=store.info.audio_dim + width,
+        visual_dim=store.info.visual_dim + width,
+        source={**store.info.source, "state_shown": True},
+    )
+
+    def shown(recording: Recording, modality: str) -> Tensor:
+        state = torch.nn.functional.one_hot(recording.known_state, width).float()
+        return torch.cat([getattr(recording, modality).float(), state], dim=1)
+
+    recordings = (
+        replace(r, audio=shown(r, "audio"), visual=shown(r, "visual")) for r in store.values()
+    )
     return write_store(path, recordings, info)

@@ -11,7 +11,7 @@ from iaca.base.paths import BUILD, PACKAGE
 from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Benchmark, Episodes, ManifestSplit, SubjectFolds
 from iaca.data.splits import Split, fold_count, make_split
-from iaca.sources.derived import write_swapped_states
+from iaca.sources.derived import write_shown_states, write_swapped_states
 from iaca.sources.enjoyment import prepare_enjoyment
 from iaca.sources.episodes import write_episodes
 from iaca.sources.manifest import fetch, find_manifest, load_manifest
@@ -26,6 +26,7 @@ OF_THE_BENCHMARK = (
     "data_seed",
     "norm_matched",
     "swapped_states",
+    "state_shown",
     "noise_factor",
     "time_factor",
 )
@@ -46,6 +47,8 @@ class DataConfig:
         norm_matched: whether corrupted clips keep the strong state's variance.
         swapped_states: whether recordings carry the states of others, see `write_swapped_states`:
             the placebo of gates that are told the state.
+        state_shown: whether the features of both modalities tell the true state, see
+            `write_shown_states`.
         noise_factor: on the standard deviation of both modalities' noise.
         time_factor: on the time constants of valence and arousal, or the length of episodes.
     """
@@ -58,6 +61,7 @@ class DataConfig:
     data_seed: int = 0
     norm_matched: bool = True
     swapped_states: bool = False
+    state_shown: bool = False
     noise_factor: float = 1.0
     time_factor: float = 1.0
 
@@ -152,7 +156,10 @@ def _benchmark_store(
 
     store = _cached(cache / name, write)
     if config.swapped_states:
-        store = _cached(cache / f"{name}-swapped", partial(write_swapped_states, store=store))
+        name += "-swapped"
+        store = _cached(cache / name, partial(write_swapped_states, store=store))
+    if config.state_shown:
+        store = _cached(cache / f"{name}-shown", partial(write_shown_states, store=store))
     return store
 
 

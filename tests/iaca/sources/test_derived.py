@@ -1,5 +1,6 @@
 """What a derived store changes, and that it changes nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from toys import tiny_manifest
 
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
+from iaca.data.states import MODALITIES, STATES
 from iaca.sources.loading import DataConfig, open_data
 
 SIZES = {"train": 3, "select": 2, "report": 2, "recordings": 2, "clips": 60}
@@ -32,6 +34,28 @@ def store(manifest: Path, tmp_path: Path) -> RecordingStore:
 
 def stacked(store: RecordingStore, part: str) -> np.ndarray:
     return torch.cat([getattr(recording, part) for recording in store.values()]).double().numpy()
+
+
+def test_shown_states_stand_behind_features_that_stay_as_they_are(
+    store: RecordingStore, manifest: Path, tmp_path: Path
+) -> None:
+    config = DataConfig(str(manifest), share=0.6, state_shown=True)
+    shown, split = open_data(config, tmp_path / "cache")
+    assert list(shown) == list(store) and shown.key != store.key
+    assert shown.info.source["state_shown"] is True
+    assert split == open_data(DataConfig(str(manifest), share=0.6), tmp_path / "cache")[1]
+    for part in ("labels", "end_frame", "state"):
+        assert np.array_equal(stacked(shown, part), stacked(store, part))
+    state, width = stacked(store, "state").astype(int), len(STATES)
+    assert len(set(state)) > 1
+    for modality in MODALITIES:
+        features = stacked(shown, modality)
+        assert getattr(shown.info, f"{modality}_dim") == features.shape[1]
+        assert np.array_equal(features[:, :-width], stacked(store, modality))
+        assert np.array_equal(features[:, -width:], np.eye(width)[state])
+    both, _ = open_data(replace(config, swapped_states=True), tmp_path / "cache")
+    said = stacked(both, "audio")[:, -width:].argmax(axis=1)
+    assert np.array_equal(said, stacked(both, "state")) and not np.array_equal(said, state)
 
 
 def test_swapped_states_are_those_of_another_subject_of_the_split(

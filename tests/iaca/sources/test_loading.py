@@ -69,6 +69,7 @@ def test_what_changes_the_data_changes_the_folder(tiny: str, tmp_path: Path) -> 
         DataConfig(tiny, share=0.0),
         DataConfig(tiny, data_seed=1),
         DataConfig(tiny, norm_matched=False),
+        DataConfig(tiny, state_shown=True),
         DataConfig(tiny, noise_factor=0.5),
         DataConfig(tiny, time_factor=0.5),
     ]
