@@ -21,8 +21,8 @@ class Judgement(NamedTuple):
 
     Attributes:
         outcome: by the rule of `outcomes`.
-        why: of a contradicted one ``harm`` or ``no gain of 0.01``; of an inconclusive one what
-            would have been found; empty if it is supported.
+        why: of a contradicted one where its interval lies, see `outcomes`; of an inconclusive one
+            what would have been found; empty if it is supported.
         p_gain: adjusted p of "there is no gain".
         p_shortfall: adjusted p of "the gain is of interest".
     """
@@ -61,7 +61,8 @@ def outcomes(
     """Judge a claimed gain on several attentions, adjusted for their number.
 
     *Supported*: "Δ ≤ 0" is rejected and the estimate is at least ``smallest``. *Contradicted*:
-    "Δ ≥ ``smallest``" is rejected, as harm if the interval lies below 0. *Inconclusive*: the rest,
+    "Δ ≥ ``smallest``" is rejected: harm if the interval lies below -``smallest``, a loss if it lies
+    below 0, a smaller gain if it lies above 0, else no gain of that size. *Inconclusive*: the rest,
     with the smallest effect that would have been found with 80 % power.
 
     Args:
@@ -76,11 +77,18 @@ def outcomes(
         if p[0] <= ONE_SIDED and found.value >= smallest:
             judged[name] = Judgement("supported", "", *p)
         elif p[1] <= ONE_SIDED:
-            why = "harm" if found.high < 0 else f"no gain of {smallest:g}"
-            judged[name] = Judgement("contradicted", why, *p)
+            judged[name] = Judgement("contradicted", _where(found, smallest), *p)
         else:
             judged[name] = Judgement("inconclusive", _detectable(found), *p)
     return judged
+
+
+def _where(found: Estimate, smallest: float) -> str:
+    if found.high < -smallest:
+        return "harm"
+    if found.high < 0:
+        return "a loss"
+    return f"a gain below {smallest:g}" if found.low > 0 else f"no gain of {smallest:g}"
 
 
 def _detectable(found: Estimate) -> str:

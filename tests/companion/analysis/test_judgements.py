@@ -23,11 +23,13 @@ def estimate(value: float, half: float = 0.002, n: int = 20) -> Estimate:
         (0.010, 0.002, "supported"),
         (0.020, 0.021, "inconclusive"),  # the interval reaches 0
         (0.009, 0.002, "inconclusive"),  # a gain, below 0.01, which is not excluded
-        (0.007, 0.002, "contradicted (no gain of 0.01)"),  # a gain, and below 0.01
+        (0.007, 0.002, "contradicted (a gain below 0.01)"),
         (0.000, 0.009, "contradicted (no gain of 0.01)"),
         (-0.001, 0.012, "inconclusive"),
         (-0.020, 0.021, "contradicted (no gain of 0.01)"),
-        (-0.020, 0.019, "contradicted (harm)"),
+        (-0.001, 0.0005, "contradicted (a loss)"),
+        (-0.020, 0.011, "contradicted (a loss)"),  # the interval reaches -0.01
+        (-0.020, 0.009, "contradicted (harm)"),
     ],
 )
 def test_an_outcome_is_as_defined(value: float, half: float, expected: str) -> None:
