@@ -106,7 +106,11 @@ VERSIONS = {
 }
 
 SECOND = "synthetic"  # the benchmark on which there is nothing to attend to, a version too
-_SECOND = _Changes(data={"manifest": SECOND})
+INFORMED = "state shown"  # the benchmark with features that tell the state, a version as well
+_OTHER_DATA = {
+    SECOND: _Changes(data={"manifest": SECOND}),
+    INFORMED: _Changes(data={"state_shown": True}),
+}
 
 # The space of the random search: every arm draws the first three, `IACA, tuned` the others too.
 SPACE: dict[str, Distribution] = {
@@ -135,7 +139,7 @@ class Cell:
         world: the benchmark's data seed.
         seed: of the training.
         draw: number in the random search, for runs of the tuning.
-        version: of the experiment, one of `VERSIONS` or `SECOND`.
+        version: of the experiment, one of `VERSIONS`, `SECOND` or `INFORMED`.
     """
 
     attention: AttentionName
@@ -259,6 +263,16 @@ PARTS = {
     "families": Part(
         _cells((*FAMILIES, Arm.SIBLING, Arm.ZERO_STARTED), worlds=VALIDITY_WORLDS), tuned=False
     ),
+    # What is knowing the state worth without gates, and what do gates add where it can be read?
+    "informed": Part(
+        tuple(
+            replace(cell, version=INFORMED)
+            for cell in (
+                *_cells((Arm.PLAIN,)),
+                *_cells((Arm.ZERO_STARTED, Arm.TUNED), worlds=DIAL_WORLDS),
+            )
+        )
+    ),
     "versions": Part(
         tuple(
             replace(cell, version=version)
@@ -280,7 +294,7 @@ def run_of(cell: Cell, chosen: Chosen | None = None) -> RunConfig:
             `TRAINING`, as before the tuning.
     """
     changes = _ARMS[cell.arm]
-    versions = {**VERSIONS, SECOND: _SECOND}
+    versions = {**VERSIONS, **_OTHER_DATA}
     version = _Changes() if cell.version is None else versions[cell.version]
     known = {"attention": cell.attention, "dim": DIM}
     model = ModelConfig(**{**known, **changes.model, **version.model})
@@ -291,6 +305,9 @@ def run_of(cell: Cell, chosen: Chosen | None = None) -> RunConfig:
         options = draws_of(cell.arm)[cell.draw]
     elif chosen is not None and cell.attention != "none":
         options = chosen[cell.attention][TUNED_AS.get(cell.arm, Arm.PLAIN)]
+        if cell.arm is Arm.LARGER:  # as many parameters as the gates that it is held against
+            read = chosen[cell.attention][Arm.TUNED]["model.joint_gate_input"]
+            options = {**options, "model.joint_gate_input": read}
     model = replace(model, **_section(options, "model"))
     training = replace(TRAINING, **_section(options, "training"), **changes.training)
     if changes.anneal:
@@ -305,25 +322,48 @@ def draws_of(arm: ArmName) -> list[dict[str, Any]]:
     return draw(space, DRAWS, seed=TUNING_WORLD)
 
 
+def candidates_of(arm: Arm) -> list[tuple[Arm, int, dict[str, Any]]]:
+    """What an arm may choose: the arm that a draw was trained for, its number, and its options.
+
+    `IACA, tuned` may choose what it drew itself, and all that was drawn for named arms which lie in
+    its space.
+    """
+    named = (Arm.SIBLING, Arm.ZERO_STARTED) if arm is Arm.TUNED else ()
+    own = [(arm, number, options) for number, options in enumerate(draws_of(arm))]
+    return own + [
+        (other, number, {**options, **_as_named(other)})
+        for other in named
+        for number, options in enumerate(draws_of(other))
+    ]
+
+
+def _as_named(arm: Arm) -> dict[str, Any]:
+    """A named arm's gates as a point of `SPACE_OF_GATES`."""
+    model, training = run_of(Cell("ca", arm, CENTRE, TUNING_WORLD, 0)).model, TRAINING
+    sections = {"model": model, "training": training}
+    return {o: getattr(sections[o.split(".")[0]], o.split(".")[1]) for o in SPACE_OF_GATES}
+
+
 def _section(options: Mapping[str, Any], name: str) -> dict[str, Any]:
     prefix = f"{name}."
     return {k.removeprefix(prefix): v for k, v in options.items() if k.startswith(prefix)}
 
 
 def choose(scores: Callable[[Cell], float]) -> Chosen:
-    """The draw of each attention's arm that scores best on `select`, on average over seeds.
+    """The candidate of each attention's arm that scores best on `select`, on average over seeds.
 
     Args:
         scores: a tuning cell's mean CCC on `select`.
     """
 
     def best(attention: AttentionName, arm: Arm) -> dict[str, Any]:
-        def mean(number: int) -> float:
+        def mean(candidate: tuple[Arm, int, dict[str, Any]]) -> float:
+            drawn, number, _ = candidate
             cells = [
-                Cell(attention, arm, CENTRE, TUNING_WORLD, seed, number) for seed in TUNING_SEEDS
+                Cell(attention, drawn, CENTRE, TUNING_WORLD, seed, number) for seed in TUNING_SEEDS
             ]
             return sum(map(scores, cells)) / len(cells)
 
-        return draws_of(arm)[max(range(DRAWS), key=mean)]
+        return max(candidates_of(arm), key=mean)[2]
 
     return {a: {arm: best(a, arm) for arm in COMPARED} for a in ATTENTIONS}

@@ -24,7 +24,7 @@ from companion.reference.tables.reading import (
 from companion.reference.tables.validity import valid
 from iaca.models.regressor import AttentionName
 
-COLLAPSED = 0.95  # mean weight of audio or of visual in stage 2: above it, gates have collapsed
+COLLAPSED = 0.95  # mean weight of a choice in stage 2: above it, the gate has settled on it
 NOT_JUDGED = "not judged"
 _SECOND_STAGE = slice(2, 4)  # of audio and of visual, in a line's `measures.gate_means`
 
@@ -43,6 +43,7 @@ class Front:
         mark: a dagger where intervals of its kind cover less than 94 %.
         collapse: in how many worlds stage 2 gives one modality a mean weight above 0.95 on
             ``report``; ``None`` without stage-2 gates.
+        joint: the same of the joint feature: stage 2 then leaves plain fusion as it is.
         harmed: in how many worlds Δ lies below −0.01.
         gained: which share of what told gates gain is collected; ``None`` where told gates gain
             0.01 or less.
@@ -57,6 +58,7 @@ class Front:
     judgement: Judgement | None
     mark: str
     collapse: Proportion | None
+    joint: Proportion | None
     harmed: Proportion | None
     gained: Share | None
     strong: ByWorld
@@ -74,6 +76,7 @@ class Front:
             "worst": "" if plain or not found else signed(found.worst),
             "outcome": "" if plain else outcome_text(found, self.judgement, self.mark),
             "collapse": said(self.collapse) if self.collapse else "",
+            "joint": said(self.joint) if self.joint else "",
             "Δ < −0.01": "" if plain else said(self.harmed),
             "share of told": said(self.gained) if self.gained else "",
             "Δ strong": "" if plain else said(self.strong.estimate),
@@ -121,7 +124,8 @@ def _front(results: Results, attention: AttentionName, arm: Arm) -> Front:
         delta=delta,
         judgement=None,
         mark=mark(estimate) if estimate else "",
-        collapse=times(at_centre(results, attention, arm, collapsed), lambda x: x > 0),
+        collapse=settled(at_centre(results, attention, arm, modality_weight)),
+        joint=settled(at_centre(results, attention, arm, joint_weight)),
         harmed=None if arm is Arm.PLAIN else times(delta, lambda x: x < HARMED),
         gained=None if arm in (Arm.PLAIN, Arm.AGAIN, Arm.TOLD) else gained(delta, told),
         strong=difference(results, attention, arm, STRONG),
@@ -152,14 +156,19 @@ def difference(
     return one - minus
 
 
-def collapsed(line: Line) -> float | None:
-    """1 where stage 2 gives audio or visual a mean weight above 0.95 on ``report``, 0 elsewhere.
+def modality_weight(line: Line) -> float | None:
+    """The larger mean weight of audio and visual in stage 2; ``None`` for a run without gates."""
+    return max(line["gates"][ALL][_SECOND_STAGE]) if "gates" in line else None
 
-    ``None`` for a run without gates.
-    """
-    if "gates" not in line:
-        return None
-    return float(max(line["gates"][ALL][_SECOND_STAGE]) > COLLAPSED)
+
+def joint_weight(line: Line) -> float | None:
+    """The mean weight of the joint feature in stage 2; ``None`` for a run without gates."""
+    return 1 - sum(line["gates"][ALL][_SECOND_STAGE]) if "gates" in line else None
+
+
+def settled(weights: ByWorld) -> Proportion | None:
+    """In how many worlds a mean weight of stage 2 lies above 0.95."""
+    return times(weights, lambda weight: weight > COLLAPSED)
 
 
 def times(worlds: ByWorld, happened: Callable[[float], bool]) -> Proportion | None:

@@ -7,7 +7,7 @@ from companion.analysis.judgements import Judgement, outcome
 from companion.analysis.ratios import Proportion
 from companion.reference.lines import Results
 from companion.reference.plan import CENTRE, LEARNED, SECOND, Arm, Cell
-from companion.reference.tables.headline import collapsed, outcome_text, times
+from companion.reference.tables.headline import modality_weight, outcome_text, settled
 from companion.reference.tables.reading import ByWorld, by_world, said, score_text, scored
 
 
@@ -56,7 +56,7 @@ def second(results: Results) -> list[Second]:
         score = by_world(results, SECOND, "ca", arm, CENTRE, scored(), like)
         delta = score - plain
         found = None if arm is Arm.PLAIN else delta.estimate
-        collapse = by_world(results, SECOND, "ca", arm, CENTRE, collapsed, like)
+        collapse = by_world(results, SECOND, "ca", arm, CENTRE, modality_weight, like)
         judged = outcome(found) if found else None
-        rows.append(Second(arm, score, delta, judged, times(collapse, lambda x: x > 0)))
+        rows.append(Second(arm, score, delta, judged, settled(collapse)))
     return rows

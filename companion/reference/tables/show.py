@@ -10,6 +10,7 @@ from companion.reference.tables.choices import choices
 from companion.reference.tables.claims import criteria
 from companion.reference.tables.dial import components, controls, dial
 from companion.reference.tables.headline import by_state, headline
+from companion.reference.tables.informed import informed
 from companion.reference.tables.reading import Row, progress, text_table
 from companion.reference.tables.second import second
 from companion.reference.tables.tuning import space, winners
@@ -30,6 +31,7 @@ TABLES: dict[str, Table] = {
     "states": (("headline",), _texts(by_state)),
     "dial": (("headline", "dial"), _texts(dial)),
     "controls": (("validity", "headline", "controls"), _texts(controls)),
+    "informed": (("headline", "informed"), _texts(informed)),
     "second": ((SECOND,), _texts(second)),
     "components": (("headline", "components"), _texts(components)),
     "space": ((), _texts(lambda _: space())),

@@ -11,14 +11,13 @@ from companion.reference.plan import (
     ATTENTIONS,
     CENTRE,
     COMPARED,
-    DRAWS,
     SPACE,
     SPACE_OF_GATES,
     TUNING_SEEDS,
     TUNING_WORLD,
     Arm,
     Cell,
-    draws_of,
+    candidates_of,
 )
 from companion.reference.tables.reading import NOT_THERE, lines_of, named
 from iaca.models.regressor import AttentionName
@@ -56,11 +55,12 @@ class Winner:
     Attributes:
         attention: which one.
         arm: of `COMPARED`.
-        draw: the number of the best draw; ``None`` while runs are missing.
+        draw: the number of the best draw, and the arm that it was drawn for where that is another
+            one; ``None`` while runs are missing.
         options: its values.
         select: its score.
         runner_up: score of the second best.
-        middle: median score of all draws.
+        middle: median score of all that could be chosen.
         ranks: where the best draw stands with each seed alone, 1 for the best.
         failed: trainings of this arm that came to no score.
         there: runs that are there.
@@ -69,7 +69,7 @@ class Winner:
 
     attention: AttentionName
     arm: Arm
-    draw: int | None
+    draw: str | None
     options: Mapping[str, Any]
     select: float
     runner_up: float
@@ -85,7 +85,7 @@ class Winner:
         scores = {"on select": self.select, "second": self.runner_up, "median": self.middle}
         return {
             **named(self.attention, self.arm),
-            "draw": NOT_THERE if self.draw is None else str(self.draw),
+            "draw": self.draw or NOT_THERE,
             **{name: NOT_THERE if x != x else f"{x:.4f}" for name, x in scores.items()},
             "rank with each seed": ", ".join(map(str, self.ranks)) or NOT_THERE,
             "failed": str(self.failed),
@@ -100,10 +100,13 @@ def winners(results: Results) -> list[Winner]:
 
 
 def _winner(results: Results, attention: AttentionName, arm: Arm) -> Winner:
-    lines = lines_of(results, "tuning")
+    lines, candidates = lines_of(results, "tuning"), candidates_of(arm)
 
     def scores(seed: int) -> list[float | None]:
-        cells = [Cell(attention, arm, CENTRE, TUNING_WORLD, seed, n) for n in range(DRAWS)]
+        cells = [
+            Cell(attention, drawn, CENTRE, TUNING_WORLD, seed, number)
+            for drawn, number, _ in candidates
+        ]
         found = [lines.get(cell.name) for cell in cells]
         return [math.nan if line is None else line["select"] for line in found]
 
@@ -116,8 +119,9 @@ def _winner(results: Results, attention: AttentionName, arm: Arm) -> Winner:
     if there < due:
         nothing = (math.nan, math.nan, math.nan, ())
         return Winner(attention, arm, None, {}, *nothing, failed, there, due)
-    best = max(range(DRAWS), key=means.__getitem__)  # the first of equals, as `plan.choose` does
+    best = max(range(len(means)), key=means.__getitem__)  # the first of equals, as `plan.choose`
     ranks = tuple(1 + sum(other > row[best] for other in row) for row in by_seed)
-    second = sorted(means)[-2]
-    found = means[best], second, median(means), ranks
-    return Winner(attention, arm, best, draws_of(arm)[best], *found, failed, there, due)
+    found = means[best], sorted(means)[-2], median(means), ranks
+    drawn, number, options = candidates[best]
+    draw = str(number) if drawn is arm else f"{number} of {drawn}"
+    return Winner(attention, arm, draw, options, *found, failed, there, due)

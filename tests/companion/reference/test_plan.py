@@ -23,7 +23,7 @@ from companion.reference.plan import (
     draws_of,
     run_of,
 )
-from iaca.models.regressor import GATED, ModelConfig
+from iaca.models.regressor import GATED, ModelConfig, build_fusion, count_parameters
 from iaca.runs.arms import ARMS
 from iaca.sources.manifest import load_manifest
 
@@ -160,3 +160,25 @@ def test_the_second_world_is_synthetic_with_what_was_chosen_on_episodes() -> Non
         run, other = run_of(cell, CHOSEN), run_of(replace(cell, version=None), CHOSEN)
         assert run.data == replace(other.data, manifest="synthetic")
         assert replace(run, data=other.data) == other
+
+
+def test_where_the_state_is_shown_nothing_else_is_another() -> None:
+    cells = PARTS["informed"].cells
+    counts = Counter(cell.arm for cell in cells)
+    assert counts == {Arm.PLAIN: 80, Arm.ZERO_STARTED: 40, Arm.TUNED: 40}
+    for cell in (cells[0], cells[-1]):
+        run, usual = (run_of(each, CHOSEN) for each in (cell, replace(cell, version=None)))
+        assert run == replace(usual, data=replace(usual.data, state_shown=True))
+
+
+@pytest.mark.parametrize("reads", ["joint", "all"])
+def test_the_control_of_size_is_as_large_as_the_gates_that_were_chosen(reads: str) -> None:
+    drawn = next(d for d in draws_of(Arm.TUNED) if d["model.joint_gate_input"] == reads)
+    chosen = {a: {**arms, Arm.TUNED: drawn} for a, arms in CHOSEN.items()}
+    sizes = {
+        arm: count_parameters(build_fusion(run_of(Cell("jca", arm, 0.46, 1, 1), chosen).model))
+        for arm in (Arm.PLAIN, Arm.TUNED, Arm.LARGER)
+    }
+    gates = sizes[Arm.TUNED] - sizes[Arm.PLAIN]
+    step = 2 * DIM + 1  # parameters of one hidden unit
+    assert abs(sizes[Arm.LARGER] - sizes[Arm.PLAIN] - gates) <= step / 2

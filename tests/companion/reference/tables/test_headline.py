@@ -11,7 +11,13 @@ from companion.analysis.judgements import Outcome
 from companion.analysis.ratios import proportion
 from companion.reference.lines import Line
 from companion.reference.plan import ATTENTIONS, COMPARED, Arm, Cell
-from companion.reference.tables.headline import Front, by_state, collapsed, headline
+from companion.reference.tables.headline import (
+    Front,
+    by_state,
+    headline,
+    joint_weight,
+    modality_weight,
+)
 from companion.reference.tables.reading import frame
 from iaca.models.regressor import AttentionName
 
@@ -40,6 +46,7 @@ def line(cell: Cell) -> Line:
     }
     if cell.arm not in (Arm.PLAIN, Arm.AGAIN):
         alone = 0.97 if cell.arm is Arm.SIBLING and cell.world <= 3 else 0.3
+        alone = 0.02 if cell.arm is Arm.ZERO_STARTED else alone
         found["gates"] = {"all": [0.99, 0.5, 0.01, alone], "strong": [0.5, 0.5, 0.99, 0.0]}
     return found
 
@@ -73,7 +80,7 @@ def test_deltas_are_paired_within_worlds() -> None:
     ("arm", "outcome", "why"),
     [
         (Arm.TUNED, "supported", ""),
-        (Arm.ZERO_STARTED, "contradicted", "no gain of 0.01"),
+        (Arm.ZERO_STARTED, "contradicted", "a gain below 0.01"),
         (Arm.AGAIN, "contradicted", "no gain of 0.01"),
         (Arm.ANNEALED, "inconclusive", "0.020 was detectable"),
     ],
@@ -90,6 +97,8 @@ def test_collapse_and_harm_are_probabilities_of_worlds() -> None:
     assert sibling.collapse == sibling.harmed == proportion(3, 20)
     assert rows[Arm.TUNED].collapse == rows[Arm.AGAIN].harmed == proportion(0, 20)
     assert rows[Arm.ANNEALED].harmed == proportion(10, 20)
+    assert rows[Arm.ZERO_STARTED].joint == proportion(20, 20) and sibling.joint == proportion(0, 20)
+    assert rows[Arm.AGAIN].joint is None
     assert rows[Arm.AGAIN].collapse is None and rows[Arm.PLAIN].collapse is None
     assert sibling.delta.estimate is not None
     assert sibling.delta.estimate.worst == pytest.approx(-0.2)
@@ -98,13 +107,15 @@ def test_collapse_and_harm_are_probabilities_of_worlds() -> None:
 
 @pytest.mark.parametrize(
     ("weights", "says"),
-    [([0.99, 0.99, 0.5, 0.5], 0.0), ([0, 0, 0.951, 0], 1.0), ([0, 0, 0, 0.96], 1.0)],
+    [([0.99, 0.99, 0.5, 0.25], (0.5, 0.25)), ([0, 0, 0.75, 0], (0.75, 0.25))],
 )
-def test_gates_have_collapsed_where_stage_2_gives_one_modality_all(
-    weights: list[float], says: float
+def test_what_stage_2_has_settled_on_is_read_from_its_mean_weights(
+    weights: list[float], says: tuple[float, float]
 ) -> None:
     """Stage 1's weights, and clips of single states, do not count."""
-    assert collapsed({"gates": {"all": weights, "strong": [1.0, 1.0, 1.0, 0.0]}}) == says
+    line = {"gates": {"all": weights, "strong": [1.0, 1.0, 1.0, 0.0]}}
+    assert (modality_weight(line), joint_weight(line)) == says
+    assert modality_weight({}) is joint_weight({}) is None
 
 
 def test_the_share_of_what_told_gates_gain() -> None:

@@ -1,6 +1,7 @@
 """What the tuning table says was chosen is what the plan chooses."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from made_results import MadeUp
@@ -15,6 +16,7 @@ from companion.reference.plan import (
     Cell,
     choose,
     draws_of,
+    run_of,
 )
 from companion.reference.tables.tuning import space, winners
 
@@ -37,12 +39,15 @@ def test_the_winner_is_what_the_plan_chooses() -> None:
     rows = winners(MadeUp(tuning=line))
     assert len(rows) == 4 * len(COMPARED)
     for row in rows:
-        assert row.draw == 7
+        assert row.draw == "7"
         assert row.options == draws_of(row.arm)[7] == chosen[row.attention][row.arm]
-        assert (row.select, row.runner_up) == pytest.approx((0.86, 0.85))
-        assert row.ranks == (2, 1)
+        # Tuned gates may choose the same draws of two other arms, too.
+        three = row.arm is Arm.TUNED
+        assert (row.select, row.runner_up) == pytest.approx((0.86, 0.86 if three else 0.85))
+        assert row.ranks == (4 if three else 2, 1)
         assert row.failed == (2 if row.arm is Arm.TOLD else 0)
-        assert (row.there, row.due) == (24, 24)
+        trained = 72 if three else 24
+        assert (row.there, row.due) == (trained, trained)
     told = rows[COMPARED.index(Arm.TOLD)].texts()
     assert told["rank with each seed"] == "2, 1"
     assert f"epochs {draws_of(Arm.TOLD)[7]['training.epochs']}" in told["chosen"]
@@ -57,8 +62,9 @@ def test_the_median_is_over_all_draws() -> None:
 def test_a_search_that_is_not_finished_has_no_winner() -> None:
     rows = winners(MadeUp(tuning=lambda cell: line(cell) if cell.draw != 11 else None))
     for row in rows:
-        assert row.draw is None and row.options == {} and row.there == 22
-        assert row.texts()["runs"] == "22 of 24" and row.texts()["on select"] == "–"
+        assert row.draw is None and row.options == {}
+        runs = "66 of 72" if row.arm is Arm.TUNED else "22 of 24"
+        assert row.texts()["runs"] == runs and row.texts()["on select"] == "–"
     assert {row.there for row in winners(MadeUp())} == {0}
 
 
@@ -68,3 +74,18 @@ def test_the_space_is_all_that_is_drawn() -> None:
     assert set(draws_of(Arm.TUNED)[0]) == set(rows)
     assert {option for option, row in rows.items() if row.arms == "all"} == set(SPACE)
     assert rows["training.learning_rate"].values == "log:0.0005..0.008"
+
+
+def test_tuned_gates_may_choose_what_was_drawn_for_named_arms() -> None:
+    def best_of(cell: Cell) -> float:
+        return 0.9 if (cell.arm, cell.draw) == (Arm.ZERO_STARTED, 5) else 0.5
+
+    rows = winners(MadeUp(tuning=lambda cell: {"select": best_of(cell)}))
+    row = rows[COMPARED.index(Arm.TUNED)]
+    assert row.draw == "5 of zero-started" and row.options == choose(best_of)["ca"][Arm.TUNED]
+    cell = Cell("ca", Arm.TUNED, 0.46, 3, 3)
+    chosen = choose(best_of)
+    assert run_of(cell, chosen) == run_of(replace(cell, arm=Arm.ZERO_STARTED), chosen)
+    assert choose(lambda cell: 0.0)["ca"][Arm.TUNED] == draws_of(Arm.TUNED)[0]
+    annealed = choose(lambda cell: float(cell.arm is Arm.ANNEALED))["ca"][Arm.TUNED]
+    assert annealed == draws_of(Arm.TUNED)[0]  # outside of its space
