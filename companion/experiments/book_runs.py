@@ -15,14 +15,11 @@ from companion.experiments.grids import (
     Runs,
     audit_runs,
     dropout_runs,
-    gate_map_runs,
     leaves,
     own_data_runs,
-    reading_runs,
     sensitivity_runs,
     table_2_runs,
     unimodal_runs,
-    unmatched_runs,
 )
 from companion.experiments.made_again import EPISODES, headline_again, validity_again
 from companion.experiments.side_by_side import first_runs, tuned_runs
@@ -77,9 +74,7 @@ CHAPTERS = {
     "ablations": Chapter((ablation_runs,), swappable=True),
     "sota": Chapter((first_runs,), swappable=True, on_open_data=True),
     "missing_modality": Chapter((table_2_runs, dropout_runs, unimodal_runs), swappable=True),
-    "gate_diagnosis": Chapter(
-        (table_2_runs, unimodal_runs, gate_map_runs, reading_runs), (unmatched_runs,)
-    ),
+    "gate_diagnosis": Chapter((), (headline_again,)),
     "protocol_audit": Chapter((audit_runs,)),
 }
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from iaca.learning.config import TrainingConfig
 from iaca.models.regressor import AttentionName
-from iaca.runs.arms import GATED_ARMS, Arm
 from iaca.runs.profiles import Profile
 
 ATTENTIONS: tuple[AttentionName, ...] = ("ca", "tca", "jca", "rjca")
@@ -18,18 +17,12 @@ class Breadth:
 
     Attributes:
         resamples: of every bootstrap.
-        option_attentions: for which options of what gates read are tried.
-        option_arms: the arms for which they are.
-        temperatures: of the map of gate initialisation and temperature.
         dropout_attentions: for which the arms are trained with modality dropout, too.
         learning_rates: that each model of the side-by-side tries; one is no choice.
         small_models: of the side-by-side on small data sets; all of them if none is named.
     """
 
     resamples: int
-    option_attentions: tuple[AttentionName, ...] = ("ca",)
-    option_arms: tuple[Arm, ...] = (Arm.SIBLING,)
-    temperatures: tuple[float, ...] = (0.1, 1.0)
     dropout_attentions: tuple[AttentionName, ...] = ("ca",)
     learning_rates: tuple[float, ...] = (SHARED_RATE,)
     small_models: tuple[str, ...] = FEW_MODELS
@@ -43,9 +36,6 @@ BREADTHS = {
     ),
     "full": Breadth(
         resamples=2000,
-        option_attentions=ATTENTIONS,
-        option_arms=GATED_ARMS,
-        temperatures=(0.03, 0.1, 0.3, 1.0, 3.0),
         dropout_attentions=ATTENTIONS,
         # Its models are eight times as wide as those of `quick`, and wide models want small steps.
         learning_rates=(2e-4, 6e-4, SHARED_RATE),

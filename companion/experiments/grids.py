@@ -7,12 +7,11 @@ fold if the data have any. Cells that a profile does not compute are not in it. 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from companion.experiments.arms import CROSS_ATTENTION, arm_runs, model_runs
 from companion.experiments.breadth import ATTENTIONS, breadth_of
 from iaca.learning.protocol import STRICT, Protocol
-from iaca.models.gating import TEMPERATURE, GateInit
 from iaca.models.regressor import AttentionName, FusionName, ModelConfig
 from iaca.runs.arms import ARMS, Arm
 from iaca.runs.profiles import Profile
@@ -24,15 +23,6 @@ Runs = list[RunConfig]
 
 BENCHMARK = DataConfig()  # the bundled one at its central share
 BACKBONES: dict[str, AttentionName] = {"CA": "ca", "TCA": "tca", "JCA": "jca", "RJCA": "rjca"}
-
-# What bears on what a gate can detect: whether its stage is alone, and what it reads.
-READING = {
-    "stage 1 only": ModelConfig(stages="first"),
-    "stage 2 only": ModelConfig(stages="second"),
-    "stage 1 reads both attended features": ModelConfig(gate_input="both"),
-    "stage 1 reads the un-attended pair": ModelConfig(gate_input="raw"),
-    "stage 2 reads audio, visual and joint": ModelConfig(joint_gate_input="all"),
-}
 
 UNIMODAL: dict[str, FusionName] = {"voice alone": "audio_only", "face alone": "visual_only"}
 MODALITY_DROPOUT = 0.5  # half of the windows lose a share of one modality: ours, not tuned
@@ -85,48 +75,6 @@ def own_data_runs(
     return grid
 
 
-def reading_runs(
-    profile: Profile, data: DataConfig, output_dir: Path
-) -> dict[str, dict[str, dict[Arm, Runs]]]:
-    """Backbone -> option of `READING` -> gated arm -> runs."""
-    breadth = breadth_of(profile)
-    return {
-        label: {
-            option: {
-                arm: model_runs(
-                    profile,
-                    data,
-                    output_dir,
-                    replace(model, attention=backbone.attention, **ARMS[arm]),
-                )
-                for arm in breadth.option_arms
-            }
-            for option, model in READING.items()
-        }
-        for label, backbone in _backbones(breadth.option_attentions).items()
-    }
-
-
-def gate_map_runs(
-    profile: Profile, data: DataConfig, output_dir: Path
-) -> dict[str, dict[tuple[GateInit, float], Runs]]:
-    """Backbone -> (initialisation, temperature) -> runs with both stages of gates."""
-    breadth = breadth_of(profile)
-    return {
-        label: {
-            (init, temperature): model_runs(
-                profile,
-                data,
-                output_dir,
-                replace(backbone, fusion="iaca", gate_init=init, temperature=temperature),
-            )
-            for init in get_args(GateInit)
-            for temperature in sorted({TEMPERATURE, *breadth.temperatures})
-        }
-        for label, backbone in _backbones(breadth.option_attentions).items()
-    }
-
-
 def sensitivity_runs(
     profile: Profile, data: DataConfig, output_dir: Path
 ) -> dict[str, dict[Arm, Runs]]:
@@ -138,17 +86,6 @@ def sensitivity_runs(
         f"data seed {seed}": replace(data, data_seed=seed) for seed in benchmark.data_seeds[1:]
     }
     return {label: arm_runs(profile, world, output_dir) for label, world in worlds.items()}
-
-
-def unmatched_runs(
-    profile: Profile, data: DataConfig, output_dir: Path
-) -> dict[str, dict[Arm, Runs]]:
-    """Backbone -> arm -> runs on a benchmark whose corrupted clips are not norm-matched."""
-    world = replace(data, norm_matched=False)
-    return {
-        label: arm_runs(profile, world, output_dir, model)
-        for label, model in _backbones(breadth_of(profile).option_attentions).items()
-    }
 
 
 def unimodal_runs(profile: Profile, data: DataConfig, output_dir: Path) -> dict[str, Runs]:

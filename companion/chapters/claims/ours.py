@@ -261,7 +261,7 @@ def _withdrawn() -> Iterator[Claim]:
             "the probe read features of a model whose attention is uniform: not linearly "
             "readable in these trained features is all that it showed",
             "V4 on a benchmark where attention is used.",
-            "sec-explains-gates",
+            "sec-probe",
         ),
         (
             "raw-and-attended",

@@ -238,10 +238,10 @@ def draw(
 
 def number_map(
     axes: Axes,
-    cells: Mapping[str, Mapping[str, Interval]],
+    cells: Mapping[str, Mapping[str, Interval | Estimate]],
     columns: Sequence[str],
     span: float,
-    words: Callable[[Interval], str],
+    words: Callable[[Any], str],
     centre: float = 0.0,
     size: float = SMALL,
 ) -> None:

@@ -1,57 +1,54 @@
-"""Scores a clip that may tell a weak one: IACA's gates, and detectors that are simpler.
+"""Detectors of weak clips that need no gates, and how well any detector does.
 
-The higher a score, the weaker the clip. Gates come with that direction, which is the paper's. A
-simple detector has none beforehand: `sign_on` chooses it on people that are not reported on.
+A norm or an entropy has no direction of its own. Here every detector, gates too, gets the direction
+that it has on people who are not reported on, for each weak state anew.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
-from companion.analysis.detection import ClipScores
+from companion.analysis.detection import ClipScores, within_recordings
 from companion.analysis.entropy import relative_entropy
 from companion.analysis.ridge import MODALITIES, fit_reading, standardised, training_statistics
-from companion.analysis.trained import load_models
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.data.windows import Batch
-from iaca.learning.evaluation import Traces, batches_for, over_windows, predict
+from iaca.learning.evaluation import batches_for, over_windows
 from iaca.models.attention import CrossAttention, TransformerCrossAttention
 from iaca.models.regressor import AffectRegressor
-from iaca.runs.runs import Run
 
 NORM = {modality: f"norm of {modality}" for modality in MODALITIES}
 EVENNESS = {modality: f"attention entropy of {modality}" for modality in MODALITIES}
 CORRELATION = "lack of correlation"
 RIDGE_DISAGREEMENT = "disagreement of ridges"
-COMPONENTS = 2  # of the canonical correlation; the benchmark has two latents
+COMPONENTS = 6  # of the canonical correlation, at most; `episodes` has six latents
 
 
-def reported_traces(
-    runs: Iterable[Run], output_dir: Path, temperature: float | None = None
-) -> list[Traces]:
-    """Predict each run's reported split again, with its gates: one a seed, folds put together.
+def best_on_report(
+    detectors: Mapping[str, ClipScores], store: RecordingStore, split: Split, state: str
+) -> tuple[str, float]:
+    """The detector that finds a weak state best on ``select``, and its AUROC on ``report``.
+
+    Both within recordings, and in the direction that it has on ``select``.
 
     Args:
-        runs: trained models; `companion.analysis.trained.obtain` has them.
-        output_dir: where their data are prepared.
-        temperature: of all gates, in place of the trained one.
-
-    Raises:
-        ValueError: for a temperature of a model without gates.
+        detectors: name -> recording -> ``(T,)``, of both splits' recordings; a single one has
+            nothing but its direction to be chosen.
+        store: with the states.
+        split: which recordings select and which are reported.
+        state: one of the weak states.
     """
-    seeds: dict[int, Traces] = {}
-    for model, store, split, seed in load_models(list(runs), output_dir):
-        found = predict(model, store, split.report, temperature=temperature)
-        whole = seeds.setdefault(seed, Traces({}, {}))
-        whole.predictions.update(found.predictions)
-        for gate, traces in found.gates.items():
-            whole.gates.setdefault(gate, {}).update(traces)
-    return [seeds[seed] for seed in sorted(seeds)]
+
+    def auroc(scores: ClipScores, names: Iterable[str]) -> float:
+        return within_recordings({name: scores[name] for name in names}, store, state)
+
+    found = {name: auroc(scores, split.select) for name, scores in detectors.items()}
+    best = max(found, key=lambda name: abs(found[name] - 0.5))
+    reported = auroc(detectors[best], split.report)
+    return best, reported if found[best] >= 0.5 else 1.0 - reported
 
 
 def feature_norms(
@@ -93,7 +90,8 @@ def lack_of_correlation(
         return [standardised(store[name], {m: statistics[m]}) for m in MODALITIES]
 
     rows = [torch.cat(parts) for parts in zip(*map(features, train), strict=True)]
-    cca = CCA(n_components=COMPONENTS, scale=False, max_iter=5000)
+    components = min(COMPONENTS, *(x.shape[1] for x in rows))
+    cca = CCA(n_components=components, scale=False, max_iter=5000)
     fitted = cca.fit(*(x.numpy() for x in rows))
     weights = []
     for x, rotation in zip(rows, (fitted.x_rotations_, fitted.y_rotations_), strict=True):
@@ -165,7 +163,7 @@ def simple_scores(
 
     They are the feature norms, the cross-modal correlation, and the disagreement of two ridge
     regressions, each of which reads one modality. All are fitted on ``train`` (the ridges'
-    penalties chosen on ``select``), and have no direction of their own: see `sign_on`.
+    penalties chosen on ``select``).
 
     Args:
         store: the recordings.
@@ -180,21 +178,3 @@ def simple_scores(
         CORRELATION: lack_of_correlation(store, names, split.train),
         RIDGE_DISAGREEMENT: disagreement(audio, visual),
     }
-
-
-def smoothed(scores: ClipScores, clips: int) -> dict[str, Tensor]:
-    """Running mean over an odd number of clips, centred; fewer at the ends of a recording.
-
-    Attention and BiLSTMs look at neighbouring clips. A simple detector that may do so as well is
-    the fairer comparison.
-
-    Raises:
-        ValueError: unless ``clips`` is odd and positive.
-    """
-    if clips < 1 or clips % 2 == 0:
-        raise ValueError(f"clips {clips}: expected an odd number, 1 or more")
-    means = {
-        name: pd.Series(values.double()).rolling(clips, min_periods=1, center=True).mean()
-        for name, values in scores.items()
-    }
-    return {name: torch.tensor(values.to_numpy()) for name, values in means.items()}

@@ -1,10 +1,10 @@
-"""Notebook `07_gate_diagnosis`: what separates weak clips from strong ones, and what does not.
+"""Notebook `07_gate_diagnosis`: what tells weak clips from strong ones, and what comes of it.
 
-AUROC stands on one scale in every figure, with a line at 0.5, which is chance. What is not in a
-mapping is not drawn.
+Maps have a panel an attention and a row an arm. What is not there is not drawn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -12,157 +12,242 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from companion.analysis.detection import STAGE_1, STAGE_2
-from companion.analysis.inference import Interval
-from companion.chapters.drawing.arms import ARM_LOOKS, DELTA, Look, in_order
-from companion.chapters.drawing.intervals import interval_curves, interval_rows, number_map
-from companion.chapters.drawing.style import AUDIO, LABEL, MODALITIES, VISUAL, WIDTH, style
+from companion.analysis.estimates import Estimate, over_worlds
+from companion.analysis.verdicts import GATE_COST
+from companion.chapters.drawing.arms import (
+    ARM_LOOKS,
+    ZERO_LINE,
+    Look,
+    handle,
+    in_order,
+    name_models,
+)
+from companion.chapters.drawing.intervals import interval_rows, number_map
+from companion.chapters.drawing.style import (
+    HALO,
+    LABEL,
+    MODALITIES,
+    OTHERS,
+    SMALL,
+    WIDTH,
+    style,
+)
 from companion.chapters.drawing.traces import UNATTENDED, stage_1, stage_2, weak_clips
-from iaca.data.states import KINDS
+from companion.chapters.gate_diagnosis.findings import PROBE
+from companion.reference.plan import Arm
+from companion.reference.tables.asked import Detects
+from companion.reference.tables.headline import NOT_JUDGED, ByState
+from companion.reference.tables.obeying import REGIONS, Obeyed
+from companion.reference.tables.validity import SEEN
+from iaca.data.states import KINDS, STATES
 
-Rows = Mapping[str, Mapping[str, Interval]]  # row -> series -> interval
+Values = Mapping[str, Mapping[str, Mapping[str, Estimate]]]  # panel -> row -> column -> value
 
 CHANCE = 0.5
-FLAT = 0.1  # weight; what moves less than this is no choice
-AUROC = "AUROC against strong clips (0.5 is chance)"
-NO_GATES = Look(LABEL, "^", (2, 3))
-GATE_LOOKS = {
-    STAGE_1["audio"]: Look(AUDIO, "o"),
-    STAGE_1["visual"]: Look(VISUAL, "s"),
-    STAGE_2["audio"]: Look(AUDIO, "D", (7, 3)),
-    STAGE_2["visual"]: Look(VISUAL, "^", (7, 3)),
+SPAN = 0.5  # of AUROC: colours reach from 0 to 1
+GAIN = 0.1  # CCC: how far colours of Δ reach
+COST_TICKS = (0, GATE_COST, 0.02, 0.1)
+LOOKS: dict[str, Look] = {
+    **ARM_LOOKS,
+    Arm.ANNEALED: Look(OTHERS[3], "v"),
+    Arm.TUNED: Look(OTHERS[0], "P"),
+    Arm.TOLD: Look(LABEL, "^"),
+    PROBE: Look(OTHERS[1], "X"),
 }
 
 
-def looks_of_series(series: Sequence[str]) -> dict[str, Look]:
-    """Series -> look: arms and gates have their own, and one other series may stand beside them.
-
-    Raises:
-        ValueError: if there is more than one other.
-    """
-    known = ARM_LOOKS | GATE_LOOKS
-    others = [name for name in series if name not in known]
-    if len(others) > 1:
-        raise ValueError(f"series {others}: expected arms, gates, and at most one other")
-    return {name: known.get(name, NO_GATES) for name in series}
-
-
-def auroc_rows(found: Mapping[str, Rows], apart_from: str | None = None) -> Figure:
-    """AUROC with 95 % intervals: a panel for each weak state, a row for a detector or a setting.
+def auroc_map(rows: Sequence[Detects], judged: Collection[str]) -> Figure:
+    """AUROC within recordings, in hundredths, of every gate for each weak state.
 
     Args:
-        found: state -> row -> series -> AUROC. Series are arms, gates, or one of neither, say
-            detectors without gates.
-        apart_from: the first row of a second group, which is set apart.
+        rows: of `detects`.
+        judged: the attentions on which the claim is judged; the titles of others say so.
     """
-    looks = looks_of_series(in_order(each for panel in found.values() for each in panel.values()))
-    levels = ("panel", "row", "series")
-    return interval_rows(found, levels, looks, AUROC, reference=CHANCE, apart_from=apart_from)
+    found: dict[str, dict[str, dict[str, Estimate]]] = {}
+    for row in rows:
+        if row.weak in STATES and row.within.estimate:
+            panel = found.setdefault(_title(row.attention, judged), {})
+            panel.setdefault(str(row.arm), {})[_column(row.gate, row.weak)] = row.within.estimate
+    return _maps(found, SPAN, lambda x: f"{100 * x.value:.0f}", CHANCE, "AUROC (0.5 is chance)")
 
 
-def auroc_map(found: Mapping[str, Rows], span: float = 0.2) -> Figure:
-    """AUROC as numbers on colours: a panel for each gate, a row for a model, a column for a state.
-
-    Bold where the 95 % interval leaves out 0.5.
+def gain_map(rows: Sequence[ByState], judged: Collection[str]) -> Figure:
+    """Δ CCC of every arm on the clips of each state.
 
     Args:
-        found: gate -> model -> state -> AUROC. What is not there stays blank.
-        span: how far from 0.5 the colours reach.
+        rows: of `by_state`.
+        judged: see `auroc_map`.
     """
-    states = in_order(each for panel in found.values() for each in panel.values())
+    found: dict[str, dict[str, dict[str, Estimate]]] = {}
+    for row in rows:
+        if row.arm is not Arm.PLAIN and row.clips in STATES and row.delta.estimate:
+            panel = found.setdefault(_title(row.attention, judged), {})
+            panel.setdefault(str(row.arm), {})[_column("", row.clips)] = row.delta.estimate
+    return _maps(found, GAIN, lambda x: f"{x.value:+.2f}", 0.0, "Δ CCC")
+
+
+def detector_map(
+    panels: Mapping[str, Sequence[str]], found: Mapping[str, Mapping[str, float]]
+) -> Figure:
+    """AUROC of detectors in one world, in hundredths.
+
+    Args:
+        panels: title -> names of detectors.
+        found: name -> weak state -> AUROC.
+    """
+    cells = {
+        title: {
+            name: {_column("", state): over_worlds([x]) for state, x in found[name].items()}
+            for name in names
+        }
+        for title, names in panels.items()
+    }
+    return _maps(cells, SPAN, lambda x: f"{100 * x.value:.0f}", CHANCE, "AUROC (0.5 is chance)")
+
+
+def _title(attention: str, judged: Collection[str]) -> str:
+    return attention.upper() + ("" if attention in judged else f" ({NOT_JUDGED})")
+
+
+def _column(group: str, state: str) -> str:
+    return f"{group}: {state}"
+
+
+def _maps(
+    found: Values, span: float, words: Callable[[Any], str], centre: float, label: str
+) -> Figure:
+    """Numbers on colours; columns whose name has a group before the colon stand together."""
+    columns = in_order(row for panel in found.values() for row in panel.values())
+    groups = [name.split(": ")[0] for name in columns]
     counts = [len(panel) for panel in found.values()]
-    height = 1.2 + sum(0.35 + 0.27 * count for count in counts)
+    height = 2.2 + sum(0.36 + 0.24 * count for count in counts)
     with style():
         figure, grid = plt.subplots(
             len(found), 1, figsize=(WIDTH, height), height_ratios=counts, squeeze=False
         )
-        for axes, (gate, panel) in zip(grid[:, 0], found.items(), strict=True):
-            number_map(axes, panel, states, span, lambda i: f"{i.value:.2f}", CHANCE)
-            axes.set(title=gate, xticks=[])
-        places = [column + 0.5 for column in range(len(states))]
-        axes.set_xticks(places, states, rotation=30, ha="right", rotation_mode="anchor")
+        for axes, (title, panel) in zip(grid[:, 0], found.items(), strict=True):
+            number_map(axes, panel, columns, span, words, centre, size=SMALL - 1)
+            axes.set_title(title, pad=16 if any(groups) and axes is grid[0, 0] else 6)
+            for place in (p for p in range(1, len(groups)) if groups[p] != groups[p - 1]):
+                axes.axvline(place, color="white", linewidth=4)
+            axes.set_xticks([])
+        for group in filter(None, dict.fromkeys(groups)):
+            name = group.removeprefix("stage ").replace(",", "")
+            middle = groups.index(group) + groups.count(group) / 2
+            over = grid[0, 0].get_xaxis_transform()
+            grid[0, 0].text(middle, 1.02, name, transform=over, ha="center", fontsize=SMALL)
+        states = [name.split(": ")[1] for name in columns]
+        if len(states) <= len(STATES):  # there is room for two lines
+            states = [name.replace(" ", "\n") for name in states]
+        axes.set_xticks([n + 0.5 for n in range(len(states))], states, rotation=90)
         figure.colorbar(
-            axes.collections[0],
-            ax=grid[:, 0].tolist(),
-            label="AUROC (0.5 is chance)",
-            location="bottom",
-            fraction=0.2 / height,  # as high in a tall figure as in a low one
-            aspect=30,
-            shrink=0.6,
-            pad=0.02,
-            extend="both",
-        )
+            axes.collections[0], ax=grid[:, 0].tolist(), label=label, location="bottom",
+            fraction=0.2 / height, aspect=30, shrink=0.6, pad=0.02, extend="both",
+        )  # fmt: skip
     return figure
 
 
-def differences_by_state(found: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> Figure:
-    """Δ CCC of each arm in each state, with 95 % intervals: a panel for each backbone.
+def pooled_beside_within(rows: Sequence[Detects]) -> Figure:
+    """AUROC pooled over all clips against AUROC within recordings: a dot a gate and weak state.
 
     Args:
-        found: backbone -> state -> arm -> Δ.
+        rows: of `detects`; those of single weak states are drawn.
     """
-    return interval_rows(found, ("panel", "row", "series"), ARM_LOOKS, DELTA)
-
-
-def auroc_against_temperature(
-    found: Mapping[str, Mapping[str, Mapping[float, Interval]]],
-) -> Figure:
-    """AUROC against the temperature, with 95 % intervals: a panel for a state, a curve for a gate.
-
-    Args:
-        found: state -> series (gate or arm) -> T -> AUROC.
-    """
-    looks = looks_of_series(in_order(found.values()))
-    levels, labels = ("panel", "series", "x"), ("temperature T", "AUROC against strong clips")
-    return interval_curves(found, levels, looks, labels, reference=CHANCE, height=1.7, log=True)
-
-
-def score_by_disagreement(found: Mapping[str, Mapping[str, Sequence[Interval]]]) -> Figure:
-    """What a gate does as the modalities disagree more: a panel for each model, a curve for a gate.
-
-    The axis reaches at least ±0.1, so that what is flat looks flat.
-
-    Args:
-        found: model -> series -> weight above its recording's mean, from the clips with the least
-            disagreement to those with the most, as `mean_by_disagreement` has it.
-    """
-    looks = looks_of_series(in_order(found.values()))
-    curves = {
-        model: {name: dict(enumerate(parts, 1)) for name, parts in panel.items()}
-        for model, panel in found.items()
-    }
-    labels = ("clips of a recording, from least to most disagreement", "declining, above its mean")
-    figure = interval_curves(curves, ("panel", "series", "x"), looks, labels)
-    low, high = figure.axes[0].get_ylim()
-    figure.axes[0].set_ylim(min(low, -FLAT), max(high, FLAT))
+    points: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        one, other = row.within.estimate, row.pooled.estimate
+        if row.weak in STATES and one and other:
+            points.setdefault(str(row.arm), []).append((one.value, other.value))
+    with style():
+        figure, axes = plt.subplots(figsize=(WIDTH, 4.2))
+        axes.plot([0, 1], [0, 1], color=LABEL, linewidth=1.0, zorder=0)
+        for line in (axes.axhline, axes.axvline):
+            line(CHANCE, **ZERO_LINE)
+        _dots(axes, points)
+        axes.set(xlabel="AUROC within recordings", ylabel="AUROC, all clips pooled")
+        name_models(figure, {name: _only_mark(LOOKS[name]) for name in points})
     return figure
 
 
-def traces_beside_states(
-    gates: Mapping[str, Tensor], state: Tensor, scores: Mapping[str, Tensor] | None = None
-) -> Figure:
-    """Both stages' weights over one recording, under the true state of each clip.
+def obeying(rows: Sequence[Obeyed]) -> Figure:
+    """What gates know against what it costs to take their choice away: a dot an attention and arm.
+
+    Lines part the regions: an AUROC of 0.75, which V4 asks of a probe, and criterion (c)'s cost.
 
     Args:
-        gates: ``audio (T, 2)``, ``visual (T, 2)``, ``audio_visual (T, 3)``.
+        rows: of `obeyed`.
+    """
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in rows:
+        if row.knows.estimate and row.cost.estimate:
+            points = panels.setdefault(row.intervention, {}).setdefault(str(row.arm), [])
+            points.append((row.knows.estimate.value, row.cost.estimate.value))
+    size = (WIDTH, 0.9 + 2.1 * len(panels))
+    with style():
+        figure, grid = plt.subplots(len(panels), 1, figsize=size, sharex=True, squeeze=False)
+        for axes, (title, dots) in zip(grid[:, 0], panels.items(), strict=True):
+            axes.axvline(SEEN, **ZERO_LINE)
+            axes.axhline(GATE_COST, **ZERO_LINE)
+            _dots(axes, dots)
+            axes.set_yscale("symlog", linthresh=GATE_COST)
+            axes.set_yticks(COST_TICKS, [f"{tick:g}" for tick in COST_TICKS], minor=False)
+            axes.minorticks_off()
+            low, high = axes.get_ylim()
+            axes.set(xlim=(0.48, 1.02), ylim=(min(low, -GATE_COST / 2), max(high, 0.3)))
+            axes.set_title(title)
+            for (knows, acts), words in REGIONS.items():
+                x, side = (0.99, "right") if knows else (0.01, "left")
+                y, edge = (0.97, "top") if acts else (0.03, "bottom")
+                axes.text(
+                    x, y, words, transform=axes.transAxes, ha=side, va=edge, color=LABEL,
+                    fontsize=SMALL, path_effects=HALO,
+                )  # fmt: skip
+        axes.set_xlabel("tells weak from strong, whichever way (0.5 is chance)")
+        figure.supylabel("CCC lost", fontsize=plt.rcParams["axes.labelsize"])
+        names = in_order(panels.values())
+        name_models(figure, {name: _only_mark(LOOKS[name]) for name in names})
+    return figure
+
+
+def _dots(axes: Axes, points: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    for name, each in points.items():
+        look = LOOKS[name]
+        x, y = zip(*each, strict=True)
+        axes.scatter(x, y, color=look.colour, marker=look.marker, s=28, linewidths=0, alpha=0.8)
+
+
+def _only_mark(look: Look) -> Any:
+    mark = handle(look)
+    mark.set_linestyle("none")
+    return mark
+
+
+def probe_rows(found: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> Figure:
+    """AUROC with 95 % intervals: kind of weakness -> gate -> arm, or `PROBE` -> AUROC."""
+    levels = ("panel", "row", "series")
+    axis = "AUROC for its own modality's weak clips"
+    return interval_rows(found, levels, LOOKS, axis, reference=CHANCE, columns=1)
+
+
+def traces_beside_states(models: Mapping[str, Mapping[str, Tensor]], state: Tensor) -> Figure:
+    """Both stages' weights of some models over one recording, under the true state of each clip.
+
+    Args:
+        models: name -> ``audio (T, 2)``, ``visual (T, 2)``, ``audio_visual (T, 3)``.
         state: ``(T,)``, index into `STATES`.
-        scores: simple detectors to show below, name -> ``(T,)``, each on an axis of its own.
     """
-    extra = scores or {}
-    heights = [0.75, 1.0, 1.0, *[0.75] * len(extra)]
+    heights = [0.75, *[1.0] * 2 * len(models)]
     with style():
         figure, panels = plt.subplots(
-            len(heights), 1, figsize=(WIDTH, 1.5 * sum(heights)), sharex=True, height_ratios=heights
+            len(heights), 1, figsize=(WIDTH, 1.4 * sum(heights)), sharex=True, height_ratios=heights
         )
-        lanes, first, second, *rest = panels
-        _lanes(lanes, state)
-        stage_1(first, gates, UNATTENDED)
-        first.set(ylabel="weight", title="Stage 1: weight of the un-attended feature")
-        stage_2(second, gates)
-        second.set(ylabel="weight", title="Stage 2: weight of audio, visual and joint")
-        for below, (name, values) in zip(rest, extra.items(), strict=True):
-            below.plot(values, color=LABEL)
-            below.set_title(name[:1].upper() + name[1:])
+        _lanes(panels[0], state)
+        for number, (name, gates) in enumerate(models.items()):
+            first, second = panels[1 + 2 * number : 3 + 2 * number]
+            stage_1(first, gates, UNATTENDED)
+            first.set(ylabel="weight", title=f"{name}: stage 1, the un-attended feature")
+            stage_2(second, gates)
+            second.set(ylabel="weight", title=f"{name}: stage 2, audio, visual and joint")
         panels[-1].set_xlabel("clip")
         patches = [Patch(color=colour) for colour in MODALITIES.values()]
         figure.legend(patches, list(MODALITIES), loc="outside upper right", ncols=3)

@@ -11,6 +11,7 @@ from companion.reference.tables.claims import criteria
 from companion.reference.tables.dial import components, controls, dial
 from companion.reference.tables.headline import by_state, headline
 from companion.reference.tables.informed import informed
+from companion.reference.tables.obeying import obeyed
 from companion.reference.tables.reading import Row, progress, text_table
 from companion.reference.tables.second import second
 from companion.reference.tables.tuning import space, winners
@@ -39,6 +40,7 @@ TABLES: dict[str, Table] = {
     "gates": (("headline",), _texts(costs)),
     "choices": (("headline",), _texts(choices)),
     "detection": (("headline",), _texts(detects)),
+    "obeyed": (("headline",), _texts(obeyed)),
     "missing": (("headline", "missing"), _texts(under_corruption)),
     "criteria": (
         ("validity", "headline", "controls", "missing", "dial", "versions"),

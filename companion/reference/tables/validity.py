@@ -5,7 +5,7 @@ worlds lies above 0.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -221,22 +221,34 @@ def _evenness(results: Results, attention: AttentionName) -> list[Check]:
     return [Check(attention, "V1", "evenness of plain, share 0", worlds, "below", UNEVEN, True)]
 
 
+def probed(results: Results, attention: AttentionName, what: str, state: str) -> ByWorld:
+    """AUROC of a linear probe for a weak state, in what gates would read of plain attention.
+
+    Args:
+        results: the reference run.
+        attention: which one.
+        what: ``audio`` or ``visual`` for stage 1, each with its own states, ``joint`` for stage 2.
+        state: that is told from strong clips, within recordings.
+    """
+
+    def auroc(line: Line) -> float | None:
+        found: Mapping[str, float | None] = line.get("probes", {}).get(what, {})
+        return found.get(state)
+
+    return by_world(results, PART, attention, Arm.PLAIN, CENTRE, auroc)
+
+
 def _probes(results: Results, attention: AttentionName) -> list[Check]:
     """V4: for each gate, in what it would read of plain attention, each weak state."""
-
-    def auroc(what: str, state: str) -> Callable[[Line], float | None]:
-        return lambda line: line.get("probes", {}).get(what, {}).get(state)
-
     checks = []
     for what in ("audio", "visual", "joint"):
         for state in STATES:
             if state == STRONG or not (what == "joint" or state.endswith(what)):
                 continue
-            worlds = by_world(results, PART, attention, Arm.PLAIN, CENTRE, auroc(what, state))
             wanted: tuple[Demand, float] = ("", math.nan)
             if state.startswith("corrupted"):
                 wanted = ("at least", SEEN)
-            name = f"AUROC in {what}: {state}"
+            name, worlds = f"AUROC in {what}: {state}", probed(results, attention, what, state)
             checks.append(Check(attention, "V4", name, worlds, *wanted, score=True))
     return checks
 

@@ -20,7 +20,6 @@ from companion.experiments.breadth import BREADTHS
 from companion.experiments.grids import (
     BACKBONES,
     BENCHMARK,
-    UNIMODAL,
     leaves,
     own_data_runs,
     table_2_runs,
@@ -31,7 +30,7 @@ from iaca.base.files import DataError
 from iaca.base.paths import COMPANION
 from iaca.commands.sweep import Request, grid_of
 from iaca.learning.protocol import Protocol
-from iaca.runs.profiles import PROFILES, get_profile
+from iaca.runs.profiles import get_profile
 from iaca.runs.ray_cluster import RayOptions
 from iaca.runs.runs import RunConfig, RunError
 from iaca.runs.shards import Shard
@@ -130,17 +129,6 @@ def test_the_open_data_are_part_of_the_side_by_side(mirror: Path, tmp_path: Path
     grid = side_by_side(SMOKE, DataConfig("hri_enjoyment"), tmp_path)
     assert len(grid) == 3
     assert {*leaves(grid)} <= {*book_runs(SMOKE, tmp_path)}
-
-
-@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
-def test_the_diagnosis_varies_what_gates_read_and_their_stages(profile, tmp_path: Path) -> None:
-    runs = chapter_runs("gate_diagnosis", profile, BENCHMARK, tmp_path)
-    here = [run.model for run in runs if run.data.norm_matched]
-    assert set(UNIMODAL.values()) <= {m.fusion for m in here}
-    of_ca = [m for m in here if m.attention == "ca" and m.fusion == "iaca"]
-    assert {m.gate_input for m in of_ca} == {"own", "both", "raw"}
-    assert {m.stages for m in of_ca} == {"both", "first", "second"}
-    assert {m.fallback for m in of_ca} == {"module"} and all(m.gate_bias for m in of_ca)
 
 
 @pytest.mark.usefixtures("offline")

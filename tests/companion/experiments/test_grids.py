@@ -7,28 +7,22 @@ from pathlib import Path
 import pytest
 
 from companion.chapters.ablations.paper import PAPER_TABLE_2
-from companion.experiments.arms import arm_runs
-from companion.experiments.breadth import BREADTHS, breadth_of
+from companion.experiments.breadth import BREADTHS
 from companion.experiments.grids import (
     BACKBONES,
     BENCHMARK,
     MODALITY_DROPOUT,
-    READING,
     audit_runs,
     dropout_runs,
-    gate_map_runs,
-    leaves,
     own_data_runs,
-    reading_runs,
     table_2_runs,
     unimodal_runs,
-    unmatched_runs,
 )
 from iaca.base.paths import PROFILE_NAMES
 from iaca.learning.protocol import STRICT, Protocol
 from iaca.models.regressor import LEAVING_OUT, AffectRegressor, ModelConfig, count_parameters
 from iaca.runs.arms import ARMS, Arm
-from iaca.runs.profiles import PROFILES, Profile, at_share, get_profile
+from iaca.runs.profiles import PROFILES, at_share, get_profile
 from iaca.runs.runs import RunConfig
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
@@ -67,15 +61,6 @@ def test_jca_without_its_attention_is_ca_without_it() -> None:
         assert [*ca.state_dict()] == [*jca.state_dict()]
 
 
-def test_the_map_shares_its_default_cells_with_table_2(tmp_path: Path) -> None:
-    (cells,) = gate_map_runs(QUICK, BENCHMARK, tmp_path).values()
-    arms = arm_runs(QUICK, BENCHMARK, tmp_path)
-    assert cells["xavier", 0.1] == arms[Arm.SIBLING]
-    assert cells["zero", 0.1] == arms[Arm.ZERO_STARTED]
-    assert {init for init, _ in cells} == {"xavier", "zero", "default"}
-    assert {t for _, t in cells} == set(breadth_of(QUICK).temperatures)
-
-
 def test_a_readers_table_adds_annealed_gates_to_table_2(tmp_path: Path) -> None:
     table, own = (grid(QUICK, BENCHMARK, tmp_path) for grid in (table_2_runs, own_data_runs))
     assert list(own) == list(BACKBONES)
@@ -93,26 +78,6 @@ def test_a_share_of_the_dial_is_the_manifests_centre_or_its_own() -> None:
     assert at_share(DataConfig(), benchmark.central_share) == DataConfig()
     assert at_share(DataConfig(), 0.8) == DataConfig(share=0.8)
     assert at_share(DataConfig("hri_enjoyment"), 0.46) == DataConfig("hri_enjoyment", share=0.46)
-
-
-@pytest.mark.parametrize("profile", [QUICK, FULL], ids=lambda profile: profile.name)
-def test_what_gates_read_is_that_of_the_profiles_attentions_and_arms(
-    profile: Profile, tmp_path: Path
-) -> None:
-    breadth = breadth_of(profile)
-    reading, unmatched = (
-        grid(profile, BENCHMARK, tmp_path) for grid in (reading_runs, unmatched_runs)
-    )
-    labels = {label for label, a in BACKBONES.items() if a in breadth.option_attentions}
-    assert set(reading) == set(unmatched) == labels and len(READING) == 5
-    table = table_2_runs(profile, BENCHMARK, tmp_path)
-    for label, options in reading.items():
-        assert tuple(options) == tuple(READING)
-        for option, row in options.items():
-            assert tuple(row) == breadth.option_arms
-            for arm, runs in row.items():
-                assert len(differing(runs[0], table[label][arm][0])) == 1, option
-    assert {run.data for run in leaves(unmatched)} == {DataConfig(norm_matched=False)}
 
 
 def test_dropout_and_the_floor_of_one_modality(tmp_path: Path) -> None:

@@ -3,80 +3,94 @@
 import pytest
 import torch
 from drawn import interval, marks, seen
+from made_results import MadeUp, asked, scores, tuned
 
 from companion.analysis.detection import STAGE_1, STAGE_2
-from companion.chapters.drawing.arms import ARM_LOOKS
 from companion.chapters.drawing.style import MODALITIES
 from companion.chapters.drawing.traces import weak_clips
 from companion.chapters.gate_diagnosis import figures
+from companion.reference.lines import Line
+from companion.reference.measures import GROUPS
+from companion.reference.plan import COMPARED, Arm, Cell
+from companion.reference.tables.asked import GATED, detects
+from companion.reference.tables.headline import by_state
+from companion.reference.tables.obeying import REGIONS, TAKEN, obeyed
 from iaca.data.states import KINDS, STATES
 
-_, SIBLING, ZERO = ARM_LOOKS
+ARMS = [str(arm) for arm in GATED]
+TITLES = ["CA", "TCA (not judged)", "JCA (not judged)", "RJCA (not judged)"]
 
 
-def test_auroc_rows_sets_gates_apart_from_detectors_without_gates() -> None:
-    found = {
-        "corrupted audio": {
-            STAGE_1["audio"]: {SIBLING: interval(0.5), ZERO: interval(0.6)},
-            "norm": {"no gates": interval(0.7)},
-        },
-        "corrupted visual": {"norm": {"no gates": interval(0.4)}},
-    }
-    figure = figures.auroc_rows(found, apart_from="norm")
-    rows = [STAGE_1["audio"], " ", "norm"]
-    assert seen(figure) == (list(found), rows, [SIBLING, ZERO, "no gates"])
-    assert marks(figure.axes[1]) == [(0.4, 2.0)]
-    with pytest.raises(ValueError, match="at most one other"):
-        figures.looks_of_series([SIBLING, "one", "two"])
+def line(cell: Cell) -> Line:
+    """CCC differs by group and arm; AUROC and costs are those of `asked`."""
+    shift = 0.01 * COMPARED.index(cell.arm)
+    groups = {name: 0.5 + 0.1 * n + shift * n for n, name in enumerate(GROUPS)}
+    return {"scores": scores(groups.pop("all"), **groups), **asked(cell.world, 0.5, 0.02, 0.7, 0.1)}
 
 
-def test_the_map_is_centred_at_chance_and_says_what_it_shows() -> None:
-    found = {
-        STAGE_1["audio"]: {
-            "CA": {"corrupted audio": interval(0.58), "conflicting audio": interval(0.51, 0.02)},
-            "TCA": {"conflicting audio": interval(0.41)},
-        },
-        STAGE_2["visual"]: {"CA": {"corrupted audio": interval(0.66)}},
-    }
-    figure = figures.auroc_map(found, span=0.2)
-    assert seen(figure)[:2] == (list(found), ["CA", "TCA"])
-    first, second = figure.axes[:2]
-    assert [axes.collections[0].get_clim() for axes in (first, second)] == [(0.3, 0.7)] * 2
-    said = {text.get_text(): text.get_fontweight() for text in first.texts}
-    assert said == {"0.58": "bold", "0.51": "normal", "0.41": "bold"}
-    columns = [label.get_text() for label in second.get_xticklabels()]
-    assert columns == ["corrupted audio", "conflicting audio"]
+RESULTS = MadeUp(tuning=tuned, headline=line)
 
 
-def test_differences_by_state_have_a_panel_for_each_backbone() -> None:
-    found = {
-        "CA": {"strong": {SIBLING: interval(-0.1)}, "corrupted audio": {ZERO: interval(0.1)}},
-        "RJCA": {"strong": {ZERO: interval(0.0)}},
-    }
-    figure = figures.differences_by_state(found)
-    assert seen(figure) == (list(found), ["strong", "corrupted audio"], [SIBLING, ZERO])
-    assert marks(figure.axes[0]) == [(-0.1, 0.0), (0.1, 1.0)]
+def test_the_map_has_every_gate_and_state_and_says_what_is_not_judged() -> None:
+    figure = figures.auroc_map(detects(RESULTS), ("ca",))
+    assert seen(figure)[:2] == (TITLES, ARMS)
+    first, *_, last = figure.axes[:4]
+    (colours,) = first.collections
+    assert colours.get_clim() == (0.0, 1.0)
+    assert colours.get_array().shape == (5, 6 + 6 + 3 + 3)
+    words = [text.get_text() for text in first.texts]
+    assert words[-4:] == ["1 audio", "1 visual", "2 audio", "2 visual"]
+    assert {*words[:-4]} == {"0", "1"}  # in hundredths; `asked` has 0.001 per place
+    columns = [label.get_text() for label in last.get_xticklabels()]
+    assert columns == [*STATES[1:]] * 2 + [f"{k} {m}" for m in ("audio", "visual") for k in KINDS]
 
 
-def test_every_temperature_has_a_tick() -> None:
-    found = {
-        "corrupted audio": {
-            STAGE_1["audio"]: {1.0: interval(0.6), 0.1: interval(0.5)},
-            STAGE_2["visual"]: {0.3: interval(0.4)},
-        }
-    }
-    figure = figures.auroc_against_temperature(found)
-    assert seen(figure).legend == [STAGE_1["audio"], STAGE_2["visual"]]
-    (axes,) = figure.axes
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.1", "0.3", "1"]
+def test_gains_have_a_column_for_strong_clips_too() -> None:
+    figure = figures.gain_map(by_state(RESULTS), ("ca", "tca", "jca", "rjca"))
+    assert seen(figure)[:2] == (["CA", "TCA", "JCA", "RJCA"], ARMS)
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert words[:3] == ["+0.01", "+0.02", "+0.03"] and len(words) == 5 * len(STATES)
 
 
-def test_what_is_flat_looks_flat() -> None:
-    flat = figures.score_by_disagreement({"CA": {STAGE_1["visual"]: [interval(0.0)] * 3}})
-    low, high = flat.axes[0].get_ylim()
-    assert low <= -figures.FLAT and high >= figures.FLAT
-    steep = figures.score_by_disagreement({"CA": {STAGE_1["visual"]: [interval(0.5)] * 2}})
-    assert steep.axes[0].get_ylim()[1] > 0.5
+def test_detectors_are_shown_in_hundredths_without_intervals() -> None:
+    found = {"norm": {"corrupted audio": 0.512}, "told": {"corrupted audio": 1.0}}
+    figure = figures.detector_map({"no gates": ["norm"], "gates": ["told"]}, found)
+    assert seen(figure)[:2] == (["no gates", "gates"], ["norm"])
+    (text,) = figure.axes[0].texts
+    assert (text.get_text(), text.get_fontweight()) == ("51", "normal")
+
+
+def test_pooled_and_within_have_a_dot_for_each_gate_and_state() -> None:
+    figure = figures.pooled_beside_within(detects(RESULTS))
+    assert seen(figure).legend == ARMS
+    dots = marks(figure.axes[0])
+    assert len(dots) == 4 * 5 * 18
+    assert all(y == pytest.approx(x + 0.01) for x, y in dots)
+
+
+def test_knowing_and_acting_share_a_sheet() -> None:
+    figure = figures.obeying(obeyed(RESULTS))
+    titles, _, legend = seen(figure)
+    assert (titles, legend) == ([*TAKEN], ARMS)
+    for axes in figure.axes:
+        assert {text.get_text() for text in axes.texts} == {*REGIONS.values()}
+        assert {y for _, y in marks(axes)} == {0.02} and len(marks(axes)) == 4 * 5
+        assert axes.get_ylim()[0] < 0
+
+
+def test_probes_stand_beside_gates() -> None:
+    row = {"linear probe": interval(0.9), Arm.TUNED: interval(0.5), Arm.TOLD: interval(1.0)}
+    found = {kind: {STAGE_1["audio"]: row, STAGE_2["audio"]: row} for kind in KINDS}
+    figure = figures.probe_rows(found)  # type: ignore[arg-type]
+    titles, rows, legend = seen(figure)
+    assert (titles, rows) == ([*KINDS], [STAGE_1["audio"], STAGE_2["audio"]])
+    assert legend == ["IACA, tuned", "told", "linear probe"]
+
+
+def test_what_is_not_there_is_not_drawn() -> None:
+    some = MadeUp(tuning=tuned, headline=lambda c: line(c) if c.attention == "jca" else None)
+    assert seen(figures.auroc_map(detects(some), ())).titles == ["JCA (not judged)"]
+    assert len(marks(figures.obeying(obeyed(some)).axes[0])) == 5
 
 
 def test_traces_stand_below_the_true_state() -> None:
@@ -90,10 +104,10 @@ def test_traces_stand_below_the_true_state() -> None:
     assert given == {(clip, STATES[s]) for clip, s in enumerate(state.tolist()) if s > 0}
     gates = {name: torch.rand(8, k) for name, k in (("audio", 2), ("visual", 2))}
     gates["audio_visual"] = torch.rand(8, 3).softmax(dim=1)
-    figure = figures.traces_beside_states(gates, state, {"norm": torch.rand(8)})
+    figure = figures.traces_beside_states({"tuned": gates, "told": gates}, state)
     titles, rows, legend = seen(figure)
-    assert (len(titles), rows, legend) == (4, [*KINDS], [*MODALITIES])
+    assert (len(titles), rows, legend) == (5, [*KINDS], [*MODALITIES])
+    assert [title.split(":")[0] for title in titles[1:]] == ["tuned", "tuned", "told", "told"]
     for line, modality in zip(figure.axes[1].lines, ("audio", "visual"), strict=True):
         assert line.get_color() == MODALITIES[modality]
         assert list(line.get_ydata()) == gates[modality][:, 0].tolist()  # un-attended
-    assert len(figures.traces_beside_states(gates, state).axes) == 3
