@@ -22,7 +22,7 @@ from companion.chapters.drawing.arms import (
     in_order,
     name_models,
 )
-from companion.chapters.drawing.intervals import interval_rows, number_map
+from companion.chapters.drawing.intervals import number_map
 from companion.chapters.drawing.style import (
     HALO,
     LABEL,
@@ -33,7 +33,7 @@ from companion.chapters.drawing.style import (
     style,
 )
 from companion.chapters.drawing.traces import UNATTENDED, stage_1, stage_2, weak_clips
-from companion.chapters.gate_diagnosis.findings import PROBE
+from companion.chapters.gate_diagnosis.findings import Probed
 from companion.reference.plan import Arm
 from companion.reference.tables.asked import Detects
 from companion.reference.tables.headline import NOT_JUDGED, ByState
@@ -44,6 +44,7 @@ from iaca.data.states import KINDS, STATES
 Values = Mapping[str, Mapping[str, Mapping[str, Estimate]]]  # panel -> row -> column -> value
 
 CHANCE = 0.5
+AUROC = "AUROC (0.5 is chance)"
 SPAN = 0.5  # of AUROC: colours reach from 0 to 1
 GAIN = 0.1  # CCC: how far colours of Δ reach
 COST_TICKS = (0, GATE_COST, 0.02, 0.1)
@@ -52,23 +53,32 @@ LOOKS: dict[str, Look] = {
     Arm.ANNEALED: Look(OTHERS[3], "v"),
     Arm.TUNED: Look(OTHERS[0], "P"),
     Arm.TOLD: Look(LABEL, "^"),
-    PROBE: Look(OTHERS[1], "X"),
 }
 
 
 def auroc_map(rows: Sequence[Detects], judged: Collection[str]) -> Figure:
-    """AUROC within recordings, in hundredths, of every gate for each weak state.
+    """AUROC within recordings of every gate for each weak state, those of audio first.
 
     Args:
         rows: of `detects`.
         judged: the attentions on which the claim is judged; the titles of others say so.
     """
     found: dict[str, dict[str, dict[str, Estimate]]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.weak.endswith("visual")):
         if row.weak in STATES and row.within.estimate:
             panel = found.setdefault(_title(row.attention, judged), {})
-            panel.setdefault(str(row.arm), {})[_column(row.gate, row.weak)] = row.within.estimate
-    return _maps(found, SPAN, lambda x: f"{100 * x.value:.0f}", CHANCE, "AUROC (0.5 is chance)")
+            panel.setdefault(str(row.arm), {})[f"{row.gate}: {row.weak}"] = row.within.estimate
+    return _maps(found, SPAN, _auroc, CHANCE, AUROC)
+
+
+def probe_map(found: Probed) -> Figure:
+    """AUROC of probes and gates for their own modality's weak states: gate -> arm -> state."""
+    cells: dict[str, dict[str, Estimate]] = {}
+    for gate, arms in found.items():
+        for arm, states in arms.items():
+            columns = {f"{gate}: {state}": x for state, x in states.items()}
+            cells.setdefault(arm, {}).update(columns)
+    return _maps({"CA": cells}, SPAN, _auroc, CHANCE, AUROC)
 
 
 def gain_map(rows: Sequence[ByState], judged: Collection[str]) -> Figure:
@@ -82,14 +92,14 @@ def gain_map(rows: Sequence[ByState], judged: Collection[str]) -> Figure:
     for row in rows:
         if row.arm is not Arm.PLAIN and row.clips in STATES and row.delta.estimate:
             panel = found.setdefault(_title(row.attention, judged), {})
-            panel.setdefault(str(row.arm), {})[_column("", row.clips)] = row.delta.estimate
-    return _maps(found, GAIN, lambda x: f"{x.value:+.2f}", 0.0, "Δ CCC")
+            panel.setdefault(str(row.arm), {})[f": {row.clips}"] = row.delta.estimate
+    return _maps(found, GAIN, _delta, 0.0, "Δ CCC")
 
 
 def detector_map(
     panels: Mapping[str, Sequence[str]], found: Mapping[str, Mapping[str, float]]
 ) -> Figure:
-    """AUROC of detectors in one world, in hundredths.
+    """AUROC of detectors in one world.
 
     Args:
         panels: title -> names of detectors.
@@ -97,27 +107,35 @@ def detector_map(
     """
     cells = {
         title: {
-            name: {_column("", state): over_worlds([x]) for state, x in found[name].items()}
+            name: {f": {state}": over_worlds([x]) for state, x in found[name].items()}
             for name in names
         }
         for title, names in panels.items()
     }
-    return _maps(cells, SPAN, lambda x: f"{100 * x.value:.0f}", CHANCE, "AUROC (0.5 is chance)")
+    return _maps(cells, SPAN, _auroc, CHANCE, AUROC)
 
 
 def _title(attention: str, judged: Collection[str]) -> str:
     return attention.upper() + ("" if attention in judged else f" ({NOT_JUDGED})")
 
 
-def _column(group: str, state: str) -> str:
-    return f"{group}: {state}"
+def _auroc(found: Estimate) -> str:
+    """Two decimals in little room: ".48", "1", "0"."""
+    text = f"{found.value:.2f}"
+    return text[0] if text.endswith(".00") else text.removeprefix("0")
+
+
+def _delta(found: Estimate) -> str:
+    text = f"{found.value:+.2f}".replace("-", "−")
+    return "0" if text.endswith("0.00") else text
 
 
 def _maps(
     found: Values, span: float, words: Callable[[Any], str], centre: float, label: str
 ) -> Figure:
-    """Numbers on colours; columns whose name has a group before the colon stand together."""
-    columns = in_order(row for panel in found.values() for row in panel.values())
+    """Numbers on colours: panel -> row -> "group: state" -> value; groups stand together."""
+    names = in_order(row for panel in found.values() for row in panel.values())
+    columns = sorted(names, key=lambda name: name.split(": ")[0])
     groups = [name.split(": ")[0] for name in columns]
     counts = [len(panel) for panel in found.values()]
     height = 2.2 + sum(0.36 + 0.24 * count for count in counts)
@@ -144,28 +162,6 @@ def _maps(
             axes.collections[0], ax=grid[:, 0].tolist(), label=label, location="bottom",
             fraction=0.2 / height, aspect=30, shrink=0.6, pad=0.02, extend="both",
         )  # fmt: skip
-    return figure
-
-
-def pooled_beside_within(rows: Sequence[Detects]) -> Figure:
-    """AUROC pooled over all clips against AUROC within recordings: a dot a gate and weak state.
-
-    Args:
-        rows: of `detects`; those of single weak states are drawn.
-    """
-    points: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
-        one, other = row.within.estimate, row.pooled.estimate
-        if row.weak in STATES and one and other:
-            points.setdefault(str(row.arm), []).append((one.value, other.value))
-    with style():
-        figure, axes = plt.subplots(figsize=(WIDTH, 4.2))
-        axes.plot([0, 1], [0, 1], color=LABEL, linewidth=1.0, zorder=0)
-        for line in (axes.axhline, axes.axvline):
-            line(CHANCE, **ZERO_LINE)
-        _dots(axes, points)
-        axes.set(xlabel="AUROC within recordings", ylabel="AUROC, all clips pooled")
-        name_models(figure, {name: _only_mark(LOOKS[name]) for name in points})
     return figure
 
 
@@ -220,13 +216,6 @@ def _only_mark(look: Look) -> Any:
     mark = handle(look)
     mark.set_linestyle("none")
     return mark
-
-
-def probe_rows(found: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> Figure:
-    """AUROC with 95 % intervals: kind of weakness -> gate -> arm, or `PROBE` -> AUROC."""
-    levels = ("panel", "row", "series")
-    axis = "AUROC for its own modality's weak clips"
-    return interval_rows(found, levels, LOOKS, axis, reference=CHANCE, columns=1)
 
 
 def traces_beside_states(models: Mapping[str, Mapping[str, Tensor]], state: Tensor) -> Figure:

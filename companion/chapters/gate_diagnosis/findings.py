@@ -8,7 +8,7 @@ from statistics import median
 from companion.analysis.detection import STAGE_1, STAGE_2
 from companion.analysis.estimates import Estimate
 from companion.analysis.inference import signed
-from companion.reference.gates import ANY
+from companion.analysis.ridge import Modality
 from companion.reference.lines import Results
 from companion.reference.plan import LEARNED, Arm
 from companion.reference.tables.asked import Detects
@@ -26,7 +26,7 @@ READS: dict[str, str] = {  # gate -> what it reads of plain attention
 }
 PREDICTED = (0.45, 0.55)  # AUROC of stage 1 of CA on conflicting clips, a prediction of ours
 
-Probed = dict[str, dict[str, dict[str, Estimate]]]  # kind -> gate -> arm or probe -> AUROC
+Probed = dict[str, dict[str, dict[str, Estimate]]]  # gate -> arm or probe -> state -> AUROC
 
 
 def opening(rows: Sequence[Obeyed], auroc: Sequence[Detects]) -> str:
@@ -36,11 +36,10 @@ def opening(rows: Sequence[Obeyed], auroc: Sequence[Detects]) -> str:
         rows: of `obeyed`.
         auroc: of `detects`.
     """
-    known = [
-        r.knows.estimate for r in rows if r.arm in LEARNED and r.intervention == "all permuted"
-    ]
-    values = [x.value for x in known if x]
-    if not values:
+    known = [(row.arm, row.knows.estimate) for row in rows if row.intervention == "all permuted"]
+    values = [x.value for arm, x in known if x and arm in LEARNED]
+    told = [x.value for arm, x in known if x and arm is Arm.TOLD]
+    if not values or not told:
         return NOT_YET
     middle = median(values)
     how = "hardly tell" if middle < HARDLY else "partly tell" if middle < SEEN else "tell"
@@ -51,8 +50,9 @@ def opening(rows: Sequence[Obeyed], auroc: Sequence[Detects]) -> str:
     return (
         f"**Learned gates {how} weak clips from strong ones.** Whichever way they turn, it is "
         f"{middle:.2f} in the median of attentions and arms, where 0.5 is chance and told gates "
-        f"have 1. Of {len(found)} AUROCs of learned gates, {above} lie above 0.5 and {below} below "
-        f"it, intervals and all. The highest is {_named(*top)}, the lowest {_named(*low)}."
+        f"have {median(told):.2f}. Of {len(found)} AUROCs of learned gates, {above} lie above 0.5 "
+        f"and {below} below it, intervals and all. The highest is {_named(*top)}, the lowest "
+        f"{_named(*low)}."
     )
 
 
@@ -60,31 +60,42 @@ def _named(row: Detects, found: Estimate) -> str:
     return f"{found.value:.2f} ({row.attention.upper()}, {row.arm}, {row.gate}: {row.weak})"
 
 
-def direction(rows: Iterable[Detects], attention: str = "ca") -> list[str]:
-    """What told gates do where their own modality is weak: a line a stage."""
-    found = {
-        row.gate: row.within.estimate
-        for row in rows
-        if (row.attention, row.arm, row.weak) == (attention, Arm.TOLD, ANY)
-    }
-    lines = []
-    for stage, gates in (("stage 1", STAGE_1), ("stage 2", STAGE_2)):
-        each = [found.get(gate) for gate in gates.values()]
-        known = [x for x in each if x]
-        if len(known) < len(each):
-            return [NOT_YET]
-        if all(x.low > 0.5 for x in known):
-            does = "declines, as the paper has it"
-        elif all(x.high < 0.5 for x in known):
-            does = "does the **opposite**: it declines *less*"
-        else:
-            does = "does not turn one way for both modalities"
-        words = " and ".join(f"{x.value:.2f}" for x in known)
-        lines.append(
-            f"- Told {stage} of {attention.upper()} {does} where its own modality is weak (AUROC "
-            f"{words} for audio and visual)."
-        )
-    return lines
+def direction(rows: Sequence[Detects], attention: str = "ca") -> list[str]:
+    """What told gates do where a modality is weak, and whether learned ones turn the same way."""
+    mine = [r for r in rows if r.attention == attention and r.weak in STATES and r.within.estimate]
+    told = {(r.gate, r.weak): _value(r) for r in mine if r.arm is Arm.TOLD}
+    if not told:
+        return [NOT_YET]
+
+    def turn(gates: Mapping[Modality, str], own: bool, what: str) -> str:
+        names = {gate: modality for modality, gate in gates.items()}
+        values = [
+            x for (g, weak), x in told.items() if g in names and weak.endswith(names[g]) == own
+        ]
+        up, down = all(x > 0.5 for x in values), all(x < 0.5 for x in values)
+        does = "**declines**" if up else "**keeps**" if down else "in some states declines"
+        return f"{does} {what} (AUROC {span(values)})"
+
+    clear = [r for r in mine if r.arm is not Arm.TOLD and _is_clear(r)]
+    same = sum((_value(r) > 0.5) == (told[r.gate, r.weak] > 0.5) for r in clear)
+    return [
+        f"- Told stage 1 of {attention.upper()} "
+        f"{turn(STAGE_1, True, 'the attended feature where its own modality is weak')}, and "
+        f"{turn(STAGE_1, False, 'it where the *other* modality is')}.",
+        f"- Told stage 2 {turn(STAGE_2, True, 'a modality where it is weak')}.",
+        f"- Of {len(clear)} AUROCs of learned gates whose interval leaves out 0.5, {same} lie on "
+        "the side of told gates.",
+    ]
+
+
+def _value(row: Detects) -> float:
+    assert row.within.estimate is not None
+    return row.within.estimate.value
+
+
+def _is_clear(row: Detects) -> bool:
+    found = row.within.estimate
+    return found is not None and (found.low > 0.5 or found.high < 0.5)
 
 
 def pooling(rows: Iterable[Detects]) -> str:
@@ -136,30 +147,34 @@ def seen_by(results: Results, rows: Iterable[Detects], attention: AttentionName)
         rows: of `detects`.
         attention: which one.
     """
-    found: Probed = {kind: {} for kind in KINDS}
-    for kind, (gate, what) in product(KINDS, READS.items()):
+    found: Probed = {gate: {PROBE: {}} for gate in READS}
+    for (gate, what), kind in product(READS.items(), KINDS):
         state = f"{kind} {gate.split(', ')[1]}"
         if estimate := probed(results, attention, what, state).estimate:
-            found[kind].setdefault(gate, {})[PROBE] = estimate
+            found[gate][PROBE][state] = estimate
     for row in rows:
-        kind, _, modality = row.weak.partition(" ")
-        own = row.attention == attention and row.gate.endswith(modality)
+        own = row.attention == attention and row.gate.endswith(row.weak.split()[-1])
         if own and row.weak in STATES and row.within.estimate:
-            found[kind].setdefault(row.gate, {})[str(row.arm)] = row.within.estimate
+            found[row.gate].setdefault(str(row.arm), {})[row.weak] = row.within.estimate
     return found
 
 
 def seen(found: Probed) -> list[str]:
-    """Probes beside learned gates, a line a kind of weakness."""
+    """Probes beside learned gates, a line a kind of weakness and stage."""
     lines = []
-    for kind, gates in found.items():
-        for stage in (STAGE_1, STAGE_2):
-            each = [gates.get(gate, {}) for gate in stage.values()]
-            could = [of[PROBE].value for of in each if PROBE in of]
-            did = [x.value for of in each for arm, x in of.items() if arm in LEARNED]
-            if could and did:
-                name = next(iter(stage.values())).split(",")[0]
-                lines.append(f"- *{kind}*, {name}: probe {span(could)}, learned gates {span(did)}.")
+    for kind, stage in product(KINDS, (STAGE_1, STAGE_2)):
+        each = [
+            (arm, x.value)
+            for gate in stage.values()
+            for arm, states in found[gate].items()
+            for state, x in states.items()
+            if state.startswith(kind)
+        ]
+        could = [x for arm, x in each if arm == PROBE]
+        did = [x for arm, x in each if arm in LEARNED]
+        if could and did:
+            name = next(iter(stage.values())).split(",")[0]
+            lines.append(f"- *{kind}*, {name}: probe {span(could)}, learned gates {span(did)}.")
     return lines or [NOT_YET]
 
 

@@ -1,17 +1,17 @@
 """Chapter 7's figures name what they are given, and say how sure it is."""
 
-import pytest
 import torch
-from drawn import interval, marks, seen
+from drawn import marks, seen
 from made_results import MadeUp, asked, scores, tuned
 
 from companion.analysis.detection import STAGE_1, STAGE_2
+from companion.analysis.estimates import over_worlds
 from companion.chapters.drawing.style import MODALITIES
 from companion.chapters.drawing.traces import weak_clips
 from companion.chapters.gate_diagnosis import figures
 from companion.reference.lines import Line
 from companion.reference.measures import GROUPS
-from companion.reference.plan import COMPARED, Arm, Cell
+from companion.reference.plan import COMPARED, Cell
 from companion.reference.tables.asked import GATED, detects
 from companion.reference.tables.headline import by_state
 from companion.reference.tables.obeying import REGIONS, TAKEN, obeyed
@@ -40,9 +40,10 @@ def test_the_map_has_every_gate_and_state_and_says_what_is_not_judged() -> None:
     assert colours.get_array().shape == (5, 6 + 6 + 3 + 3)
     words = [text.get_text() for text in first.texts]
     assert words[-4:] == ["1 audio", "1 visual", "2 audio", "2 visual"]
-    assert {*words[:-4]} == {"0", "1"}  # in hundredths; `asked` has 0.001 per place
+    assert {*words[:-4]} == {"0", ".01"}  # `asked` has 0.001 per place
     columns = [label.get_text() for label in last.get_xticklabels()]
-    assert columns == [*STATES[1:]] * 2 + [f"{k} {m}" for m in ("audio", "visual") for k in KINDS]
+    by_modality = [f"{kind} {modality}" for modality in ("audio", "visual") for kind in KINDS]
+    assert columns == by_modality * 3
 
 
 def test_gains_have_a_column_for_strong_clips_too() -> None:
@@ -52,20 +53,12 @@ def test_gains_have_a_column_for_strong_clips_too() -> None:
     assert words[:3] == ["+0.01", "+0.02", "+0.03"] and len(words) == 5 * len(STATES)
 
 
-def test_detectors_are_shown_in_hundredths_without_intervals() -> None:
+def test_detectors_are_shown_without_intervals() -> None:
     found = {"norm": {"corrupted audio": 0.512}, "told": {"corrupted audio": 1.0}}
     figure = figures.detector_map({"no gates": ["norm"], "gates": ["told"]}, found)
     assert seen(figure)[:2] == (["no gates", "gates"], ["norm"])
     (text,) = figure.axes[0].texts
-    assert (text.get_text(), text.get_fontweight()) == ("51", "normal")
-
-
-def test_pooled_and_within_have_a_dot_for_each_gate_and_state() -> None:
-    figure = figures.pooled_beside_within(detects(RESULTS))
-    assert seen(figure).legend == ARMS
-    dots = marks(figure.axes[0])
-    assert len(dots) == 4 * 5 * 18
-    assert all(y == pytest.approx(x + 0.01) for x, y in dots)
+    assert (text.get_text(), text.get_fontweight()) == (".51", "normal")
 
 
 def test_knowing_and_acting_share_a_sheet() -> None:
@@ -78,13 +71,19 @@ def test_knowing_and_acting_share_a_sheet() -> None:
         assert axes.get_ylim()[0] < 0
 
 
-def test_probes_stand_beside_gates() -> None:
-    row = {"linear probe": interval(0.9), Arm.TUNED: interval(0.5), Arm.TOLD: interval(1.0)}
-    found = {kind: {STAGE_1["audio"]: row, STAGE_2["audio"]: row} for kind in KINDS}
-    figure = figures.probe_rows(found)  # type: ignore[arg-type]
-    titles, rows, legend = seen(figure)
-    assert (titles, rows) == ([*KINDS], [STAGE_1["audio"], STAGE_2["audio"]])
-    assert legend == ["IACA, tuned", "told", "linear probe"]
+def test_probes_stand_above_gates() -> None:
+    found = {
+        gate: {
+            arm: {f"{kind} {modality}": over_worlds([value, value]) for kind in KINDS}
+            for arm, value in (("linear probe", 0.9), ("told", 1.0))
+        }
+        for stage in (STAGE_1, STAGE_2)
+        for modality, gate in stage.items()
+    }
+    figure = figures.probe_map(found)
+    assert seen(figure)[:2] == (["CA"], ["linear probe", "told"])
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert words[:24] == [".90"] * 12 + ["1"] * 12
 
 
 def test_what_is_not_there_is_not_drawn() -> None:

@@ -69,14 +69,24 @@ def test_the_opening_names_the_highest_and_the_lowest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("audio", "visual", "does"),
-    [(1.0, 0.9, "as the paper has it"), (0.1, 0.2, "**opposite**"), (1.0, 0.1, "not turn one way")],
+    ("own", "other", "does", "and_does"),
+    [(0.9, 0.1, "declines", "keeps"), (0.0, 1.0, "keeps", "declines"), (0.5, 0.5, "some", "some")],
 )
-def test_told_gates_say_which_direction_pays(audio: float, visual: float, does: str) -> None:
-    made = results(lambda _cell, gate, _weak: audio if gate.endswith("audio") else visual)
-    lines = findings.direction(detects(made))
-    assert len(lines) == 2 and all(does in line for line in lines)
-    assert f"(AUROC {audio:.2f} and {visual:.2f} for audio and visual)" in lines[0]
+def test_told_gates_say_which_direction_pays(
+    own: float, other: float, does: str, and_does: str
+) -> None:
+    def auroc(cell: Cell, gate: str, weak: str) -> float:
+        value = own if gate.split(", ")[1] == weak.split()[-1] else other
+        return value if cell.arm is Arm.TOLD else 0.6
+
+    first, second, learned = findings.direction(detects(results(auroc)))
+    before, after = first.split(", and ")
+    assert does in before and f"(AUROC {own:.2f} to {own:.2f})" in before
+    assert and_does in after and "where the *other* modality is" in after
+    assert does in second
+    # On 12 of an arm's 18 the told gates have `own`, on 6 `other`.
+    same = 4 * (12 * (own > 0.5) + 6 * (other > 0.5))
+    assert "Of 72 AUROCs" in learned and f", {same} lie on the side" in learned
 
 
 def test_pooling_is_told_by_its_distance() -> None:
@@ -97,9 +107,12 @@ def test_the_prediction_is_met_where_all_four_values_are_inside() -> None:
 def test_probes_stand_beside_the_gates_that_would_read_them() -> None:
     made = flat(0.55)
     found = findings.seen_by(made, detects(made), "ca")
-    gate = found["corrupted"]["stage 2, visual"]
-    assert gate["linear probe"].value == pytest.approx(0.9)
-    assert gate[Arm.TUNED].value == pytest.approx(0.55) and len(gate) == 6
+    gate = found["stage 2, visual"]
+    assert len(gate) == 6 and {tuple(states) for states in gate.values()} == {
+        ("corrupted visual", "conflicting visual", "dominating visual")
+    }
+    assert gate["linear probe"]["corrupted visual"].value == pytest.approx(0.9)
+    assert gate[Arm.TUNED]["dominating visual"].value == pytest.approx(0.55)
     lines = findings.seen(found)
     assert len(lines) == 6
     assert lines[0] == ("- *corrupted*, stage 1: probe 0.90 to 0.90, learned gates 0.55 to 0.55.")
