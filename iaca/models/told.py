@@ -1,4 +1,4 @@
-"""Gates that are told the true state: the ceiling of IACA's form, and the paper's own rule.
+"""Gates that are told the true state: what knowing it is worth, and the paper's own rule.
 
 The one exception to a state being no input of a model. Such gates read the state as a one-hot
 vector where others read features, so that a linear `Gate` of it is a table: state -> logits.

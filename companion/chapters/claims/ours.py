@@ -14,8 +14,9 @@ from companion.reference.lines import Results
 from companion.reference.plan import ATTENTIONS, CENTRE, DIM, LEARNED, SECOND, Arm, Cell
 from companion.reference.tables.claims import MISSING
 from companion.reference.tables.headline import difference
+from companion.reference.tables.informed import Informed, informed
 from companion.reference.tables.reading import ByWorld, by_world, scored
-from companion.reference.tables.validity import BOTH, HIGH, LOW, PAYS, SEEN, USED
+from companion.reference.tables.validity import BOTH, HIGH, LOW, PAYS, SEEN, USED, valid
 from iaca.runs.runs import finished_runs, identify_runs
 
 FRONT = ("validity", "headline")
@@ -38,7 +39,7 @@ BENCHMARK = (
     ),
     Claim(
         "v3", "this book",
-        "Gates that know the true state gain: there is something to win (V3)",
+        "Models with gates that know the true state gain: there is something to win (V3)",
         f"Told gates minus plain at share {CENTRE} is {PAYS} or more, 5 worlds.",
         rules.validity_holds("V3", "told − plain"), "sec-validity", ("validity",),
     ),
@@ -70,6 +71,10 @@ BENCHMARK = (
         audio_from_audio, "sec-hull",
     ),
 )  # fmt: skip
+
+
+def _judged(results: Results) -> list[Informed]:
+    return [row for row in informed(results) if row.attention in valid(results)]
 
 
 def _on_second(results: Results, arm: Arm, other: Arm) -> ByWorld:
@@ -113,6 +118,20 @@ GATES = (
         "Learned gates collect at least half of what told gates gain",
         f"`{Arm.TUNED}` − plain over told − plain, 20 worlds, by Fieller's interval against 0.5.",
         rules.collects_half, "sec-table-2", CONTROLLED,
+    ),
+    Claim(
+        "knowing", "this book",
+        "What told gates gain is more than what plain attention gains that knows the state",
+        f"Told minus plain whose features tell the state, 20 worlds. {RULE}",
+        lambda results: rules.gains({r.attention: r.gating for r in _judged(results)}),
+        "sec-informed", (*FRONT, "informed"),
+    ),
+    Claim(
+        "state-shown", "this book",
+        "Learned gates gain where features tell the state",
+        f"Zero-started gates minus plain, both with such features, 10 worlds. {RULE}",
+        lambda results: rules.gains({r.attention: r.zero_started for r in _judged(results)}),
+        "sec-informed", (*FRONT, "informed"),
     ),
     *map(_often, (Arm.SIBLING, Arm.TUNED)),
     Claim(

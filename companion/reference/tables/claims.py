@@ -10,15 +10,15 @@ from itertools import product
 from companion.analysis.coverage import mark
 from companion.analysis.detection import STAGE_1, STAGE_2
 from companion.analysis.estimates import Estimate
-from companion.analysis.judgements import Outcome
+from companion.analysis.judgements import Judgement, Outcome, outcomes
 from companion.analysis.verdicts import Evidence, Verdict, above, every, judge, overall
 from companion.reference.gates import ANY, EITHER
 from companion.reference.lines import Results
-from companion.reference.plan import ATTENTIONS, CENTRE, VERSIONS, Arm, Cell
+from companion.reference.plan import ATTENTIONS, CENTRE, LEARNED, VERSIONS, Arm, Cell
 from companion.reference.tables.asked import AREA, auroc_of, cost_of, missing
 from companion.reference.tables.dial import CONTROLS, delta_on_dial
 from companion.reference.tables.headline import NOT_JUDGED, at_centre, difference
-from companion.reference.tables.reading import ByWorld, by_world, scored
+from companion.reference.tables.reading import ByWorld, by_world, said, scored
 from companion.reference.tables.validity import HIGH, valid
 from iaca.models.regressor import AttentionName
 
@@ -199,3 +199,41 @@ def _estimates(of: Evidence) -> dict[str, list[Estimate | None]]:
         "c": [of.frozen, of.permuted],
         "d": [*of.versions.values()],
     }
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """An arm's gain on all four attentions, by the rule of (0), whether they are valid or not.
+
+    Attributes:
+        arm: with learned gates, or the placebo of told gates, which is shown and not judged.
+        deltas: attention -> CCC minus that of plain attention.
+        judgements: attention -> what the rule says, adjusted over those that are there.
+        outcome: altogether; ``None`` for the placebo, and while worlds are missing.
+    """
+
+    arm: Arm
+    deltas: Mapping[AttentionName, ByWorld]
+    judgements: Mapping[str, Judgement]
+    outcome: Outcome | None
+
+    def texts(self) -> dict[str, str]:
+        """Column -> text."""
+        each = {
+            a.upper(): " ".join([said(delta.estimate), str(self.judgements.get(a, ""))]).strip()
+            for a, delta in self.deltas.items()
+        }
+        return {"arm": str(self.arm), **each, "altogether": said(self.outcome)}
+
+
+def everywhere(results: Results) -> list[Everywhere]:
+    """Every arm with learned gates on all four attentions, and the placebo of told gates."""
+    rows = []
+    for arm in (*LEARNED, Arm.PLACEBO):
+        deltas = {a: difference(results, a, arm) for a in ATTENTIONS}
+        given: dict[str, Estimate] = {a: d.estimate for a, d in deltas.items() if d.estimate}
+        judgements = {} if arm is Arm.PLACEBO else outcomes(given)
+        verdict = overall({a: found.outcome for a, found in judgements.items()}).outcome
+        whole = judgements and all(delta.complete for delta in deltas.values())
+        rows.append(Everywhere(arm, deltas, judgements, verdict if whole else None))
+    return rows

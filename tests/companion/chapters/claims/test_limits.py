@@ -12,7 +12,7 @@ from companion.reference.tables.validity import valid
 def first(results: MadeUp) -> str:
     lines = limits(results)
     assert [line.split(".")[0] for line in lines] == [str(n + 1) for n in range(len(lines))]
-    text = re.sub(r"\{ref\}`", "", "".join(lines))
+    text = re.sub(r"\{(num)?ref\}`", "", "".join(lines))
     assert "{" not in text, "a number that was to be computed"
     return lines[0]
 
