@@ -7,6 +7,7 @@ from companion.reference.again import runs_again
 from companion.reference.lines import Results
 from companion.reference.plan import CENTRE, COMPARED, SECOND, WORLDS, Arm, cell_of
 from iaca.models.regressor import AttentionName
+from iaca.models.related_work import FamilyName
 from iaca.runs.profiles import Profile
 from iaca.runs.runs import RunConfig
 from iaca.sources.loading import DataConfig
@@ -31,6 +32,10 @@ _SHOWN: dict[AttentionName, tuple[Arm, ...]] = {
 }
 HEADLINE = tuple(cell_of(a, arm, CENTRE, WORLD) for a, arms in _SHOWN.items() for arm in arms)
 
+# Of the families: one without time, one that recurs, one that attends to all clips.
+FAMILIES: tuple[FamilyName, ...] = ("gmu", "lstm", "transformer")
+FAMILIES_AGAIN = tuple(cell_of("none", family, CENTRE, WORLD) for family in FAMILIES)
+
 
 def validity_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> list[RunConfig]:
     """The runs of `VALIDITY` and `SECOND_WORLD` at a profile's size."""
@@ -46,3 +51,8 @@ def validity_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> li
 def headline_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> list[RunConfig]:
     """The runs of `HEADLINE` at a profile's size."""
     return [*runs_again("headline", HEADLINE, profile, Results()).values()]
+
+
+def families_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> list[RunConfig]:
+    """The runs of `FAMILIES_AGAIN` at a profile's size."""
+    return [*runs_again("families", FAMILIES_AGAIN, profile, Results()).values()]

@@ -79,8 +79,8 @@ def agreement_sentence(found: Mapping[Cell, Agreement | None]) -> str:
     compared_ones = [agreement for agreement in found.values() if agreement is not None]
     if not compared_ones:
         return (
-            f"{len(found)} runs were made again for this page, at another size than those of the "
-            "reference run: nothing can be compared."
+            f"{len(found)} runs were made again for this page. They are of another size than those "
+            "of the reference run, or not computed there yet: nothing can be compared."
         )
     agree = sum(agreement.agrees for agreement in compared_ones)
     alike = all(agreement.alike for agreement in compared_ones)

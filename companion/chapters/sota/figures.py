@@ -16,19 +16,23 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from companion.analysis.inference import Interval
+from companion.analysis.estimates import Estimate
 from companion.chapters.drawing.arms import ARM_LOOKS, Look, handle, in_order, offset
 from companion.chapters.drawing.intervals import draw, interval_rows
-from companion.chapters.drawing.numbers import MISSING, decimals, with_bounds, with_spread
+from companion.chapters.drawing.numbers import decimals
 from companion.chapters.drawing.style import HALO, LABEL, OTHERS, SLIM, SMALL, WIDTH, style
 from companion.chapters.sota.paper import EDITIONS, Entry, Published
+from companion.chapters.sota.side import Grid
 from companion.experiments.side_by_side import FAMILY, label_of
-
-Grid = Mapping[str, Mapping[str, Interval]]  # name -> arm -> interval
+from companion.reference.plan import Arm
 
 TARGETS = ("valence", "arousal")  # of Aff-Wild2
 FAMILY_TEXT = "family of the related work"
-LOOKS = {FAMILY: Look(OTHERS[2], "^", (2, 3)), **ARM_LOOKS}
+LOOKS: dict[str, Look] = {
+    FAMILY: Look(OTHERS[2], "^", (2, 3)),
+    **ARM_LOOKS,
+    Arm.TOLD: Look(LABEL, "P", (2, 6)),
+}
 BESIDE = 1.04  # between the arms of one attention, on a logarithmic axis
 _FRONT: dict[str, Any] = {"color": LABEL, "linewidth": 1.0, "linestyle": ":", "zorder": 0}
 
@@ -37,7 +41,7 @@ class Bought(NamedTuple):
     """What a model costs, and what it scores for that."""
 
     cost: float
-    score: Interval
+    score: Estimate
 
 
 def score_against_cost(models: Mapping[str, Mapping[str, Bought]], axis: str) -> Figure:
@@ -51,7 +55,7 @@ def score_against_cost(models: Mapping[str, Mapping[str, Bought]], axis: str) ->
         axis: what the cost is, with its unit.
     """
     table = cost_table(models)
-    looks = {arm: LOOKS[arm] for arm in in_order(models.values())}
+    looks = {str(arm): LOOKS[arm] for arm in in_order(models.values())}
     with style():
         figure = plt.figure(figsize=(WIDTH, 5.4))
         plot = so.Plot(table, x="at", y="value", ymin="low", ymax="high", color="arm", marker="arm")
@@ -119,6 +123,20 @@ def best_for_the_cost(models: Mapping[str, Mapping[str, Bought]]) -> list[tuple[
     return front
 
 
+def cost_sentence(models: Mapping[str, Mapping[str, Bought]]) -> str:
+    """The best for the cost, and whether dearer models score higher."""
+    best = [(model, models[model[0]][model[1]]) for model in best_for_the_cost(models)]
+    front = "; ".join(f"{label_of(*m)} ({b.score.value:.3f} at {b.cost:.2f})" for m, b in best)
+    ordered = pd.DataFrame([(b.cost, b.score.value) for _, _, b in _all(models)])
+    costs, rank = ordered[0], ordered[0].corr(ordered[1], method="spearman")
+    return (
+        f"The dearest model takes {costs.max() / costs.min():.0f} times the multiply-adds of the "
+        f"cheapest. Best for the cost, by rising cost in millions: {front}. Over all "
+        f"{len(ordered)} models the rank correlation of cost and score is {rank:+.2f}; it has no "
+        "interval and speaks of these models only."
+    )
+
+
 def _all(models: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, Any]]:
     for name, arms in models.items():
         for arm, found in arms.items():
@@ -136,13 +154,17 @@ def differences(grid: Grid, baseline: str) -> Figure:
     """Each model's Δ to one model with 95 % intervals: a row for each name, its arms in it.
 
     Args:
-        grid: name -> arm -> Δ.
+        grid: name -> arm -> Δ; arms that are not among `LOOKS` are left to the table.
         baseline: what is subtracted; it has no row.
     """
-    rows = {name: {named(arm): found for arm, found in arms.items()} for name, arms in grid.items()}
+    rows = {
+        name: {named(arm): found for arm, found in arms.items() if arm in LOOKS}
+        for name, arms in grid.items()
+    }
     looks = {named(arm): look for arm, look in LOOKS.items()}
     axis = f"Δ CCC (model minus {baseline})"
     figure = interval_rows(rows, ("row", "series"), looks, axis, width=SLIM)
+    figure.set_figheight(1.2 + 0.72 * (figure.get_figheight() - 1.2))  # most rows have one arm
     figure.axes[0].locator_params(axis="x", nbins=6)  # small differences have long names
     return figure
 
@@ -185,74 +207,3 @@ def corrected_table(entries: Sequence[Entry], published: Mapping[int, Published]
 
 def _method(entry: Entry) -> str:
     return entry.method if entry.reference is None else f"{entry.method} [{entry.reference}]"
-
-
-def scores_table(
-    scores: Mapping[str, Mapping[str, Mapping[str, Interval]]],
-    to_baseline: Grid,
-    references: Mapping[str, Sequence[int]],
-) -> pd.DataFrame:
-    """A row for each model: CCC of each target and their mean, and Δ of the mean to a baseline.
-
-    Scores read ``CCC [95 % interval] ± standard deviation over seeds`` for the mean, and ``CCC ±
-    standard deviation`` for each target.
-
-    Args:
-        scores: name -> arm -> target, the mean last -> CCC.
-        to_baseline: name -> arm -> Δ.
-        references: name -> numbers in the paper's list.
-    """
-    table = []
-    for name, arm, found in _all(scores):
-        *targets, mean = found
-        row = {"Model": label_of(name, arm), "Paper": _cited(references.get(name, ()))}
-        if len(targets) > 1:
-            row |= {target: with_spread(found[target]) for target in targets}
-        low, high = decimals(found[mean].low), decimals(found[mean].high)
-        row[mean if len(targets) > 1 else targets[0]] = (
-            f"{with_spread(found[mean])} [{low}, {high}]"
-        )
-        difference = to_baseline.get(name, {}).get(arm)
-        row["Δ"] = MISSING if difference is None else with_bounds(difference)
-        table.append(row)
-    return pd.DataFrame(table)
-
-
-def _cited(references: Sequence[int]) -> str:
-    return f"[{', '.join(map(str, references))}]" if references else MISSING
-
-
-class Costs(NamedTuple):
-    """What a model costs.
-
-    Attributes:
-        parameters: numbers that it learns.
-        multiply_adds: of the matrix products of one window's forward pass.
-        step: ms, a training step, median.
-        ratio: the step's time divided by the baseline's in the same turn, median.
-        clip: µs, prediction of a clip, median.
-        clip_ratio: the same to the baseline's.
-    """
-
-    parameters: int
-    multiply_adds: int
-    step: float
-    ratio: float
-    clip: float
-    clip_ratio: float
-
-
-def costs_table(models: Mapping[str, Mapping[str, Costs]]) -> pd.DataFrame:
-    """A row for each model: name -> arm -> what it costs."""
-    return pd.DataFrame(
-        [
-            {
-                "Model": label_of(name, arm),
-                "Parameters": f"{cost.parameters:,}",
-                "Multiply-adds (millions)": f"{cost.multiply_adds / 1e6:,.2f}",
-                "Training step": f"{cost.step:.1f} ms (× {cost.ratio:.1f})",
-                "Prediction of a clip": f"{cost.clip:.1f} µs (× {cost.clip_ratio:.1f})",
-            }
-            for name, arm, cost in _all(models)
-        ]
-    )

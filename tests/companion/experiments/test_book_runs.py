@@ -125,6 +125,18 @@ def test_the_ablations_make_world_1_again_or_the_readers_own_table(
     assert {run.model.attention for run in own} == set(BACKBONES.values())
 
 
+def test_the_side_by_side_makes_families_of_world_1_again_or_all_on_other_data(
+    tmp_path: Path,
+) -> None:
+    again = chapter_runs("sota", SMOKE, BENCHMARK, tmp_path)
+    assert [run.model.fusion for run in again] == ["gmu", "lstm", "transformer"]
+    assert {(run.data.manifest, run.data.data_seed, run.seed) for run in again} == {
+        ("episodes", 1, 1)
+    }
+    data = DataConfig(str(tiny_manifest(tmp_path / "manifests")))
+    assert chapter_runs("sota", SMOKE, data, tmp_path) == first_runs(SMOKE, data, tmp_path)
+
+
 def test_the_open_data_are_part_of_the_side_by_side(mirror: Path, tmp_path: Path) -> None:
     grid = side_by_side(SMOKE, DataConfig("hri_enjoyment"), tmp_path)
     assert len(grid) == 3
@@ -138,7 +150,8 @@ def test_a_profile_that_tunes_computes_trials_first_and_then_what_they_choose(
     rates = (1e-4, 1e-3)
     monkeypatch.setitem(BREADTHS, "smoke", replace(BREADTHS["smoke"], learning_rates=rates))
     monkeypatch.setattr("companion.experiments.side_by_side.choose", lambda trials, *_: trials[-1])
-    compute_runs("smoke", tmp_path, seeds=[5, 6])
+    data = DataConfig(str(tiny_manifest(tmp_path / "manifests")))
+    compute_runs("smoke", tmp_path, manifest=data.manifest, seeds=[5, 6])
     first, then = (
         [
             (run.seed, run.training.learning_rate)
@@ -151,7 +164,7 @@ def test_a_profile_that_tunes_computes_trials_first_and_then_what_they_choose(
     assert first == [(5, 1e-4), (5, 1e-3)]
     assert then == [(5, 1e-3), (6, 1e-3)]
     assert len(asked[1]) == 22 * 2
-    assert {*first_runs(replace(SMOKE, seeds=(5, 6)), BENCHMARK, tmp_path)} <= {*asked[0]}
+    assert {*first_runs(replace(SMOKE, seeds=(5, 6)), data, tmp_path)} <= {*asked[0]}
 
 
 def test_tuned_models_wait_for_all_parts_of_the_trials(

@@ -1,20 +1,19 @@
 """Chapter 5's figures draw and name the models that they are given, its tables say them."""
 
-import math
-
 import numpy as np
 import pytest
 from drawn import interval, marks, seen
 from matplotlib.text import Text
 
-from companion.chapters.drawing.tables import markdown_table
 from companion.chapters.sota import figures
-from companion.chapters.sota.figures import LOOKS, Bought, Costs
+from companion.chapters.sota.figures import Bought
 from companion.chapters.sota.paper import EDITIONS, PAPER_TABLE_1, PUBLISHED_TEST
 from companion.experiments.side_by_side import FAMILY, MODELS
+from companion.reference.plan import Arm
 from iaca.runs.arms import GATED_ARMS
 
 SIBLING, ZERO = GATED_ARMS
+BOUGHT = (FAMILY, "plain", SIBLING, ZERO)
 
 
 def everything(seed: int) -> dict[str, dict[str, Bought]]:
@@ -33,7 +32,7 @@ def everything(seed: int) -> dict[str, dict[str, Bought]]:
 def test_every_model_has_its_mark_and_every_fusion_its_name() -> None:
     models = everything(0)
     table = figures.cost_table(models)
-    for arm in (FAMILY, "plain", SIBLING, ZERO):
+    for arm in BOUGHT:
         given = [found[arm].score.value for found in models.values() if arm in found]
         assert table[table["arm"] == arm]["value"].tolist() == given
     figure = figures.score_against_cost(models, "cost (units)")
@@ -44,7 +43,7 @@ def test_every_model_has_its_mark_and_every_fusion_its_name() -> None:
     names = [text.get_text() for text in axes.texts if text.get_text()]
     assert sorted(names) == sorted(MODELS)
     assert figure.get_supxlabel() == "cost (units)"
-    assert seen(figure).legend == [*map(figures.named, LOOKS), "best for the cost"]
+    assert seen(figure).legend == [*map(figures.named, BOUGHT), "best for the cost"]
 
 
 def test_the_arms_of_an_attention_are_drawn_apart_and_around_their_cost() -> None:
@@ -82,16 +81,28 @@ def test_best_for_the_cost_are_those_that_nothing_cheaper_matches() -> None:
     (front,) = [line for line in axes.lines if line.get_linestyle() == ":"]
     assert [*front.get_xdata()] == [1.0, 2.1, 9.0, 10.0]
     assert [*front.get_ydata()] == [0.5, 0.7, 0.8, 0.8]
+    assert figures.cost_sentence(given) == (
+        "The dearest model takes 10 times the multiply-adds of the cheapest. Best for the cost, by "
+        "rising cost in millions: cheap (0.500 at 1.00); CA, zero-started (0.700 at 2.10); dear "
+        "and good (0.800 at 9.00). Over all 6 models the rank correlation of cost and score is "
+        "+0.91; it has no interval and speaks of these models only."
+    )
 
 
 def test_differences_have_a_row_for_each_fusion_and_a_mark_for_each_arm() -> None:
     given = {
         "LSTM": {FAMILY: interval(0.02)},
-        "CA": {"plain": interval(-0.01), SIBLING: interval(-0.03), ZERO: interval(0.0)},
+        "CA": {
+            "plain": interval(-0.01),
+            SIBLING: interval(-0.03),
+            ZERO: interval(0.0),
+            Arm.TOLD: interval(0.05),
+            Arm.UNIFORM: interval(-0.04),  # of the table alone
+        },
     }
     figure = figures.differences(given, "concatenation")
-    assert seen(figure) == ([""], ["LSTM", "CA"], [*map(figures.named, LOOKS)])
-    assert [value for value, _ in marks(figure.axes[0])] == [-0.03, -0.01, 0.0, 0.02]
+    assert seen(figure) == ([""], ["LSTM", "CA"], [*map(figures.named, BOUGHT), "told"])
+    assert [value for value, _ in marks(figure.axes[0])] == [-0.03, -0.01, 0.0, 0.02, 0.05]
     assert figure.get_supxlabel() == "Δ CCC (model minus concatenation)"
 
 
@@ -125,46 +136,3 @@ def test_the_corrected_table_differs_in_two_rows_only() -> None:
     assert table.iloc[4].tolist()[2:] == ["0.523, 0.545", "**0.6486**", "**0.6258**", "**0.6372**"]
     assert table.iloc[0].tolist()[2:] == ["0.463, 0.492", "0.463", "0.492", "0.4775"]
     assert table["Test set of"].tolist() == [*EDITIONS.values(), *["not stated"] * 3]
-
-
-def test_scores_are_said_with_spread_interval_reference_and_difference() -> None:
-    scores = {
-        "LSTM": {
-            FAMILY: {"valence": interval(0.5), "arousal": interval(0.4), "mean": interval(0.45)}
-        },
-        "CA": {
-            ZERO: {
-                "valence": interval(0.6, deviation=math.nan),
-                "arousal": interval(0.5, deviation=math.nan),
-                "mean": interval(0.55, deviation=math.nan),
-            }
-        },
-    }
-    table = figures.scores_table(scores, {"CA": {ZERO: interval(0.1)}}, {"LSTM": (10, 11)})
-    assert table.columns.tolist() == ["Model", "Paper", "valence", "arousal", "mean", "Δ"]
-    assert table.to_numpy().tolist() == [
-        ["LSTM", "[10, 11]", "0.500 ± 0.005", "0.400 ± 0.005", "0.450 ± 0.005 [0.440, 0.460]", "–"],
-        [f"CA, {ZERO}", "–", "0.600", "0.500", "0.550 [0.540, 0.560]", "+0.100 [+0.090, +0.110]"],
-    ]
-    assert "nan" not in markdown_table(table, index=False)
-
-
-def test_a_single_target_is_its_own_mean() -> None:
-    scores = {"LSTM": {FAMILY: {"enjoyment": interval(0.4), "mean": interval(0.4)}}}
-    table = figures.scores_table(scores, {}, {})
-    assert table.to_dict("records") == [
-        {"Model": "LSTM", "Paper": "–", "enjoyment": "0.400 ± 0.005 [0.390, 0.410]", "Δ": "–"}
-    ]
-
-
-def test_costs_are_said_in_readable_units() -> None:
-    table = figures.costs_table({"CA": {"IACA": Costs(22281, 401_408, 12.34, 1.52, 3.06, 2.04)}})
-    assert table.to_dict("records") == [
-        {
-            "Model": "CA, IACA",
-            "Parameters": "22,281",
-            "Multiply-adds (millions)": "0.40",
-            "Training step": "12.3 ms (× 1.5)",
-            "Prediction of a clip": "3.1 µs (× 2.0)",
-        }
-    ]
