@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from iaca.base.devices import DEVICES
 from iaca.base.files import DataError
 from iaca.base.paths import BUILD
+from iaca.commands.importing import add_import
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 INTERRUPTED = 130  # exit status of a process stopped by Ctrl-C, by the shells' convention
@@ -48,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         action.set_defaults(run=_run("manifests", function))
         if name != "list":
             action.add_argument("manifest", help="a data set's name, or a path that ends in .yaml")
-    _add_import(actions)
+    add_import(actions)
+    _add_describe(actions)
     _add_extract(actions)
     _add_export(actions)
     _add_score(actions)
@@ -61,22 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_run("doctor", "doctor"))
     check.add_argument("--output-dir", type=Path, default=BUILD, help="by default _build")
     return parser
-
-
-def _add_import(actions: Commands) -> None:
-    action = actions.add_parser("import", help="make a store of CSV or NPZ tables, one row a step")
-    action.set_defaults(run=_import)
-    add = action.add_argument
-    for table in ("audio", "visual", "labels"):
-        add(f"--{table}", type=Path, required=True, help="a .csv or .npz table")
-    add("--out", type=Path, required=True, help="the store's folder, to be made")
-    add("--label-range", type=float, nargs=2, required=True, metavar=("LOW", "HIGH"))
-    add("--recording-column", default="recording", metavar="COLUMN")
-    add("--subject-column", default="subject", metavar="COLUMN")
-    add("--step-column", metavar="COLUMN", help="default: the order of the rows")
-    add("--split-column", metavar="COLUMN", help="holds train, select or report")
-    add("--invalid", type=float, help="a label that means 'not valid', say -5")
-    add("--frame-rate", type=float, default=1.0, help="steps a second")
 
 
 def _add_extract(actions: Commands) -> None:
@@ -107,6 +93,13 @@ def _add_extract(actions: Commands) -> None:
     add("--workers", type=_positive, default=1, help="recordings at a time")
     add("--device", choices=DEVICES, default="auto")
     add("--timeout", type=float, default=60.0, help="of the decoder, seconds")
+
+
+def _add_describe(actions: Commands) -> None:
+    text = "people, rows, rates, gaps, labels and features of a store, and what is too little"
+    action = actions.add_parser("describe", help=text)
+    action.set_defaults(run=_run("describe", "describe"))
+    _add_choice(action)
 
 
 def _add_export(actions: Commands) -> None:
@@ -236,21 +229,6 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text}: expected at least 1")
     return number
-
-
-def _import(options: argparse.Namespace) -> int:
-    from iaca.sources.importing import Columns, import_tables
-
-    given = _given(options, label_range=tuple(options.label_range))
-    columns = Columns(*(given.pop(f"{name}_column") for name in Columns._fields))
-    store = import_tables(**given, columns=columns)
-    rows = sum(entry.rows for entry in store.entries.values())
-    info = store.info
-    print(
-        f"{store.path}: {len(store)} recordings of {len(store.subjects())} subjects, {rows} rows, "
-        f"audio {info.audio_dim}, visual {info.visual_dim}, labels {', '.join(info.labels)}"
-    )
-    return 0
 
 
 def _submit(options: argparse.Namespace) -> int:

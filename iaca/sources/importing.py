@@ -1,9 +1,9 @@
-"""Anybody's features, as CSV or NPZ tables with one row a step, become a `RecordingStore`.
+"""Anybody's features, as tables with one row a step, become a `RecordingStore`.
 
 Three tables, audio, visual and labels, each with a column that names the recording; at least one
-also names the subject. With a step column the tables are joined on recording and step; without
-one, the n-th row of a recording in one table belongs to its n-th row in the others. Every column
-that is not one of these is a feature, or a label.
+also names the subject. With a step column the tables are joined on recording and step; with times,
+their rows are averaged in common cells; with neither, the n-th row of a recording in one table
+belongs to its n-th row in the others. The other columns are features, or labels.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,10 +16,13 @@ import torch
 
 from iaca.base.files import DataError, check_one_of
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
+from iaca.sources.columns import Choice, choose_columns, lost_rows
+from iaca.sources.grid import FEATURES, Grid, cell_numbers, fill_missing, to_grid
 from iaca.sources.tables import Table, TableSource, listed, read_table
 from iaca.sources.writing import write_store
 
 ROLES = ("train", "select", "report")
+EVERYTHING, ROW_BY_ROW = Choice(), Grid()
 
 
 class Columns(NamedTuple):
@@ -31,12 +34,14 @@ class Columns(NamedTuple):
         step: whole numbers from 0, in every table; stored as ``end_frame``. Without it the order
             of the rows counts, and ``end_frame`` is 0, 1, 2, ...
         split: in one table at least, if named: ``train``, ``select`` or ``report``.
+        time: with a rate alone: names of columns of seconds, of which each table has one.
     """
 
     recording: str = "recording"
     subject: str = "subject"
     step: str | None = None
     split: str | None = None
+    time: tuple[str, ...] = ()
 
 
 def import_tables(
@@ -50,97 +55,178 @@ def import_tables(
     invalid: float | None = None,
     frame_rate: float = 1.0,
     source: Mapping[str, Any] | None = None,
+    choice: Choice = EVERYTHING,
+    grid: Grid = ROW_BY_ROW,
+    people: TableSource | None = None,
 ) -> RecordingStore:
     """Join three tables into a store of float32 features and open it.
 
     Args:
-        audio: path of a CSV or NPZ file, or a frame; ``d_a`` feature columns of finite numbers.
+        audio: path of a CSV or NPZ file or of a folder of them, one a recording, or a frame; its
+            ``d_a`` feature columns hold finite numbers.
         visual: likewise, ``d_v`` feature columns.
         labels: likewise, one column a target; an empty cell or NaN is a row without a valid label.
         out: where the store goes; must not exist.
         label_range: lowest and highest valid label.
         columns: names of the key columns.
         invalid: a number in the labels that also means "not valid", say -5.
-        frame_rate: steps a second.
+        frame_rate: steps a second, where ``grid`` has no rate.
         source: free text by key, kept in the store's index and part of its hash.
+        choice: which columns and rows are taken.
+        grid: whether rows are brought to a rate, and what becomes of missing ones.
+        people: a table that may hold subjects and splits, a row for each recording.
 
     Raises:
         DataError: naming the file, the 1-based line or row, the column or the recording concerned:
             a cell that is not a number, a NaN or infinite feature, an unsafe name, a missing
             column, a repeated step, a step or a recording that another table lacks, a subject
-            that changes within a recording, a label out of range.
+            that changes within a recording, a label out of range; what `choose_columns`,
+            `lost_rows`, `to_grid` and `fill_missing` refuse.
     """
-    if not frame_rate > 0:
+    tables = _read({"audio": audio, "visual": visual, "labels": labels}, columns, choice, grid)
+    if not 0 < frame_rate < np.inf:
         raise DataError(f"frame_rate {frame_rate}: expected a positive number of steps a second")
-    given = {"audio": audio, "visual": visual, "labels": labels}
-    required = [name for name in (columns.recording, columns.step) if name]
+    frames = _frames(tables, columns, choice, grid, label_range, invalid)
+    rate = grid.rate or frame_rate
+    names = frames["labels"].index.get_level_values("recording")
     texts = [name for name in (columns.recording, columns.subject, columns.split) if name]
-    tables = {role: read_table(given[role], role, texts, required) for role in given}
+    telling = dict(tables)
+    if people is not None:
+        telling["people"] = read_table(people, "people", texts, [columns.recording])
+    subject = _per_recording(telling, columns, columns.subject, names)
+    split = _per_recording(telling, columns, columns.split, names) if columns.split else {}
+    for name, role in split.items():
+        check_one_of(f"recording {name!r}: {columns.split}", role, ROLES)
+    training = np.array([split.get(name, "train") == "train" for name in names])
+    frames, nulls, notes = fill_missing(frames, tables, grid, rate, training)
     info = StoreInfo(
         audio_dim=len(tables["audio"].names),
         visual_dim=len(tables["visual"].names),
         labels=tuple(tables["labels"].names),
         label_range=label_range,
-        source={**{role: Path(t.source).name for role, t in tables.items()}, **(source or {})},
+        source={
+            **{role: Path(table.source).name for role, table in tables.items()},
+            "features": {role: tables[role].names for role in FEATURES},
+            "left_out": {
+                role: [
+                    name
+                    for name in table.frame.columns
+                    if name not in {*table.names, *texts, columns.step}
+                ]
+                for role, table in tables.items()
+            },
+            **notes,
+            **(source or {}),
+        },
     )
-    recordings = _recordings(tables, columns, _values(tables, label_range, invalid), frame_rate)
-    return write_store(out, recordings, info, dtype=torch.float32)
+    recordings = _recordings(frames, subject, split, rate)
+    null_audio, null_visual = (torch.from_numpy(nulls[role]) for role in FEATURES)
+    return write_store(out, recordings, info, null_audio, null_visual, torch.float32)
+
+
+def _read(
+    given: Mapping[str, TableSource], columns: Columns, choice: Choice, grid: Grid
+) -> dict[str, Table]:
+    """Read the tables, and leave the columns that are features or labels."""
+    grid.check()
+    if grid.rate is not None and columns.step:
+        raise DataError(f"rate {grid.rate:g}: expected times, found a step column {columns.step!r}")
+    if grid.rate is None and columns.time:
+        raise DataError(f"time column {columns.time[0]!r}: expected a rate beside it")
+    required = [name for name in (columns.recording, columns.step) if name]
+    texts = [name for name in (columns.recording, columns.subject, columns.split) if name]
+    tables = {
+        role: read_table(source, role, texts, required, choice.format(role).recording)
+        for role, source in given.items()
+    }
+    return choose_columns(tables, choice, [*required, *texts, *columns.time])
+
+
+def _frames(
+    tables: Mapping[str, Table],
+    columns: Columns,
+    choice: Choice,
+    grid: Grid,
+    label_range: tuple[float, float],
+    invalid: float | None,
+) -> dict[str, pd.DataFrame]:
+    """The numbers of each table with the same index of recording and step; NaN where missing."""
+    lost = lost_rows(tables, choice, columns.recording)
+    values = _values(tables, label_range, invalid, lost, grid.missing != "refuse")
+    keys = {role: _keys(table, role, columns, choice, grid) for role, table in tables.items()}
+    frames = {role: pd.DataFrame(values[role], index=keys[role]) for role in tables}
+    if grid.rate is not None:
+        return to_grid(frames, tables, grid.rate)
+    _check_joined(tables, keys)
+    every = keys["audio"].sort_values()
+    return {role: frame.reindex(every) for role, frame in frames.items()}
 
 
 def _values(
-    tables: Mapping[str, Table], label_range: tuple[float, float], invalid: float | None
+    tables: Mapping[str, Table],
+    label_range: tuple[float, float],
+    invalid: float | None,
+    lost: Mapping[str, np.ndarray],
+    may_miss: bool,
 ) -> dict[str, np.ndarray]:
-    """The numbers of each table, float32; labels are NaN where invalid."""
+    """The numbers of each table; NaN in lost rows, in labels that are not valid and, if features
+    may be missing, in rows without any.
+    """
     low, high = label_range
     if not low < high:
         raise DataError(f"label_range {low:g} to {high:g}: expected the lower number first")
     values = {role: table.values for role, table in tables.items()}
-    for role in ("audio", "visual"):
-        bad = ~(np.abs(values[role]) <= float(np.finfo(np.float32).max))
+    for role in FEATURES:
+        gone = lost[role] | (may_miss & np.isnan(values[role]).all(axis=1))
+        bad = ~(np.abs(values[role]) <= float(np.finfo(np.float32).max)) & ~gone[:, None]
         tables[role].refuse(bad, "a finite float32")
+        values[role][gone] = np.nan
     if invalid is not None:
         values["labels"] = np.where(values["labels"] == invalid, np.nan, values["labels"])
     tables["labels"].refuse(
         (values["labels"] < low) | (values["labels"] > high),
         f"a label from {low:g} to {high:g}, or an empty cell where invalid",
     )
-    return {role: value.astype(np.float32) for role, value in values.items()}
+    return values
 
 
 def _recordings(
-    tables: Mapping[str, Table],
-    columns: Columns,
-    values: Mapping[str, np.ndarray],
+    frames: Mapping[str, pd.DataFrame],
+    subject: Mapping[str, str],
+    split: Mapping[str, str],
     frame_rate: float,
 ) -> Iterator[Recording]:
-    keys = {role: _keys(table, columns) for role, table in tables.items()}
-    rows = _joined(tables, keys)
-    names = {role: index.get_level_values("recording") for role, index in keys.items()}
-    subject = _per_recording(tables, names, columns.subject)
-    split = _per_recording(tables, names, columns.split) if columns.split else {}
-    for name, found in split.items():
-        check_one_of(f"recording {name!r}: {columns.split}", found, ROLES)
-    for key, chosen in rows.groupby("recording"):
-        name = str(key)
-        steps = chosen.index.get_level_values("step").to_numpy(copy=True)
+    arrays = {role: frame.to_numpy(dtype=np.float32) for role, frame in frames.items()}
+    index = frames["labels"].index
+    steps = index.get_level_values("step").to_numpy(dtype=np.int64)
+    for key, rows in pd.Series(range(len(index)), index).groupby(level="recording"):
+        name, part = str(key), slice(rows.iloc[0], rows.iloc[-1] + 1)  # the index is sorted
         yield Recording(
             name=name,
             subject=subject[name],
-            **{role: torch.from_numpy(values[role][chosen[role]]) for role in values},
-            end_frame=torch.from_numpy(steps),
+            **{role: torch.from_numpy(values[part].copy()) for role, values in arrays.items()},
+            end_frame=torch.from_numpy(steps[part].copy()),
             frame_rate=frame_rate,
             split=split.get(name),
         )
 
 
-def _keys(table: Table, columns: Columns) -> pd.MultiIndex:
-    """The recording and step of each row, which no two rows share."""
+def _keys(table: Table, role: str, columns: Columns, choice: Choice, grid: Grid) -> pd.MultiIndex:
+    """The recording and step of each row; only where times are averaged do rows share them."""
     recording = pd.Series(table.texts(columns.recording))
-    step = recording.groupby(recording).cumcount().to_numpy()
-    if columns.step:
+    if grid.rate is not None:
+        times = [*columns.time, *choice.format(role).time]
+        found = [name for name in times if name in table.frame.columns]
+        if not found:
+            what = f"expected one of times, {', '.join(times)}" if times else "and no time column"
+            raise DataError(f"{table.source}: found {listed(table.frame.columns)}, {what}")
+        step = cell_numbers(table, found[0], grid.rate)
+    elif columns.step:
         step = table.whole_numbers(columns.step)
+    else:
+        step = recording.groupby(recording).cumcount().to_numpy()
     keys = pd.MultiIndex.from_arrays([recording, step], names=["recording", "step"])
-    if not keys.is_unique:
+    if grid.rate is None and not keys.is_unique:
         row = int(keys.duplicated().argmax())
         before = int((keys == keys[row]).argmax())
         name, at = keys[row]
@@ -150,8 +236,7 @@ def _keys(table: Table, columns: Columns) -> pd.MultiIndex:
     return keys
 
 
-def _joined(tables: Mapping[str, Table], keys: Mapping[str, pd.MultiIndex]) -> pd.DataFrame:
-    """Where each recording and step stands, sorted: one column of row numbers for each table."""
+def _check_joined(tables: Mapping[str, Table], keys: Mapping[str, pd.MultiIndex]) -> None:
     for role in ("visual", "labels"):
         for here, there in (("audio", role), (role, "audio")):
             alone = ~keys[here].isin(keys[there])
@@ -162,19 +247,19 @@ def _joined(tables: Mapping[str, Table], keys: Mapping[str, pd.MultiIndex]) -> p
                     f"{tables[here].place(row)}: recording {name!r} has step {step}, "
                     f"which {tables[there].source} lacks"
                 )
-    every = keys["audio"].sort_values()
-    return pd.DataFrame({role: index.get_indexer(every) for role, index in keys.items()}, every)
 
 
 def _per_recording(
-    tables: Mapping[str, Table], names: Mapping[str, pd.Index], column: str
+    tables: Mapping[str, Table], columns: Columns, column: str, due: pd.Index
 ) -> dict[str, str]:
     """Read a column that says one thing about each recording, from every table that has it."""
     found: dict[str, str] = {}
-    for role, table in tables.items():
+    for table in tables.values():
         if column not in table.frame.columns:
             continue
-        pairs = pd.DataFrame({"name": names[role], "value": table.texts(column)}).drop_duplicates()
+        pairs = pd.DataFrame(
+            {"name": table.texts(columns.recording), "value": table.texts(column)}
+        ).drop_duplicates()
         for row, name, value in zip(pairs.index, pairs["name"], pairs["value"], strict=True):
             if found.setdefault(name, value) != value:
                 raise DataError(
@@ -184,4 +269,6 @@ def _per_recording(
     if not found:
         heads = "; ".join(f"{t.source} has {listed(t.frame.columns)}" for t in tables.values())
         raise DataError(f"no table has a column {column!r}: {heads}")
+    if len(left := due[~due.isin(list(found))]):
+        raise DataError(f"{tables['people'].source}: recording {left[0]!r} has no {column}")
     return found

@@ -145,7 +145,10 @@ def with_cell(row: int, column: int, value: float) -> Callable[[Arrays], Arrays]
             "recording 'r2', row 7, arousal: found nan, expected a finite number (1 such values)",
         ),
         (with_cell(0, 0, np.inf), "recording 'r2', row 0, valence: found inf, expected a finite"),
-        (lambda said: {"r1": np.array([{}])}, "said.npz: not an NPZ file of plain arrays"),
+        (
+            lambda said: {"r1": np.array([{}])},
+            "said.npz, array 'r1': not an NPZ file of plain arrays",
+        ),
     ],
 )
 def test_a_bad_npz_file_is_named(

@@ -154,9 +154,12 @@ def test_values_too_large_for_half_precision_are_kept(tables: dict[str, Path], t
         ("visual", "step,", "when,", r"visual\.csv: no column 'step'; found when, recording, v1"),
         ("audio", "subject", "who", r"audio\.csv, line 2, column 'who': 's2' is not a number"),
         ("audio", "a2", "a1", r"audio\.csv, line 1: column 'a1' is given twice"),
-        ("audio", "4e0", "4,9", r"audio\.csv: not a CSV table .*line 4"),
-        ("audio", "\na,s1,0", "\n\na,s1,0", r"audio\.csv, line 3, "),
-        ("labels", ",valence,arousal", "", r"labels\.csv, line 2: more cells than the 2 columns"),
+        ("audio", "4e0", "4,9", r"audio\.csv, line 4: 6 cells, expected 5 \(divided by ','\)"),
+        ("audio", "\na,s1,0", "\n\na,s1,0", r"audio\.csv, line 3: 0 cells, expected 5"),
+        ("labels", "a,1,0.5,-0.5", "a,1,0.5", r"labels\.csv, line 2: 3 cells, expected 4"),
+        ("audio", "a,s1,0,10,20", 'a,s1,0,"10,20', r"audio\.csv, line 3: a quote that"),
+        ("visual", "step,recording", "step,,recording", r"line 2: 3 cells, expected 4"),
+        ("labels", ",valence,arousal", "", r"labels\.csv, line 2: 4 cells, expected 2"),
     ],
 )
 def test_a_wrong_table_names_file_line_and_column(
@@ -181,7 +184,7 @@ def test_a_missing_subject_column_lists_what_there_is(tmp_path: Path):
     ("name", "content", "complaint"),
     [
         ("absent.csv", None, "cannot be read"),
-        ("audio.xlsx", b"", r"expected a file that ends in \.csv or \.npz"),
+        ("audio.xlsx", b"", r"expected a file that ends in \.csv, "),
         ("empty.csv", b"", "not a CSV table"),
         ("header.csv", b"recording,subject,step,a\n", "no rows"),
         ("latin.csv", b"recording,subject,step,\xe9\na,s,0,1\n", "cannot be read"),
@@ -207,13 +210,87 @@ def test_bad_npz_files_are_refused_and_never_unpickled(tables: dict[str, Path], 
         with pytest.raises(DataError, match=rf"bad\.npz{complaint}"):
             load({**tables, "audio": file}, tmp_path / "store")
 
-    attempt(": not an NPZ file of plain arrays .*[Oo]bject", f=np.array(["a", None], dtype=object))
+    attempt(
+        ", array 'f': not an NPZ file of plain arrays .*[Oo]bject",
+        f=np.array(["a", None], dtype=object),
+    )
     attempt(": arrays of different lengths, .*'f': 3", f=np.zeros((3, 2)))
     attempt(": array 'f' has 3 dimensions", f=np.zeros((2, 2, 2)))
-    attempt(r", row 1, column 'f': .*True.* is not a number", f=np.array([True, False]))
-    attempt(r", row 2, column 'f\.1': nan, expected", f=np.array([[1.0, 2.0], [3.0, np.nan]]))
+    attempt(r", row 1, array 'f': .*True.* is not a number", f=np.array([True, False]))
+    attempt(r", row 2, array 'f', column 1: nan, expected", f=np.array([[1.0, 2.0], [3.0, np.nan]]))
     file.write_bytes(file.read_bytes()[:-300])
     attempt(": not an NPZ file")
     with file.open("wb") as lone:
         np.save(lone, np.zeros(3))
     attempt(": not an NPZ file")
+
+
+@pytest.mark.parametrize(
+    ("mark", "suffix"), [(";", "csv"), ("\t", "tsv"), ("|", "csv"), (", ", "csv")]
+)
+def test_delimiter_and_spaces_are_found(
+    tables: dict[str, Path], tmp_path: Path, mark: str, suffix: str
+):
+    expected = load(tables, tmp_path / "comma")
+    for role, file in tables.items():
+        tables[role] = file.with_suffix(f".{suffix}")
+        text = file.read_text().replace(",", mark)
+        tables[role].write_text("\ufeff" + text.replace("\n", "\r\n") + "\r\n")  # of Windows
+    store = load(tables, tmp_path / "store")
+    assert store.info.labels == ("valence", "arousal")
+    for name, recording in expected.items():
+        for key, tensor in recording.tensors().items():
+            assert torch.equal(store[name].tensors()[key].nan_to_num(99), tensor.nan_to_num(99))
+
+
+def test_a_folder_has_a_file_a_recording(tables: dict[str, Path], tmp_path: Path):
+    expected = load(tables, tmp_path / "expected")
+    folder = tmp_path / "visual"
+    folder.mkdir()
+    visual = pd.read_csv(tables["visual"])
+    own = {name: part.drop(columns="recording") for name, part in visual.groupby("recording")}
+    own["a"].to_csv(folder / "a.csv", index=False)
+    np.savez(folder / "b.npz", **{name: cells.to_numpy() for name, cells in own["b"].items()})
+    (folder / "a.hog").write_bytes(b"of another kind")
+    store = load({**tables, "visual": folder}, tmp_path / "store")
+    assert all(torch.equal(store[name].visual, expected[name].visual) for name in expected)
+
+    def refused(complaint: str) -> None:
+        with pytest.raises(DataError, match=complaint):
+            load({**tables, "visual": folder}, tmp_path / "bad")
+
+    own["a"].assign(v1=["x", "1"]).to_csv(folder / "a.csv", index=False)
+    refused(r"a\.csv, line 2, column 'v1': 'x' is not a number")
+    own["a"].to_csv(folder / "a.csv", index=False)
+    np.savez(folder / "b.npz", step=np.array([2, 4]), v1=np.array([1.0, np.nan]))
+    refused(r"b\.npz, row 2, array 'v1': nan, expected a finite float32")
+    np.savez(folder / "b.npz", step=np.array([2, 4]), v2=np.ones(2))
+    refused(r"b\.npz: no column 'v1', which .*a\.csv has")
+    np.savez(folder / "a.npz", step=np.array([2, 4]), v1=np.ones(2))
+    refused(r"a\.npz: recording 'a' has a file already, .*a\.csv")
+    for file in folder.iterdir():
+        file.unlink()
+    refused(r"visual: no file in it ends in \.csv, \.tsv, \.npz")
+
+
+def test_people_may_stand_in_a_table_of_their_own(tables: dict[str, Path], tmp_path: Path):
+    tables["audio"].write_text(
+        AUDIO.replace("subject", "note").replace("s2", "2").replace("s1", "1")
+    )
+    people = tmp_path / "people.csv"
+    people.write_text("recording,subject,role\na,ann,train\nb,ben,report\n")
+    store = load(tables, tmp_path / "store", people=people, split="role")
+    assert {e.subject: e.split for e in store.entries.values()} == {"ann": "train", "ben": "report"}
+    people.write_text("recording,subject\na,ann\n")
+    with pytest.raises(DataError, match=r"people\.csv: recording 'b' has no subject"):
+        load(tables, tmp_path / "other", people=people)
+
+
+def test_arrays_whose_columns_would_have_one_name_are_refused(
+    tables: dict[str, Path], tmp_path: Path
+):
+    keys = {"recording": np.array(["a", "a", "b", "b"]), "step": np.array([0, 1, 2, 4])}
+    file = tmp_path / "audio.npz"
+    np.savez(file, f=np.ones((4, 2)), **{"f.1": np.ones(4)}, **keys)
+    with pytest.raises(DataError, match=r"array 'f\.1' and array 'f', column 1 would both be"):
+        load({**tables, "audio": file}, tmp_path / "store")
