@@ -9,7 +9,7 @@ from pathlib import Path
 from iaca.base.files import DataError, canonical_json, short_hash, syntax_hash
 from iaca.base.paths import BUILD, PACKAGE
 from iaca.data.recordings import RecordingStore
-from iaca.data.schema import Benchmark, Episodes, ManifestSplit, SubjectFolds
+from iaca.data.schema import Benchmark, Episodes, Manifest, ManifestSplit, SubjectFolds
 from iaca.data.splits import Split, fold_count, make_split
 from iaca.sources.derived import write_shown_states, write_swapped_states
 from iaca.sources.enjoyment import prepare_enjoyment
@@ -100,8 +100,24 @@ def _split(config: DataConfig) -> ManifestSplit:
 
 
 def open_store(config: DataConfig, cache: Path | None = None) -> RecordingStore:
-    """Open the store of :func:`open_data`, without dividing it."""
-    manifest, cache = load_manifest(config.manifest), cache or BUILD / "data"
+    """Open the store of :func:`open_data`, without dividing it; its labels are the manifest's."""
+    manifest = load_manifest(config.manifest)
+    store = _open_store(config, manifest, cache or BUILD / "data")
+    if (labels := manifest.labels) is not None:
+        found = store.info.labels, store.info.label_range
+        if found != (expected := (labels.names, labels.range)):
+            raise DataError(
+                f"{manifest.name}: the manifest has the labels {_said(*expected)}, the store "
+                f"{store.path} {_said(*found)}"
+            )
+    return store
+
+
+def _said(names: tuple[str, ...], between: tuple[float, float]) -> str:
+    return f"{', '.join(names)} from {between[0]:g} to {between[1]:g}"
+
+
+def _open_store(config: DataConfig, manifest: Manifest, cache: Path) -> RecordingStore:
     if manifest.made is not None:
         benchmark = _scaled(manifest.made, config.noise_factor, config.time_factor)
         return _benchmark_store(config, manifest.name, benchmark, cache)
