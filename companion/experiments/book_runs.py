@@ -87,7 +87,7 @@ CHAPTERS = {
     "sota": Chapter((sota_runs,), swappable=True, on_open_data=True),
     "missing_modality": Chapter((table_2_runs, dropout_runs, unimodal_runs), swappable=True),
     "gate_diagnosis": Chapter((), (headline_again,)),
-    "protocol_audit": Chapter((audit_runs,)),
+    "protocol_audit": Chapter((audit_runs, table_2_runs)),
 }
 
 

@@ -29,8 +29,6 @@ from companion.chapters.drawing.arms import (
 )
 from companion.chapters.drawing.style import DIVERGING, SMALL, WIDTH, style
 
-_GAP = " "  # the name of an empty row
-
 
 def interval_table(found: Mapping[Any, Any], levels: Sequence[str]) -> pd.DataFrame:
     """A line for each interval: a column for each level, then ``value``, ``low`` and ``high``.
@@ -68,7 +66,6 @@ def interval_rows(
     reference: float | None = 0.0,
     columns: int = 2,
     width: float = WIDTH,
-    apart_from: str | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Figure:
     """Panels of rows; in each, the intervals of the row's series lie below each other.
@@ -81,13 +78,10 @@ def interval_rows(
         reference: a value that is marked by a dashed line, if any.
         columns: panels beside each other, at most.
         width: of the figure, in inches.
-        apart_from: the first row of a second group, which is set apart.
         more: name -> handle, what else the legend tells.
     """
     table = interval_table(found, levels)
     rows = list(table["row"].unique())
-    if apart_from in rows:
-        rows.insert(rows.index(apart_from), _GAP)
     most = table.groupby(["panel", "row"]).size().max()
     height = 0.45 + (0.16 + 0.1 * most) * len(rows)
     with style():

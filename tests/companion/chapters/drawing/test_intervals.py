@@ -30,13 +30,13 @@ def test_rows_show_values_and_bounds_in_the_row_and_colour_of_their_own() -> Non
         "CA": {"one": {SIBLING: interval(0.1), ZERO: interval(0.2)}, "two": {ZERO: interval(0)}},
         "TCA": {"two": {SIBLING: interval(-0.1)}},
     }
-    figure = interval_rows(found, ("panel", "row", "series"), ARM_LOOKS, "Δ", apart_from="two")
-    assert seen(figure) == (["CA", "TCA"], ["one", " ", "two"], [SIBLING, ZERO])
+    figure = interval_rows(found, ("panel", "row", "series"), ARM_LOOKS, "Δ")
+    assert seen(figure) == (["CA", "TCA"], ["one", "two"], [SIBLING, ZERO])
     first, second = figure.axes
     assert [value for value, _ in marks(first)] == [0.0, 0.1, 0.2]
     rows = dict(marks(first))
-    assert rows[0.0] == 2 and rows[0.1] < 0 < rows[0.2] < 0.5  # beside each other in their row
-    assert marks(second) == [(-0.1, 2.0)]
+    assert rows[0.0] == 1 and rows[0.1] < 0 < rows[0.2] < 0.5  # beside each other in their row
+    assert marks(second) == [(-0.1, 1.0)]
     bars = {
         to_hex(colour).upper(): (ends[0][0], ends[1][0])
         for drawn in second.collections
