@@ -17,7 +17,6 @@ from companion.experiments.grids import (
     dropout_runs,
     leaves,
     own_data_runs,
-    sensitivity_runs,
     table_2_runs,
     unimodal_runs,
 )
@@ -63,18 +62,14 @@ class Chapter(NamedTuple):
     on_open_data: bool = False
 
 
-def ablation_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Mapping[Any, Any] | Runs:
-    """World 1 of the headline for the book's own page; on a reader's data, their own table."""
-    if data in (BENCHMARK, EPISODES):
-        return headline_again(profile, data, output_dir)
-    return own_data_runs(profile, data, output_dir)
+def _or_own(again: Grid, own: Grid) -> Grid:
+    """Runs of world 1, made again, for the book's own page; a reader's data have their own."""
 
+    def runs(profile: Profile, data: DataConfig, output_dir: Path) -> Mapping[Any, Any] | Runs:
+        grid = again if data in (BENCHMARK, EPISODES) else own
+        return grid(profile, data, output_dir)
 
-def sota_runs(profile: Profile, data: DataConfig, output_dir: Path) -> Runs:
-    """Three families in world 1 for the book's own page; on other data, all that is compared."""
-    if data in (BENCHMARK, EPISODES):
-        return families_again(profile, data, output_dir)
-    return first_runs(profile, data, output_dir)
+    return runs
 
 
 # A new chapter that needs runs adds a line here, by the name of its folder.
@@ -82,9 +77,9 @@ CHAPTERS = {
     "data": Chapter((), (validity_again,)),
     "cross_attention": Chapter((), (validity_again,)),
     "gating": Chapter((), (headline_again,)),
-    "training": Chapter((arm_runs,), (sensitivity_runs,), swappable=True, on_open_data=True),
-    "ablations": Chapter((ablation_runs,), swappable=True),
-    "sota": Chapter((sota_runs,), swappable=True, on_open_data=True),
+    "training": Chapter((_or_own(headline_again, arm_runs),), swappable=True, on_open_data=True),
+    "ablations": Chapter((_or_own(headline_again, own_data_runs),), swappable=True),
+    "sota": Chapter((_or_own(families_again, first_runs),), swappable=True, on_open_data=True),
     "missing_modality": Chapter((table_2_runs, dropout_runs, unimodal_runs), swappable=True),
     "gate_diagnosis": Chapter((), (headline_again,)),
     "protocol_audit": Chapter((audit_runs, table_2_runs)),

@@ -17,7 +17,6 @@ from iaca.runs.arms import ARMS, Arm
 from iaca.runs.profiles import Profile
 from iaca.runs.runs import RunConfig
 from iaca.sources.loading import DataConfig
-from iaca.sources.manifest import load_manifest
 
 Runs = list[RunConfig]
 
@@ -73,19 +72,6 @@ def own_data_runs(
         annealed = model_runs(profile, data, output_dir, gates, anneal=True)
         grid[label] = {**{str(arm): runs for arm, runs in arms.items()}, "annealed": annealed}
     return grid
-
-
-def sensitivity_runs(
-    profile: Profile, data: DataConfig, output_dir: Path
-) -> dict[str, dict[Arm, Runs]]:
-    """Version of a benchmark -> arm of CA -> runs: without matched norms, and other data seeds."""
-    benchmark = load_manifest(data.manifest).benchmark
-    assert benchmark is not None
-    worlds = {"not norm-matched": replace(data, norm_matched=False)}
-    worlds |= {
-        f"data seed {seed}": replace(data, data_seed=seed) for seed in benchmark.data_seeds[1:]
-    }
-    return {label: arm_runs(profile, world, output_dir) for label, world in worlds.items()}
 
 
 def unimodal_runs(profile: Profile, data: DataConfig, output_dir: Path) -> dict[str, Runs]:

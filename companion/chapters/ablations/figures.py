@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 
 from companion.analysis.judgements import SMALLEST
 from companion.analysis.verdicts import AT_ZERO
-from companion.chapters.drawing.arms import DELTA, ZERO_LINE, Look, name_models
+from companion.chapters.drawing.arms import COMPARED_LOOKS, DELTA, ZERO_LINE, Look, name_models
 from companion.chapters.drawing.intervals import interval_curves
 from companion.chapters.drawing.style import LABEL, OTHERS, WIDTH, style
 from companion.reference.plan import Arm
@@ -33,7 +33,6 @@ OUTCOME_LOOKS = {
     "inconclusive": Look(OTHERS[3], "o"),
     NOT_JUDGED: Look(LABEL, "o"),
 }
-DIAL_LOOKS = {Arm.TUNED: Look(OTHERS[0], "s"), Arm.TOLD: Look(LABEL, "^", (7, 3))}
 _SMALLEST: dict[str, Any] = {"color": LABEL, "linewidth": 1.2, "linestyle": ":", "zorder": 0}
 _WORLD: dict[str, Any] = {
     "color": LABEL,
@@ -122,10 +121,11 @@ def dial_curves(rows: Sequence[Dial]) -> Figure:
         if row.delta.estimate:
             arms = found.setdefault(row.attention.upper(), {})
             arms.setdefault(str(row.arm), {})[row.share] = row.delta.estimate
-    looks = {str(arm): look for arm, look in DIAL_LOOKS.items()}
     levels, labels = ("panel", "series", "x"), (SHARE, DELTA)
     more = {BAND: Patch(**_SHADE)}
-    figure = interval_curves(found, levels, looks, labels, height=2.2, percent=True, more=more)
+    figure = interval_curves(
+        found, levels, COMPARED_LOOKS, labels, height=2.2, percent=True, more=more
+    )
     for axes in figure.axes:
         axes.fill_between([-REACH, REACH], -AT_ZERO, AT_ZERO, **_SHADE)
     return figure

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from companion.chapters.drawing.style import LABEL, OTHERS, PLAIN, SIBLING, ZERO
+from companion.reference.plan import Arm
 from iaca.runs.arms import ARMS
 
 DELTA = "Δ CCC (model minus plain)"
@@ -60,6 +61,11 @@ ARM_LOOKS: dict[str, Look] = dict(
         strict=True,
     )
 )
+COMPARED_LOOKS: dict[str, Look] = {
+    **ARM_LOOKS,
+    Arm.TUNED: Look(OTHERS[0], "v"),
+    Arm.TOLD: Look(OTHERS[2], "^", (7, 3)),
+}
 CONTROL_LOOKS = tuple(
     Look(colour, marker, pattern, 1.1)
     for colour, marker, pattern in zip(

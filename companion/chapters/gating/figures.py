@@ -24,7 +24,8 @@ from companion.chapters.drawing.style import (
     style,
 )
 from companion.chapters.drawing.traces import stage_1, stage_2, weak_strip
-from companion.reference.tables.choices import Choice
+from companion.reference.plan import Arm
+from companion.reference.tables.choices import WEIGHTS, Choice
 
 
 def draw_model() -> Figure:
@@ -160,6 +161,21 @@ def said_of(rows: Sequence[Choice]) -> list[str]:
         if texts:
             lines.append(f"- `{arm}`: {', '.join(texts)}.")
     return lines
+
+
+def first_stage(rows: Sequence[Choice], arm: Arm) -> str:
+    """What stage 1 of an arm does, group by group; empty where no world is there."""
+    of_arm = [row for row in rows if row.arm is arm]
+    said = []
+    for own, other, name in (("audio", "visual", WEIGHTS[0]), ("visual", "audio", WEIGHTS[1])):
+        means = {row.weak: row.weights[name].estimate for row in of_arm}
+        texts = [f"{m.value:.2f}" for m in (means.get(weak) for weak in ("", own, other)) if m]
+        if len(texts) == 3:
+            said.append(
+                f"attended {own} has a weight of {texts[0]} on strong clips, {texts[1]} where "
+                f"{own} is weak, and {texts[2]} where {other} is"
+            )
+    return f"- Stage 1 of `{arm}`: {'; '.join(said)}." if said else ""
 
 
 def _way(found: Estimate) -> str:

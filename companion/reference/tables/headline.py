@@ -12,7 +12,7 @@ from companion.analysis.judgements import Judgement, outcomes
 from companion.analysis.ratios import Proportion, Share, proportion, share_of_gain
 from companion.reference.lines import Line, Results
 from companion.reference.measures import ALL, GROUPS, WEAK
-from companion.reference.plan import ATTENTIONS, CENTRE, COMPARED, Arm
+from companion.reference.plan import ATTENTIONS, CENTRE, COMPARED, LEARNED, Arm
 from companion.reference.tables.reading import (
     ByWorld,
     by_world,
@@ -103,7 +103,7 @@ def headline(results: Results, on: Collection[AttentionName] | None = None) -> l
     judged = valid(results) if on is None else on
     rows = []
     for arm in (*COMPARED, Arm.AGAIN):
-        of_arm = {attention: _front(results, attention, arm) for attention in ATTENTIONS}
+        of_arm = {attention: front_of(results, attention, arm) for attention in ATTENTIONS}
         given: dict[str, Estimate] = {
             a: row.delta.estimate
             for a, row in of_arm.items()
@@ -114,7 +114,8 @@ def headline(results: Results, on: Collection[AttentionName] | None = None) -> l
     return sorted(rows, key=lambda row: ATTENTIONS.index(row.attention))
 
 
-def _front(results: Results, attention: AttentionName, arm: Arm) -> Front:
+def front_of(results: Results, attention: AttentionName, arm: Arm) -> Front:
+    """An arm or control without a judgement, which takes all attentions."""
     delta, told = (difference(results, attention, a) for a in (arm, Arm.TOLD))
     estimate = None if arm is Arm.PLAIN else delta.estimate
     return Front(
@@ -127,7 +128,7 @@ def _front(results: Results, attention: AttentionName, arm: Arm) -> Front:
         collapse=settled(at_centre(results, attention, arm, modality_weight)),
         joint=settled(at_centre(results, attention, arm, joint_weight)),
         harmed=None if arm is Arm.PLAIN else times(delta, lambda x: x < HARMED),
-        gained=None if arm in (Arm.PLAIN, Arm.AGAIN, Arm.TOLD) else gained(delta, told),
+        gained=None if arm not in LEARNED else gained(delta, told),
         strong=difference(results, attention, arm, STRONG),
         weak=difference(results, attention, arm, WEAK),
     )

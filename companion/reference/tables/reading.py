@@ -117,9 +117,10 @@ def worlds_of(part: str) -> tuple[int, ...]:
     return tuple(sorted({cell.world for cell in PARTS[part].cells}))
 
 
-def scored(group: str = ALL) -> Callable[[Line], float | None]:
-    """Reads a line's CCC on a group of clips, the mean over targets."""
-    return lambda line: mean_of(line.get("scores", {}).get(group))
+def scored(group: str = ALL, target: int | None = None) -> Callable[[Line], float | None]:
+    """Reads a line's CCC on a group of clips: a target's, or the mean over targets."""
+    chosen = slice(None) if target is None else slice(target, target + 1)
+    return lambda line: mean_of(line.get("scores", {}).get(group, [])[chosen])
 
 
 def mean_of(values: Sequence[float | None] | None) -> float | None:

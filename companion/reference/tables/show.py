@@ -14,6 +14,7 @@ from companion.reference.tables.informed import informed
 from companion.reference.tables.obeying import obeyed
 from companion.reference.tables.reading import Row, progress, text_table
 from companion.reference.tables.second import second
+from companion.reference.tables.targets import by_target
 from companion.reference.tables.tuning import space, winners
 from companion.reference.tables.validity import levels, valid, validity, wide
 
@@ -29,6 +30,7 @@ TABLES: dict[str, Table] = {
     "validity": (("validity",), lambda results: wide(validity(results))),
     "levels": (("validity",), _texts(levels)),
     "headline": (("validity", "headline", "controls"), _texts(headline)),
+    "targets": (("headline", "controls"), _texts(by_target)),
     "states": (("headline",), _texts(by_state)),
     "dial": (("headline", "dial"), _texts(dial)),
     "controls": (("validity", "headline", "controls"), _texts(controls)),

@@ -34,5 +34,5 @@ def test_delta_is_the_mean_difference_of_the_seeds(
     assert annealed["Δ"].split()[0] == difference
     assert plain["Δ"] == plain["outcome"] == ""
     assert annealed["collapse"].endswith("of 2 runs")
-    scores = [float(annealed[name]) for name in store.info.labels]
+    scores = [float(annealed[name].split()[0]) for name in store.info.labels]
     assert sum(scores) / 2 == pytest.approx(means["annealed"], abs=0.001)

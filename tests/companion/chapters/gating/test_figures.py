@@ -67,5 +67,21 @@ def test_the_sentences_follow_the_interval(takes: float, says: str) -> None:
     assert line.startswith(f"- `told`: {says}, from visual +0.5")
 
 
+def test_stage_1_is_told_by_which_modality_is_weak() -> None:
+    def line(cell: Cell) -> Line:
+        means = {state: [0.5, 0.4, 0.0, 0.0] for state in STATES}
+        means |= {state: [0.9, 0.2, 0.0, 0.0] for state in STATES if state.endswith("audio")}
+        return {"scores": scores(0.5), "gates": means}
+
+    rows = choices(MadeUp(tuning=tuned, headline=line))
+    says = figures.first_stage([row for row in rows if row.attention == "ca"], Arm.TOLD)
+    assert says == (
+        "- Stage 1 of `told`: attended audio has a weight of 0.50 on strong clips, 0.90 where "
+        "audio is weak, and 0.50 where visual is; attended visual has a weight of 0.40 on strong "
+        "clips, 0.40 where visual is weak, and 0.20 where audio is."
+    )
+
+
 def test_nothing_is_said_of_what_is_not_there() -> None:
     assert figures.said_of(choices(MadeUp())) == []
+    assert figures.first_stage(choices(MadeUp()), Arm.TOLD) == ""

@@ -1,7 +1,6 @@
-"""Chapter 3's figures and tables say what they were given; its loop is the package's."""
+"""Chapter 3's figures say what they were given; its loop is the package's."""
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from drawn import interval, marks, seen
+from drawn import marks, seen
 from toys import toy_split, toy_store
 
+from companion.analysis.estimates import over_worlds
 from companion.chapters import book
-from companion.chapters.drawing.arms import ARM_LOOKS
+from companion.chapters.ablations.own_data import Own
+from companion.chapters.drawing.arms import COMPARED_LOOKS
 from companion.chapters.training import figures
 from iaca.base.paths import ROOT
 from iaca.data.windows import feature_statistics, gather, training_windows
@@ -26,7 +27,7 @@ from iaca.learning.metrics import ccc_loss
 from iaca.models.regressor import AffectRegressor, ModelConfig
 from iaca.runs.runs import RunConfig
 
-ARMS = tuple(ARM_LOOKS)
+ARMS = tuple(COMPARED_LOOKS)
 
 
 def history(select: list[float]) -> pd.DataFrame:
@@ -60,20 +61,17 @@ def test_predictions_have_a_panel_for_each_target_and_stay_inside_it(
         assert low < 1.0 and high > 7.0
 
 
-@pytest.mark.parametrize("points", [True, False])
-def test_recordings_are_drawn_singly_only_if_asked(points: bool) -> None:
-    each = {arm: pd.DataFrame({"valence": [0.1, 0.2, math.nan, 0.4]}) for arm in ARMS}
-    figure = figures.recording_scores(each, {arm: [0.3] for arm in ARMS}, points)
-    values = sorted(value for _, value in marks(figure.axes[0]))
-    assert values == ([0.1] * 3 + [0.2] * 3 + [0.4] * 3 if points else [])
-    assert seen(figure)[::2] == (["valence"], ["pooled"])
+def test_differences_on_other_data_have_a_mark_an_arm() -> None:
+    delta = over_worlds([0.05, 0.15])
+    rows = [Own("CA", arm, {}, delta, None if arm == "plain" else delta) for arm in ARMS[:3]]
+    figure = figures.own_differences(rows)
+    assert seen(figure) == ([""], ["CA"], list(ARMS[1:3]))
+    assert [value for value, _ in marks(figure.axes[0])] == [0.1, 0.1]
 
 
-def test_differences_have_a_row_for_each_target() -> None:
-    given = {arm: {"valence": interval(0.1), "mean": interval(0.2)} for arm in ARMS[1:]}
-    figure = figures.difference_intervals(given)
-    assert seen(figure) == ([""], ["valence", "mean"], list(ARMS[1:]))
-    assert [value for value, _ in marks(figure.axes[0])] == [0.1, 0.1, 0.2, 0.2]
+def test_seeds_are_averaged_clip_by_clip() -> None:
+    seeds = [{"a": torch.tensor([[0.0], [1.0]])}, {"a": torch.tensor([[1.0], [2.0]])}]
+    assert figures.mean_over_seeds(seeds, "a").tolist() == [[0.5], [1.5]]
 
 
 def test_median_recording_is_over_arms_and_targets() -> None:
@@ -83,24 +81,6 @@ def test_median_recording_is_over_arms_and_targets() -> None:
     assert figures.median_recording({"plain": first, "zero": second}) == "b"
     with pytest.raises(ValueError, match="no recording"):
         figures.median_recording({"plain": first.loc[["d"]]})
-
-
-def test_verdicts_follow_the_interval_and_not_the_value() -> None:
-    assert "scores higher" in figures.verdict(interval(0.02))
-    assert "scores lower" in figures.verdict(interval(-0.02))
-    assert "do not tell" in figures.verdict(interval(0.02, 0.03))
-
-
-def test_tables_show_values_with_their_spread() -> None:
-    scores = {
-        "Ridge": {"valence": interval(0.3, 0.1, math.nan)},
-        "plain": {"valence": interval(0.5, 0.1)},
-    }
-    table = figures.scores_table(scores, {"plain": 21826})
-    assert table["valence"].tolist() == ["0.300 [0.200, 0.400]", "0.500 [0.400, 0.600] ± 0.005"]
-    assert table["Parameters"].tolist() == ["–", "21,826"]
-    apart = figures.differences_table({"zero": {"valence": interval(0.05, 0.06)}}, scores["plain"])
-    assert apart["valence"].tolist() == ["+0.050 [−0.010, +0.110], +10.0 %"]
 
 
 def test_split_table_counts_each_role(tmp_path: Path) -> None:
@@ -152,21 +132,3 @@ def test_the_loop_in_the_chapter_is_the_packages_loop(tmp_path: Path, fusion: st
         device="cpu",
     )
     assert not mine.equals(other.history[mine.columns])
-
-
-def test_a_gpus_figures_are_shown_once_measured(tmp_path: Path) -> None:
-    file = tmp_path / "gpu.json"
-    absent = "not measured yet"
-    assert figures.gpu_table(file)[0]["figure"].tolist() == [absent]
-    figure = {"name": "epoch, CA", "unit": "s", "n": 5, "median": 1.25, "lower": 1.2, "upper": 1.3}
-    figure |= {"target": "at most 2", "met": True}
-    part = {"figures": [figure, {**figure, "name": "step", "met": False}]}
-    content = {"date": "2027-01-02", "device": "cuda", "tiny": False, "machine": "H100"}
-    content |= {"parts": {"epoch": part, "table": {"error": "stopped after 9 s"}}}
-    file.write_text(json.dumps(content))
-    rows, where = figures.gpu_table(file)
-    assert rows["median"].tolist() == ["1.25 [1.2, 1.3]"] * 2
-    assert rows["target"].tolist() == ["at most 2: met", "at most 2: missed"]
-    assert where == "H100, 2027-01-02; failed: table (stopped after 9 s)"
-    file.write_text(json.dumps(content | {"device": "cpu"}))
-    assert figures.gpu_table(file)[0]["figure"].tolist() == [absent]
