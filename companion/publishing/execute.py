@@ -7,9 +7,8 @@ import platform
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +16,6 @@ import nbformat
 from tqdm import tqdm
 
 from companion.publishing.pages import Page
-from companion.reference.lines import FOLDER as REFERENCE
 from iaca.base.files import (
     DataError,
     canonical_json,
@@ -27,8 +25,15 @@ from iaca.base.files import (
     syntax_hash,
     write_json,
 )
-from iaca.base.paths import BUILD, COMPANION, GPU_FIGURES, MANIFESTS, PACKAGE, PROFILE_NAMES
-from iaca.base.processes import end_with_parent
+from iaca.base.paths import (
+    BUILD,
+    COMPANION,
+    GPU_FIGURES,
+    MANIFESTS,
+    PACKAGE,
+    PROFILE_NAMES,
+    REFERENCE,
+)
 
 CELL_TIMEOUT = dict(zip(PROFILE_NAMES, (300, 900, 7 * 24 * 3600), strict=True))  # seconds
 KERNEL_START = 180  # seconds; a loaded machine is slow to start two kernels at once
@@ -204,8 +209,11 @@ def execute(task: Task) -> Failure | None:
 
     A notebook that failed is kept beside it as ``<page>.failed.ipynb``, for a look.
     """
-    import papermill  # heavy, and needed in the worker processes alone
+    # Heavy, and not needed where all is done.
+    import papermill
     from papermill.exceptions import PapermillExecutionError
+
+    from companion.publishing.kernels import CAN_FORK, ForkingManager
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same sums whatever the number of cores
@@ -218,11 +226,12 @@ def execute(task: Task) -> Failure | None:
             parameters=task.parameters,
             kernel_name="python3",
             language="python",
-            cwd=str(task.notebook.parent),
+            resources={"metadata": {"path": str(task.notebook.parent)}},  # where the kernel runs
             progress_bar=False,
             start_timeout=KERNEL_START,
             execution_timeout=task.cell_timeout,
             extra_arguments=["--log-level=CRITICAL"],  # of the kernel: its own notes only
+            **({"kernel_manager_class": ForkingManager} if CAN_FORK else {}),
         )
     except PapermillExecutionError as error:
         traceback = _ANSI.sub("", "\n".join(error.traceback))
@@ -281,9 +290,8 @@ def execute_all(
         f"Executing {len(due)} notebooks, {jobs} at a time{time_left(expected, jobs)}", flush=True
     )
     failures: dict[str, Failure] = {}
-    with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=end_with_parent
-    ) as pool:
+    pool = ThreadPoolExecutor(jobs)  # threads wait; what computes are the notebooks' kernels
+    try:
         # Later chapters compute more: begun first, none of them is left for the end.
         futures = {pool.submit(timed_execute, task): task for task in reversed(due)}
         for count, future in enumerate(as_completed(futures), start=1):
@@ -298,6 +306,8 @@ def execute_all(
             # The data are looked at again: the notebook may have downloaded some itself.
             stamp = {"key": keys[task.page], "data": data_state(), "seconds": took}
             write_json(task.stamp, stamp)
+    finally:
+        pool.shutdown(cancel_futures=True)
     return [failures[task.page] for task in tasks if task.page in failures]
 
 

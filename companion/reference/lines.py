@@ -23,11 +23,11 @@ import torch
 from companion.reference.packing import pack, unpack
 from companion.reference.plan import PARTS, Cell, Chosen, choose, run_of
 from iaca.base.files import DataError, canonical_json, short_hash
-from iaca.base.paths import ROOT
+from iaca.base.paths import REFERENCE, ROOT
 from iaca.base.processes import usable_cores
 from iaca.runs.runs import RunConfig
 
-FOLDER = ROOT / "reference"
+FOLDER = REFERENCE
 SITTINGS = "sittings.jsonl"
 Line = dict[str, Any]
 

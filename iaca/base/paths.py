@@ -13,5 +13,6 @@ MANIFESTS = ROOT / "data_manifests" if _IS_CHECKOUT else PACKAGE / "manifests"
 BUILD = ROOT / "_build"
 GPU_FIGURES = ROOT / "benchmarks" / "gpu.json"  # there once somebody has measured a GPU
 COMPANION = PACKAGE.with_name("companion")
+REFERENCE = ROOT / "reference"  # lines of the reference run
 
 PROFILE_NAMES = ("smoke", "quick", "full")  # see `iaca.runs.profiles`, which imports torch

@@ -11,7 +11,7 @@ def end_with_parent() -> None:
     """End this worker as soon as its parent is gone; the initialiser of a process pool.
 
     A parent that is killed cannot tell its workers. They would compute on for nobody, and hold two
-    cores and a GPU meanwhile. A notebook's kernel watches its own parent, a worker, likewise.
+    cores and a GPU meanwhile. A notebook's kernel is such a worker, or watches its parent likewise.
 
     Raises:
         RuntimeError: in a process that `multiprocessing` did not start.
