@@ -68,8 +68,10 @@ def add_import(actions: "Commands") -> None:
     add("--min-confidence", type=float, metavar="LEAST", help=text)
     text = "an empty row takes the last value that is at most so old, by default 0: 0.5"
     add("--max-gap", type=float, default=0.0, metavar="SECONDS", help=text)
-    text = "what a row is that lacks a modality still: refuse (an error, the default); null (the "
-    text += "null vector stands in); mask (that, and no label, so that it counts in no score)"
+    text = (
+        "rows that lack a modality still: refuse (the default), null (the null vector stands in) "
+    )
+    text += "or mask (and the row has no label, so that it counts in no score): mask"
     add("--missing", default="refuse", metavar="WHAT", help=text)
     text = "the null vectors: mean (of training rows, the default), zeros, or a file with the "
     text += "arrays audio and visual: null.npz"

@@ -127,7 +127,8 @@ def choose_columns(
         if not names:
             what = f"columns like {', '.join(form.keep)}" if form.keep else "a column of values"
             raise DataError(f"{table.source}: found {listed(table.frame.columns)}, expected {what}")
-        odd = {name: _no_value(table, name, keys[0]) for name in names if name not in asked}
+        recordings = table.texts(keys[0])
+        odd = {name: _no_value(table, name, recordings) for name in names if name not in asked}
         if odd := {name: reason for name, reason in odd.items() if reason}:
             at = table.parts[0].file + (", line 1" if table.parts[0].first_line else "")
             said = "; ".join(f"column {name!r} {reason}" for name, reason in odd.items())
@@ -169,13 +170,13 @@ def _fits(patterns: Sequence[str], role: str, names: Sequence[str]) -> list[str]
     return [n for n in names if any(n == pattern or fnmatchcase(n, pattern) for pattern in own)]
 
 
-def _no_value(table: Table, name: str, recording: str) -> str | None:
+def _no_value(table: Table, name: str, recordings: np.ndarray) -> str | None:
     """Why a column is no feature and no label, if that can be told."""
     if re.fullmatch(r"Unnamed: \d+", name):
         return "has no name (a row number that pandas wrote without index=False?)"
     if name.lower() in OF_TOOLS:
         return "is what a tool says of its rows"
-    if _counts(table.numbers(name), table.frame[recording].astype(str).to_numpy()):
+    if _counts(table.numbers(name), recordings):
         return "counts rows or frames: its values lie evenly"
     return None
 
