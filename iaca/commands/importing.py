@@ -62,9 +62,9 @@ def add_import(actions: "Commands") -> None:
     add("--rate", type=float, metavar="HZ", help=text)
     add("--frame-rate", type=float, default=1.0, help="without --rate: steps a second: 25")
     add = action.add_argument_group("missing rows").add_argument
-    text = "columns that say how sure a tool is of a row, by default: confidence"
+    text = "columns that say how sure a tool is of a row, by default: confidence success"
     add("--confidence-column", nargs="+", default=[], metavar="COLUMN", help=text)
-    text = "a row is missing where they are below, by default 0.8 if columns are named: 0.9"
+    text = "a row is missing where one of them is below, by default 0.8; 0 takes every row: 0.9"
     add("--min-confidence", type=float, metavar="LEAST", help=text)
     text = "an empty row takes the last value that is at most so old, by default 0: 0.5"
     add("--max-gap", type=float, default=0.0, metavar="SECONDS", help=text)

@@ -127,7 +127,7 @@ def choose_columns(
         if not names:
             what = f"columns like {', '.join(form.keep)}" if form.keep else "a column of values"
             raise DataError(f"{table.source}: found {listed(table.frame.columns)}, expected {what}")
-        recordings = table.texts(keys[0])
+        recordings = pd.factorize(table.texts(keys[0]))[0]
         odd = {name: _no_value(table, name, recordings) for name in names if name not in asked}
         if odd := {name: reason for name, reason in odd.items() if reason}:
             at = table.parts[0].file + (", line 1" if table.parts[0].first_line else "")
@@ -182,7 +182,7 @@ def _no_value(table: Table, name: str, recordings: np.ndarray) -> str | None:
 
 
 def _counts(values: np.ndarray, recordings: np.ndarray) -> bool:
-    """Whether values rise evenly over the table or over each recording in it.
+    """Whether values rise evenly over the table or over each recording, numbered, in it.
 
     With many rows it is enough that they do so once they are sorted: the rows may be shuffled.
     """

@@ -25,6 +25,16 @@ TableSource = Path | str | pd.DataFrame
 SUFFIXES = (".csv", ".tsv", ".npz")
 DELIMITERS = ",;\t|"
 _MISSING = ["", "nan", "NaN", "NAN", "-nan", "NA"]  # of numbers; in a column of names NA is a name
+# Of a damaged NPZ file; RuntimeError where it seems encrypted or packed by an unknown method.
+_NPZ_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class Part(NamedTuple):
@@ -284,7 +294,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as stored:  # a lone array (.npy) is a TypeError
             for name in stored.files:
                 arrays[name] = stored[name]
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _NPZ_ERRORS as error:
         at = "" if name is None else f", array {name!r}"
         raise DataError(f"{path}{at}: not an NPZ file of plain arrays ({error})") from error
     return arrays
