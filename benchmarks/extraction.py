@@ -35,7 +35,8 @@ from iaca.extraction.decoding import decode
 from iaca.extraction.inputs import Source
 from iaca.extraction.making import Effort, ExtractionConfig
 from iaca.extraction.pipeline import extract
-from iaca.extraction.video import SAMPLE_RATE, SIDE, read_pictures, read_timeline
+from iaca.extraction.sound import SAMPLE_RATE
+from iaca.extraction.video import SIDE, read_pictures, read_timeline
 
 SIZE = (640, 360)
 RATE = 30  # frames a second

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from iaca.extraction.backbones import Backbones
+from iaca.extraction.video import Chunk, Timeline, read_pictures, read_timeline
 
 RATE = 44_100
 LOUD = 1e-4  # a sample that belongs to a tone, but for its zero crossings
@@ -183,3 +184,123 @@ def write_miniature(root: Path, films: Mapping[str, Film] = MINIATURE) -> Path:
             labels = wave_labels(film.frames, number, gaps)
             write_annotation(root / "annotations" / part / f"{name}{side}.txt", labels)
     return root
+
+
+class Take(NamedTuple):
+    """A stretch of sound in a clip: when it begins, and what is heard, mono, said to be so many."""
+
+    start: float
+    samples: np.ndarray
+    rate: int = RATE
+    layout: str = "mono"
+
+
+def beeps(seconds: float, *at: float, rate: int = RATE) -> np.ndarray:
+    """Silence with beeps of 0.1 s, which are loud from their first sample on."""
+    sound = np.zeros(round(seconds * rate), dtype=np.float32)
+    for second in at:
+        begin = round(second * rate)
+        turns = np.arange(rate // 10) * 1000 / rate
+        sound[begin : begin + len(turns)] = 0.7 * np.cos(2 * np.pi * turns)
+    return sound
+
+
+def write_clip(
+    path: Path,
+    times: Sequence[float],
+    takes: Sequence[Take] = (),
+    pictures: Sequence[np.ndarray] | None = None,
+    codecs: tuple[str, str] = ("libx264", "pcm_s16le"),
+    *,
+    coding: Mapping[str, str] = {},
+    options: Mapping[str, str] = {},
+    unit: Fraction = Fraction(1, 600),
+    skip: int = 0,
+    shift: float = 0.0,
+    pixel: Fraction | None = None,
+    rotation: tuple[int, bool, bool] | None = None,
+    cover: bool = False,
+) -> Path:
+    """Write a clip whose pictures and takes of sound stand at given times, in seconds.
+
+    Args:
+        pictures: ``(height, width, 3)`` uint8 each; as of `grey_frames` by default.
+        coding: options of the pictures' coder.
+        options: of the container.
+        unit: in which the pictures' times are counted.
+        skip: leave out so many packets of pictures at the beginning.
+        shift: seconds by which all time stamps are moved in the end.
+        pixel: width of a pixel by its height.
+        rotation: degrees counter-clockwise, then whether it is mirrored left-right and up-down.
+        cover: put a picture of another kind before the video.
+    """
+    pictures = list(grey_frames(len(times)) if pictures is None else pictures)
+    with av.open(str(path), "w", options=dict(options)) as container:
+        height, width, _ = pictures[0].shape
+        front = container.add_stream("mjpeg", rate=25) if cover else None
+        if front is not None:
+            front.width, front.height, front.pix_fmt = 32, 32, "yuvj420p"
+            front.disposition = av.stream.Disposition.attached_pic
+        video = container.add_stream(codecs[0], rate=25, options=dict(coding))
+        video.width, video.height = width, height
+        video.pix_fmt = "rgb24" if codecs[0] == "png" else "yuv420p"
+        video.codec_context.time_base = unit
+        if pixel is not None:
+            video.codec_context.sample_aspect_ratio = pixel
+        if rotation is not None:
+            video.set_display_rotation(*rotation)
+        packets = [] if front is None else front.encode(_picture(np.zeros((32, 32, 3), np.uint8)))
+        coded = []
+        for time, picture in zip(times, pictures, strict=True):
+            coded += video.encode(_picture(picture, round(time / unit), unit))
+        packets += [*coded, *video.encode()][skip:]
+        if takes:
+            audio = container.add_stream(codecs[1], rate=takes[0].rate, layout=takes[0].layout)
+            for take in takes:
+                coded = _coded(codecs[1], take)
+                for packet in coded:
+                    packet.stream = audio
+                packets += coded
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            for key in ("pts", "dts"):
+                setattr(packet, key, getattr(packet, key) + round(shift / packet.time_base))
+            container.mux(packet)
+    return path
+
+
+def _picture(pixels: np.ndarray, pts: int = 0, unit: Fraction = Fraction(1, 25)) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    frame.pts, frame.time_base = pts, unit
+    return frame
+
+
+def _coded(codec: str, take: Take) -> list[av.Packet]:
+    """Packets of a take; a coder of its own, since another may have other parameters."""
+    coder = av.CodecContext.create(codec, "w")
+    coder.sample_rate, coder.layout = take.rate, take.layout
+    coder.format = coder.codec.audio_formats[0]
+    coder.time_base, coder.bit_rate = Fraction(1, take.rate), 128_000
+    fifo = av.AudioResampler(coder.format, take.layout, take.rate, coder.frame_size or 1024)
+    channels = np.repeat(take.samples[None], av.AudioLayout(take.layout).nb_channels, axis=0)
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(channels), "fltp", take.layout)
+    frame.sample_rate, frame.time_base = take.rate, Fraction(1, take.rate)
+    frame.pts = round(take.start * take.rate)
+    parts = [*fifo.resample(frame), *fifo.resample(None), None]
+    return [packet for part in parts for packet in coder.encode(part)]
+
+
+def decoded(path: Path, problems: list[str] | None = None) -> tuple[Timeline, np.ndarray, Chunk]:
+    """A clip's timeline, its sound and all its pictures, without a child process."""
+    said = [] if problems is None else problems
+    sound = path.with_name("sound.f32")
+    timeline = read_timeline(path, sound, said.append)
+    chunks = list(read_pictures(path, timeline, said.append))
+    whole = Chunk(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
+    return timeline, np.fromfile(sound, dtype=np.float32), whole
+
+
+def onsets(timeline: Timeline, sound: np.ndarray) -> list[float]:
+    """Seconds at which beeps begin."""
+    loud = np.flatnonzero(np.abs(sound) > 0.2)
+    first = loud[np.diff(loud, prepend=-RATE) > RATE // 5]
+    return (timeline.audio_start + first / RATE).tolist()

@@ -28,11 +28,16 @@ def check_name(name: str, what: str = "name") -> str:
     Raises:
         DataError: unless it matches ``[A-Za-z0-9._-]+`` without a leading dot.
     """
-    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_safe(name):
         raise DataError(
             f"{what} {name!r}: expected letters, digits, '.', '_' and '-' only, no leading dot"
         )
     return name
+
+
+def is_safe(name: str) -> bool:
+    """Whether a name matches ``[A-Za-z0-9._-]+`` without a leading dot."""
+    return _SAFE_NAME.fullmatch(name) is not None
 
 
 def check_one_of(what: str, value: object, choices: Iterable[object]) -> None:

@@ -49,11 +49,14 @@ def run_extraction(
     elif videos is None or out is None or test_list is not None:
         raise DataError("--videos: expected --out beside it, and no --test-list")
     else:
-        found = Folder(plain_videos(videos))
+        found = Folder(plain_videos(videos, lambda text: _say(f"iaca: warning: {text}")))
     bar = sys.stderr.isatty()
     told = {"notes": notes, "left_out": found.left_out}
     result = extract(found.sources, out, config, effort, progress=bar, notify=_say, **told)
     print(report(result))
+    for source in found.sources:
+        if source.title:
+            print(f"{source.title!r} is {source.name} in the store")
     if result.store is not None:
         print(f"{result.store.path}: {sum(e.rows for e in result.store.entries.values())} rows")
     for notice in notes.values():

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from iaca.base.files import DataError, check_name, write_text
+from iaca.base.files import DataError, write_text
 from iaca.commands.compatibility import MADE_OF, compare_features, trained_store
 from iaca.commands.trace_plot import video_trace
 from iaca.data.recordings import RecordingStore
 from iaca.extraction.backbones import PRETRAINED, RANDOM
 from iaca.extraction.clips import SLOT
-from iaca.extraction.inputs import Source
+from iaca.extraction.inputs import Source, safe_name, title
 from iaca.extraction.making import Effort, ExtractionConfig
 from iaca.extraction.pipeline import extract
 from iaca.learning.evaluation import post_process, predict
@@ -30,8 +30,8 @@ class Prediction(NamedTuple):
     """What a run says about a video.
 
     Attributes:
-        table: a row a clip: ``frame`` and ``second`` at which it ends, a column a target, and for
-            a gated model seven columns ``gate_...``, see ``GATE_COLUMNS``.
+        table: a row a clip: the ``frame`` that ends it, the ``second`` at which that is shown, a
+            column a target, and for a gated model seven ``gate_...``, see ``GATE_COLUMNS``.
         warnings: in what the video differs from what the model was trained on.
         folder: where ``trace.csv`` and ``trace.png`` are.
     """
@@ -69,7 +69,7 @@ def predict_video(
     run = open_run(run_folder)
     trained = trained_store(run)
     config = _extraction_config(trained, weights)
-    name = check_name(video.stem, "video")
+    name = safe_name(video.stem)
     with tempfile.TemporaryDirectory() as scratch:
         result = extract(
             [Source(name, name, video, crops)],
@@ -85,7 +85,7 @@ def predict_video(
         table = _table(run, store, name)
     folder = out or run.folder.resolve().parent.parent / "predictions" / name
     write_text(folder / "trace.csv", table.to_csv(index=False))
-    figure = video_trace(table, trained.info.labels, trained.info.label_range, name)
+    figure = video_trace(table, trained.info.labels, trained.info.label_range, title(video))
     figure.savefig(folder / "trace.png")
     return Prediction(table, warnings, folder)
 
@@ -120,10 +120,10 @@ def _table(run: Run, store: RecordingStore, name: str) -> pd.DataFrame:
     traces = predict(run.model(store), store, [name])
     recording = store[name]
     frames, protocol = recording.end_frame, run.config.protocol
-    seconds = frames.numpy() / recording.frame_rate
+    assert recording.time is not None, "extraction notes when each row is shown"
     values = post_process(traces.predictions[name], frames, store.info, protocol)
     parts = [
-        pd.DataFrame({"frame": frames.numpy(), "second": seconds}),
+        pd.DataFrame({"frame": frames.numpy(), "second": recording.time.numpy()}),
         pd.DataFrame(values.numpy(), columns=list(store.info.labels)),
     ]
     for gate, weights in traces.gates.items():

@@ -4,7 +4,7 @@ A store is::
 
     index.json                      what each recording is, dimensions, labels, checksums
     null.safetensors                features of silence and of a black clip
-    recordings/<name>.safetensors   audio, visual, labels, end_frame[, state]
+    recordings/<name>.safetensors   audio, visual, labels, end_frame[, state][, time]
 
 Files are memory-mapped when read and never unpickled. `iaca.sources.writing` makes a store.
 """
@@ -21,6 +21,7 @@ from torch import Tensor
 from iaca.base.files import DataError, canonical_json, check_name, read_json, sha256_of, short_hash
 
 INDEX_FORMAT = 1
+_OPTIONAL = ("state", "time")  # arrays that not all recordings have
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Recording:
         end_frame: ``(T,)`` int64, 0-based, increasing: row t is the clip *ending* at that frame.
         frame_rate: frames a second of the video (or steps a second of a table).
         split: ``train``, ``select`` or ``report`` if the data set fixes it, else ``None``.
+        time: ``(T,)`` float64, seconds into the video at which that frame is shown; videos only.
         state: ``(T,)`` int64, true complementarity state, an index into `STATES`; made data only,
             and an input of no model but those with told gates.
     """
@@ -49,6 +51,7 @@ class Recording:
     frame_rate: float = 1.0
     split: str | None = None
     state: Tensor | None = None
+    time: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.audio)
@@ -72,7 +75,8 @@ class Recording:
             "labels": self.labels,
             "end_frame": self.end_frame,
         }
-        return arrays if self.state is None else {**arrays, "state": self.state}
+        more = {key: getattr(self, key) for key in _OPTIONAL}
+        return {**arrays, **{key: value for key, value in more.items() if value is not None}}
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class StoreInfo:
             "visual": (rows, self.visual_dim),
             "labels": (rows, len(self.labels)),
             "end_frame": (rows,),
-            **({"state": (rows,)} if "state" in arrays else {}),
+            **{key: (rows,) for key in _OPTIONAL if key in arrays},
         }
         if found != expected:
             raise DataError(f"{place}: holds {found}, expected {expected}")

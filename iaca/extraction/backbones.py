@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from iaca.base.files import DataError, check_one_of, sha256_of
 from iaca.extraction.clips import CLIP_FRAMES, CLIP_SAMPLES
-from iaca.extraction.video import SAMPLE_RATE, SIDE
+from iaca.extraction.sound import SAMPLE_RATE
+from iaca.extraction.video import SIDE
 
 VisualName = Literal["r3d_18", "r2plus1d_18"]
 WIDTH = 512  # features of either backbone

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from iaca.base.files import DataError
-from iaca.extraction.video import SAMPLE_RATE, SIDE, Chunk
+from iaca.extraction.sound import SAMPLE_RATE
+from iaca.extraction.video import SIDE, Chunk
 
 SLOT = 32  # frames
 CLIP_FRAMES = 8  # shown to the visual backbone

@@ -14,22 +14,26 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from iaca.base.files import DataError
 from iaca.base.processes import end_with_parent
-from iaca.extraction.video import Chunk, Timeline, read_crops, read_pictures, read_timeline
+from iaca.extraction.video import Chunk, Timeline, read_pictures, read_timeline
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # the machine's fault, not a file's
 TIMEOUT = 60.0  # seconds without a sign of life from the child
 
 
 class Decoded(NamedTuple):
-    """A file being decoded: the frames in order, once, and the crops that could not be read.
+    """A file being decoded: the frames in order, once; they raise `DataError` if decoding fails.
 
-    ``problems`` is complete when the chunks have ended; they raise `DataError` if decoding fails.
+    ``times``, seconds of the frames by chunk, and ``problems``, what was passed over, are complete
+    when the chunks have ended.
     """
 
     timeline: Timeline
     chunks: Iterator[Chunk]
+    times: list[np.ndarray]
     problems: list[str]
 
 
@@ -46,7 +50,7 @@ def decode(
     Args:
         video: gives the timeline and the sound, and the pictures where there are no crops.
         sound: file for the decoded sound, see `iaca.extraction.video.read_timeline`.
-        crops: pictures to show instead, by 0-based frame.
+        crops: pictures to show instead, by 0-based frame; the video gives their times.
         threads: of the video decoder.
         timeout: seconds after which a child that sends nothing is given up.
 
@@ -62,15 +66,17 @@ def decode(
             asked = (sender, video, sound, crops, threads)
             child = context.Process(target=_send_decoded, args=asked, daemon=True)
             child.start()
+        times: list[np.ndarray] = []
         problems: list[str] = []
 
         def chunks() -> Iterator[Chunk]:
             while isinstance(message := _receive(receiver, child, video, timeout), Chunk):
+                times.append(message.times)
                 yield message
             problems.extend(message)
 
         try:
-            yield Decoded(_receive(receiver, child, video, timeout), chunks(), problems)
+            yield Decoded(_receive(receiver, child, video, timeout), chunks(), times, problems)
         finally:
             child.kill()
             child.join()
@@ -103,13 +109,9 @@ def _send_decoded(
     end_with_parent()
     problems: list[str] = []
     try:
-        timeline = read_timeline(video, sound, pulse=lambda: sender.send(None))
+        timeline = read_timeline(video, sound, problems.append, lambda: sender.send(None))
         sender.send(timeline)
-        if crops is None:
-            chunks = read_pictures(video, timeline, threads)
-        else:
-            chunks = read_crops(crops, timeline, problems.append)
-        for chunk in chunks:
+        for chunk in read_pictures(video, timeline, problems.append, threads, crops):
             sender.send(chunk)
         sender.send(problems)
     except BrokenPipeError:
@@ -119,3 +121,6 @@ def _send_decoded(
     except OSError as error:
         full = error.errno in DISK_FULL  # no fault of this video's
         sender.send(error if full else DataError(f"{video}: {error.strerror or error}"))
+    except Exception as error:  # whatever a decoder makes of broken data
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        sender.send(DataError(f"{video}: cannot be decoded ({what})"))

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,13 +11,20 @@ from typing import NamedTuple
 from iaca.base.files import (
     DataError,
     canonical_json,
-    check_name,
     check_regular,
+    is_safe,
     sha256_of,
     short_hash,
 )
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+# Of the containers that `iaca.extraction.video` reads, in lower case.
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".mj2"),
+    *(".mkv", ".mk3d", ".webm", ".avi", ".divx", ".flv", ".wmv", ".asf", ".ogv", ".ogg", ".ogm"),
+    *(".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mpv", ".vob", ".mod", ".tod"),
+    *(".ts", ".m2t", ".m2ts", ".mts", ".trp", ".tp"),
+)
+MAX_NAMED = 20  # of what is passed over
 BLOCK = 64 * 1024  # bytes
 SAMPLES = 16  # blocks of a video, and crops, that are read, the first and the last among them
 
@@ -26,6 +35,7 @@ class Source(NamedTuple):
     ``crops`` is a folder of face crops; without one the video's own pictures are used.
     ``annotation`` is missing for recordings whose labels are not public, or that have none.
     ``problem`` says why it cannot be extracted, where its name or its place alone forbids it.
+    ``title`` is what people call it, where that cannot be a name in a store.
     """
 
     name: str
@@ -35,6 +45,7 @@ class Source(NamedTuple):
     annotation: Path | None = None
     split: str | None = None
     problem: str | None = None
+    title: str | None = None
 
 
 def is_stray(name: str) -> bool:
@@ -61,24 +72,54 @@ def below(folder: Path, closed: Collection[str] = ()) -> Iterator[Path]:
             seen.add(path)
 
 
-def plain_videos(folder: Path | str) -> tuple[Source, ...]:
+def safe_name(name: str) -> str:
+    """A name for a store, from one with spaces or letters of any language; a safe one stays.
+
+    What can be kept is, and a hash of the whole follows. However a system writes the same letters,
+    it is the same.
+    """
+    if is_safe(name):
+        return name
+    plain = unicodedata.normalize("NFKD", name)
+    kept = "-".join(re.findall(r"[A-Za-z0-9_]+", re.sub(r"[\u0300-\u036f]", "", plain)))
+    return f"{kept[:60] or 'video'}-{short_hash(ascii(unicodedata.normalize('NFC', name)))[:8]}"
+
+
+def title(file: Path) -> str:
+    """A file's name without its suffix, as it can be printed, whatever bytes it is made of."""
+    return os.fsencode(file.stem).decode(errors="replace")
+
+
+def plain_videos(
+    folder: Path | str, complain: Callable[[str], None] = lambda _: None
+) -> tuple[Source, ...]:
     """The videos directly in a folder, each a recording and a subject of its own.
 
+    Args:
+        folder: that of the videos.
+        complain: is told what else is there, unless it is a system's own.
+
     Raises:
-        DataError: no such folder, no videos in it, a name that is unsafe or occurs twice.
+        DataError: no such folder, no videos in it, or a name that occurs twice.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     sources: dict[str, Source] = {}
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() in VIDEO_SUFFIXES:
-            name = check_name(file.stem, f"{folder}: video")
-            if name in sources:
-                raise DataError(f"{file}: also {sources[name].video.name}, expected distinct names")
-            sources[name] = Source(name, name, file)
+    others = []
+    for file in sorted(path for path in folder.iterdir() if not is_stray(path.name)):
+        if file.suffix.lower() not in VIDEO_SUFFIXES or file.is_dir():
+            others.append(file.name)
+            continue
+        name = safe_name(file.stem)
+        if name in sources:
+            raise DataError(f"{file}: also {sources[name].video.name}, expected distinct names")
+        sources[name] = Source(name, name, file, title=None if name == file.stem else title(file))
     if not sources:
         raise DataError(f"{folder}: no videos, expected {', '.join(VIDEO_SUFFIXES)}")
+    if others:
+        some = ", ".join([*map(repr, others[:MAX_NAMED]), *(["..."] if others[MAX_NAMED:] else [])])
+        complain(f"{folder}: {len(others)} passed over, since they do not end as videos: {some}")
     return tuple(sources.values())
 
 

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from iaca.base.files import DataError
 from iaca.data.recordings import Recording, StoreInfo
-from iaca.extraction.affwild2 import list_crops, read_annotations
+from iaca.extraction.affwild2 import frame_labels, list_crops, read_annotations
 from iaca.extraction.backbones import PRETRAINED, Backbones, VisualName
 from iaca.extraction.clips import Clips, clip_sounds, iterate_clips
 from iaca.extraction.decoding import TIMEOUT, Decoded, decode
@@ -119,7 +119,7 @@ class Progress:
         with self.lock:
             step = share - self.reached[source.name]
             self.reached[source.name] = share
-            self.bar.set_description(source.name, refresh=False)
+            self.bar.set_description(source.title or source.name, refresh=False)
             self.bar.update(step * self.weights[source.name])
 
     def end(self, source: Source, text: str, worked: bool = True) -> None:
@@ -133,7 +133,8 @@ class Progress:
                 seconds = (time.monotonic() - self.start) * self.left / self.worked
                 text += f"; {timedelta(seconds=round(seconds))} left"
             if self.notify is not None:
-                self.notify(f"{self.ended} of {len(self.weights)}: {source.name}: {text}")
+                name = source.title or source.name
+                self.notify(f"{self.ended} of {len(self.weights)}: {name}: {text}")
 
 
 @dataclass(frozen=True)
@@ -179,46 +180,57 @@ class Job:
     def _make(self, source: Source, scratch: Path) -> int:
         inputs = input_hash(source)  # first: what changes while it is read is another input
         crops = None if source.crops is None else list_crops(source.crops)
+        annotated = read_annotations(source.annotation)
         sound, made = scratch / "sound.f32", scratch / "recording.safetensors"
         cores = (
             os.cpu_count() if self.backbones.device.type != "cpu" else None
         )  # networks need them
         threads = max(1, (cores or 1) // self.effort.workers)
         with decode(source.video, sound, crops, threads, self.effort.timeout) as decoded:
-            timeline = decoded.timeline
-            labels = read_annotations(source.annotation, len(timeline.times))
-            if not (timeline.has_audio or self.config.allow_silent):
+            if not (decoded.timeline.has_audio or self.config.allow_silent):
                 raise DataError(f"{source.video}: no audio stream")
-            ends, audio, visual = self._rows(source, decoded, sound)
-        rows = (audio, visual, torch.from_numpy(labels[ends]), torch.from_numpy(ends))
-        recording = Recording(source.name, source.subject, *rows, timeline.frame_rate, source.split)
+            audio, visual, ends, times = self._rows(source, decoded, sound)
+        shown, problems = np.concatenate(decoded.times), _problems(source, decoded, crops or {})
+        labels = frame_labels(source.annotation, annotated, len(shown), problems.append)
+        recording = Recording(
+            source.name,
+            source.subject,
+            audio,
+            visual,
+            torch.from_numpy(labels[ends]),
+            torch.from_numpy(ends),
+            frame_rate=(len(shown) - 1) / (shown[-1] - shown[0]) if shown[-1] > shown[0] else 1.0,
+            split=source.split,
+            time=torch.from_numpy(times),
+        )
         facts = {
             "inputs": inputs,
             "entry": asdict(write_recording(made, recording, self.info)),
-            "problems": _problems(source, decoded, crops or {}),
-            "silent": not timeline.has_audio,
+            "problems": problems,
+            "silent": not decoded.timeline.has_audio,
         }
         self.folder.add(source.name, made, facts)
         return len(ends)
 
     def _rows(
         self, source: Source, decoded: Decoded, sound: Path
-    ) -> tuple[np.ndarray, Tensor, Tensor]:
-        """Last frames ``(T,)``, audio ``(T, 512)`` and visual features ``(T, 512)``, float16."""
+    ) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray]:
+        """Audio and visual features ``(T, 512)``, float16; last frames ``(T,)`` and their times."""
         stride, device = self.config.stride, self.backbones.device
-        ends, audio, visual = [], [], []
+        ends, times, audio, visual = [], [], [], []
         for clips in iterate_clips(decoded.chunks, stride, self.batch_size, device):
             if self.stopping.is_set():
                 raise CancelledError
             heard = clip_sounds(sound, decoded.timeline.audio_start, clips.times)
             found = features(self.backbones, heard, clips)
             ends.append(clips.ends)
+            times.append(clips.times)
             audio.append(found[0].half())  # stay on a GPU: to fetch them would be to wait for it
             visual.append(found[1].half())
-            self.progress.advance(source, (int(clips.ends[-1]) + 1) / len(decoded.timeline.times))
-        if not ends:
-            raise DataError(f"{source.video}: no frames")
-        return np.concatenate(ends), torch.cat(audio).cpu(), torch.cat(visual).cpu()
+            share = (int(clips.ends[-1]) + 1) / decoded.timeline.packets
+            self.progress.advance(source, min(1.0, share))
+        made = torch.cat(audio).cpu(), torch.cat(visual).cpu()
+        return *made, np.concatenate(ends), np.concatenate(times)
 
 
 @torch.inference_mode()
@@ -232,8 +244,8 @@ def _problems(source: Source, decoded: Decoded, crops: Mapping[int, Path]) -> li
     """What was passed over in a recording that was made."""
     texts = decoded.problems[:MAX_LISTED]
     if len(decoded.problems) > MAX_LISTED:
-        texts.append(f"and {len(decoded.problems) - MAX_LISTED} more unreadable crops")
-    frames = len(decoded.timeline.times)
+        texts.append(f"and {len(decoded.problems) - MAX_LISTED} more like that")
+    frames = sum(map(len, decoded.times))
     beyond = [file for frame, file in sorted(crops.items()) if frame >= frames]
     if beyond:
         texts.append(f"{beyond[0]}: the video has {frames} frames; {len(beyond)} such crops")

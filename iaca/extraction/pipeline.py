@@ -19,7 +19,7 @@ from iaca.extraction.decoding import DISK_FULL
 from iaca.extraction.folder import StoreFolder, open_folder
 from iaca.extraction.inputs import Source, input_hash
 from iaca.extraction.making import Effort, ExtractionConfig, Job, Progress, fitting_batch
-from iaca.extraction.video import SAMPLE_RATE
+from iaca.extraction.sound import SAMPLE_RATE
 
 MAX_NAMED = 3  # recordings in a line that announces work
 
@@ -143,7 +143,7 @@ def _store_info(
         **backbones.source,
         "pictures": "face crops" if cropped else "middle square of each picture",
         "clip": f"{CLIP_FRAMES} of {SLOT} frames, a row every {config.stride}",
-        "sound": f"{CLIP_SAMPLES} samples at {SAMPLE_RATE} Hz up to the clip's last frame",
+        "sound": f"{CLIP_SAMPLES} samples at {SAMPLE_RATE} Hz up to the time of its last frame",
         "visual_features": "average over the 7 x 7 map",
     }
     if RANDOM in config.weights:
@@ -155,7 +155,8 @@ def _outcome(folder: StoreFolder, sources: Sequence[Source]) -> dict[str, Any]:
     """What the store's source says of its recordings, and of those that could not be made.
 
     ``wanted`` is the number of sources by part, ``not_extracted`` the names of those that failed
-    by part, ``silent_recordings`` how many have no sound.
+    by part, ``silent_recordings`` how many have no sound, ``titles`` what people call those of
+    other names.
     """
     rest = "test" if any(source.split for source in sources) else "no part"
     parts = {source.name: source.split or rest for source in sources}
@@ -164,6 +165,8 @@ def _outcome(folder: StoreFolder, sources: Sequence[Source]) -> dict[str, Any]:
     notes: dict[str, Any] = {"wanted": dict(Counter(parts.values()))}
     for name in absent:
         notes.setdefault("not_extracted", {}).setdefault(parts[name], []).append(name)
+    if titles := {source.name: source.title for source in sources if source.title}:
+        notes["titles"] = titles
     if silent:
         notes["silent_recordings"] = silent
     return notes

@@ -1,51 +1,64 @@
-"""Open a media file safely; read its timeline and sound in one pass, its pictures in another.
+"""Open a media file safely; read its clock and its sound in one pass, its pictures in another.
 
 Runs in a child process (`iaca.extraction.decoding`), and imports no torch. Files are opened as
 Python files and with a list of container formats: nothing in a file can make the decoder open
 another one, or an address.
+
+Every decoded frame, seen or heard, has the time that its own time stamp says. Packets that hold no
+picture therefore move no other picture, and what an edit list hides is not there.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import struct
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from PIL import Image
 
 from iaca.base.files import DataError, check_regular
+from iaca.extraction.sound import Track
+from iaca.extraction.whole import check_whole
 
 SIDE = 112  # pixels, what the visual backbones were trained on
-SAMPLE_RATE = 44_100  # Hz
 MAX_PIXELS = 4096 * 2304  # a picture
+MAX_SHAPE = 16  # times as wide as high, or as high as wide
 MAX_SECONDS = 2 * 60 * 60.0
 MAX_CROP_PIXELS = 2048 * 2048
 CHUNK = 256  # frames handed on at a time: while the networks see some, the next are decoded
-TRUNCATION_FRAMES = 8  # fewer than declared that are still no truncation: edit lists
-TRUNCATION_SECONDS = 1.0
+MAX_DAMAGED = 8  # packets of a stream that may be damaged
+REORDERED = 32  # packets, among which is that of the first picture
+PRIMING = 0.1  # seconds: what a coder puts before the sound proper is no early start
+CLOCK = (-1.0, 10.0)  # seconds from what is due, beyond which a broadcast's clock has begun anew
 PULSE = 2000  # packets between two signs of life
 _FORMATS = "mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,ogg,flv,asf"
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
+_BROADCAST = ("mpegts", "mpeg")  # whose clock may begin anew, and whose packets may be lost
+_BLACK = np.zeros((SIDE, SIDE, 3), dtype=np.uint8)
+_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
+
+Complain = Callable[[str], None]
 
 
 class Timeline(NamedTuple):
     """What one pass over a file tells.
 
     Attributes:
-        times: ``(N,)`` seconds from the first frame, increasing: when each frame is shown.
-        frame_rate: frames a second, as the file says, or as the times do.
-        samples: of the sound, mono at 44.1 kHz; 0 without a sound stream.
-        audio_start: seconds from first frame to first sample; negative if sound begins first.
+        start: seconds, where the file's clock stands at its beginning; other times count from it.
+        packets: of the video stream, about as many as it has pictures.
+        audio_start: seconds to the first sample; 0 without sound.
         has_audio: whether there is a sound stream.
     """
 
-    times: np.ndarray
-    frame_rate: float
-    samples: int
+    start: float
+    packets: int
     audio_start: float
     has_audio: bool
 
@@ -59,198 +72,224 @@ class Chunk(NamedTuple):
 
 
 def read_timeline(
-    path: Path | str, sound: Path | str, pulse: Callable[[], None] = lambda: None
+    path: Path | str,
+    sound: Path | str,
+    complain: Complain = lambda _: None,
+    pulse: Callable[[], None] = lambda: None,
 ) -> Timeline:
-    """Read when each frame is shown, and decode the sound to a file.
+    """Read when a video begins, and decode its sound to a file.
 
     Args:
         path: the video.
         sound: where the sound is written: raw float32, mono, 44.1 kHz, from its first sample on.
+        complain: takes what was passed over.
         pulse: called now and then, to show that something is happening.
 
     Raises:
         DataError: not a regular file or not a video; no video stream; no frames; truncated or
             damaged; larger or longer than the limits.
     """
-    with _opened(path) as container, Path(sound).open("wb") as file:
-        track = _Track(file)
-        shown = _demux(path, container, track, pulse)
-        if not shown:
-            raise DataError(f"{path}: the video stream has no frames")
-        times, rate = _frame_times(path, container.streams.video[0], shown)
-        seconds = times[-1] - times[0]
-        if seconds > MAX_SECONDS:
-            raise DataError(f"{path}: {seconds:g} s long, expected {MAX_SECONDS:g} s at most")
-        _check_whole(path, container, len(shown), float(times[-1]), track.samples)
-        has_audio = bool(container.streams.audio)
-        if container.format.name == "mpeg":
-            _check_last_packet(path, len(shown))
-    if not rate:
-        rate = (len(times) - 1) / seconds if seconds else 1.0
-    audio_start = (track.start or 0.0) - float(times[0])
-    return Timeline(times - times[0], rate, track.samples, audio_start, has_audio)
+    with _opened(path) as (container, video, audio), Path(sound).open("wb") as file:
+        check_whole(path, container.format.name)
+        seen, heard, track = _Decoder(path, video), _Decoder(path, audio or video), Track(file)
+        packets, first = 0, np.inf
+        for number, packet in enumerate(_packets(container, video, audio)):
+            if number % PULSE == 0:
+                pulse()
+            if packet.is_corrupt and container.format.name not in _BROADCAST:
+                raise DataError(f"{path}: truncated or damaged after frame {packets}")
+            if packet.stream is not video:
+                for time, frame in heard.decode(packet):
+                    track.write(time, frame)
+                    _check_seconds(path, time - (track.start or 0.0))
+            elif packet.size and not packet.is_discard:
+                time, packets = seen.time(packet), packets + 1
+                first = min(first, time) if packets <= REORDERED else first
+                _check_seconds(path, time - first)
+        track.close()
+        heard.finish(complain)
+    if not packets:
+        raise DataError(f"{path}: the video stream has no frames")
+    begin = first if track.start is None else track.start
+    start = begin if begin < first - PRIMING else first
+    return Timeline(start, packets, begin - start, audio is not None)
 
 
-def read_pictures(path: Path | str, timeline: Timeline, threads: int = 1) -> Iterator[Chunk]:
-    """Decode a video's frames, once each: the middle square, made 112 x 112.
+def read_pictures(
+    path: Path | str,
+    timeline: Timeline,
+    complain: Complain = lambda _: None,
+    threads: int = 1,
+    crops: Mapping[int, Path] | None = None,
+) -> Iterator[Chunk]:
+    """Decode a video's frames, once each: the middle square as players show it, 112 x 112.
+
+    Args:
+        path: the video.
+        timeline: of `read_timeline`.
+        complain: takes what was passed over.
+        threads: of the decoder.
+        crops: face crops to show instead, by 0-based frame; one that cannot be read is left out.
 
     Raises:
         DataError: damaged data, or a frame beyond the limits.
     """
-    count, done = len(timeline.times), 0
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads
-        # Pictures of which there are more than packets are fields, whose times are unknown.
-        frames = (_square(path, frame) for frame in islice(container.decode(stream), count))
-        while held := list(islice(frames, CHUNK)):
-            times = timeline.times[done : done + len(held)]
-            yield Chunk(np.stack(held), np.ones(len(held), dtype=bool), times)
-            done += len(held)
-    if count - done > TRUNCATION_FRAMES:
-        raise DataError(f"{path}: {done} of {count} frames could be decoded; truncated or damaged")
+    with _opened(path) as (container, video, audio):
+        video.thread_type = "AUTO"
+        video.codec_context.thread_count = threads
+        if crops is not None:  # of the video the times alone are wanted
+            video.codec_context.options = {"skip_loop_filter": "all"}
+        pixel = float(video.sample_aspect_ratio or 1.0)
+        decoder, last = _Decoder(path, video), -np.inf
+        packets = (p for p in _packets(container, video, audio) if p.stream is video)
+        decoded = (pair for packet in packets for pair in decoder.decode(packet))
+        shown = (
+            (time, _square(path, frame, pixel) if crops is None else _crop(crops, number, complain))
+            for number, (time, frame) in enumerate(decoded)
+        )
+        while held := list(islice(shown, CHUNK)):
+            present = np.array([picture is not None for _, picture in held])
+            frames = np.stack([_BLACK if picture is None else picture for _, picture in held])
+            # Some containers, say AVI, stamp pictures out of order; they are decoded in order.
+            times = np.maximum(last, np.sort([time for time, _ in held]))
+            last = times[-1]
+            yield Chunk(frames, present, times - timeline.start)
+        decoder.finish(complain)
+    if np.isinf(last):
+        raise DataError(f"{path}: none of {timeline.packets} frames could be decoded")
 
 
-def read_crops(
-    crops: Mapping[int, Path], timeline: Timeline, complain: Callable[[str], None]
-) -> Iterator[Chunk]:
-    """Read face crops by frame; a crop that cannot be read is complained about and left out."""
-    for start in range(0, len(timeline.times), CHUNK):
-        times = timeline.times[start : start + CHUNK]
-        frames = np.zeros((len(times), SIDE, SIDE, 3), dtype=np.uint8)
-        present = np.zeros(len(times), dtype=bool)
-        for offset in range(len(times)):
-            try:
-                if (file := crops.get(start + offset)) is not None:
-                    frames[offset] = _read_crop(file)
-                    present[offset] = True
-            except DataError as error:
-                complain(str(error))
-        yield Chunk(frames, present, times)
+def _crop(crops: Mapping[int, Path], number: int, complain: Complain) -> np.ndarray | None:
+    """A frame's crop, if there is one that can be read."""
+    try:
+        return _read_crop(crops[number]) if number in crops else None
+    except DataError as error:
+        complain(str(error))
+        return None
 
 
-class _Track:
-    """Writes decoded sound to a file: mono float32 at 44.1 kHz."""
+def _packets(container: InputContainer, video: Any, audio: Any) -> Iterator[Any]:
+    """The packets of both streams; where a broadcast's clock begins anew, it goes on instead.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-        self.samples = 0
-        self.start: float | None = None  # seconds, as the file counts
-
-    def write(self, frame: av.AudioFrame | None) -> None:
-        """Write a frame; ``None`` writes what the resampler still holds."""
-        if frame is not None and self.start is None:
-            self.start = float(frame.time or 0.0)
-        for part in self.resampler.resample(frame):
-            samples = part.to_ndarray().reshape(-1)
-            self.file.write(samples.astype("<f4").tobytes())
-            self.samples += len(samples)
-
-
-def _demux(
-    path: Path | str, container: InputContainer, track: _Track, pulse: Callable[[], None]
-) -> list[int | None]:
-    """The time stamp of each frame, if it has one, in the file's order; writes the sound."""
-    video = container.streams.video[0]
-    shown: list[int | None] = []
-    for number, packet in enumerate(container.demux([video, *container.streams.audio[:1]])):
-        if number % PULSE == 0:
-            pulse()
-        if packet.is_corrupt:
-            raise DataError(f"{path}: truncated or damaged after frame {len(shown)}")
-        if packet.stream.index == video.index:
-            if packet.size and not packet.is_discard:
-                shown.append(packet.pts)
-            continue
-        for frame in packet.decode():
-            if isinstance(frame, av.AudioFrame):
-                track.write(frame)
-        if track.samples > MAX_SECONDS * SAMPLE_RATE:
-            raise DataError(f"{path}: longer than {MAX_SECONDS:g} s")
-    if track.start is not None:
-        track.write(None)
-    return shown
+    That is so where captures were joined. A stream may still send what it had before the other one
+    has begun anew, so each keeps its own shift while that fits.
+    """
+    newest = 0.0  # seconds
+    shifts: dict[int, float] = {}
+    due: dict[int, float] = {}
+    for packet in container.demux([stream for stream in (video, audio) if stream is not None]):
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is not None and container.format.name in _BROADCAST:
+            stream, raw = packet.stream_index, float(stamp * packet.time_base)
+            shift = shifts.setdefault(stream, newest)
+            if not CLOCK[0] < raw + shift - due.get(stream, raw + shift) < CLOCK[1]:
+                newest = newest if newest != shift else max(due.values()) - raw
+                shift = shifts[stream] = newest
+            ends = raw + shift + float((packet.duration or 0) * packet.time_base)
+            due[stream] = max(ends, due.get(stream, ends))
+            for key in ("pts", "dts"):
+                if (value := getattr(packet, key)) is not None:
+                    setattr(packet, key, value + round(shift / packet.time_base))
+        yield packet
 
 
-def _frame_times(
-    path: Path | str, video: av.VideoStream, shown: Sequence[int | None]
-) -> tuple[np.ndarray, float]:
-    """When frames are shown, ``(N,)`` seconds; frames a second as the file says, or 0."""
-    unit = float(video.time_base or 0)
-    rate = float(video.average_rate or video.guessed_rate or 0)
-    if None not in shown:
-        return np.sort(np.asarray(shown, dtype=np.float64)) * unit, rate
-    if not rate:
-        raise DataError(f"{path}: neither frame times nor a frame rate")
-    return np.arange(len(shown)) / rate + float((video.start_time or 0) * unit), rate
+class _Decoder:
+    """Decodes the packets of one stream, and says when each frame is shown or heard."""
+
+    def __init__(self, path: Path | str, stream: Any) -> None:
+        self.path, self.stream = path, stream
+        self._step = 1.0 / float(getattr(stream, "guessed_rate", None) or 25)  # of pictures
+        self._due: float | None = None
+        self._damaged = 0
+
+    def decode(self, packet: Packet) -> Iterator[tuple[float, Any]]:
+        """The frames that a packet gives, each with its time; none, where it is damaged.
+
+        Raises:
+            DataError: there are more damaged ones than may be.
+        """
+        try:
+            frames: list[Any] = packet.decode()
+        except av.FFmpegError as error:
+            self._damaged += self._due is not None  # before the first frame it may refer to others
+            if self._damaged > MAX_DAMAGED:
+                what = f"{self._damaged} damaged packets ({error.strerror})"
+                raise DataError(f"{self.path}: truncated or damaged, {what}") from error
+            return
+        for frame in frames:
+            yield self.time(frame), frame
+
+    def time(self, stamped: Any) -> float:
+        """Seconds at which a frame is due, or a packet's; without a time stamp after the last."""
+        stamp = stamped.dts if stamped.pts is None else stamped.pts
+        time = (self._due or 0.0) if stamp is None else float(stamp * stamped.time_base)
+        samples = getattr(stamped, "samples", 0)
+        self._due = time + (samples / stamped.sample_rate if samples else self._step)
+        return time
+
+    def finish(self, complain: Complain) -> None:
+        """Complain of what was damaged."""
+        if self._damaged:
+            kind = self.stream.type
+            complain(f"{self.path}: {self._damaged} damaged packets of the {kind} passed over")
 
 
 @contextmanager
-def _opened(path: Path | str) -> Iterator[InputContainer]:
+def _opened(path: Path | str) -> Iterator[tuple[InputContainer, Any, Any]]:
+    """A file, its video stream, and its first sound stream or ``None``."""
     check_regular(path)
     with Path(path).open("rb") as file:
         try:
             with av.open(file, "r", options=_OPTIONS) as container:
-                if not container.streams.video:
+                found = [s for s in container.streams.video if not s.disposition & _NO_VIDEO]
+                if not found:
                     raise DataError(f"{path}: no video stream")
-                _check_size(path, container.streams.video[0])
-                yield container
+                best = container.streams.best("video")  # no cover that does not say it is one
+                video = best if best in found else found[0]
+                if video.codec_context is None:
+                    raise DataError(f"{path}: cannot be decoded, truncated or of an unknown coding")
+                _check_size(path, video.width, video.height)
+                heard = [stream for stream in container.streams.audio if stream.codec_context]
+                yield container, video, next(iter(heard), None)
         except av.FFmpegError as error:
             raise DataError(
                 f"{path}: cannot be decoded, truncated or no video ({error.strerror})"
             ) from error
 
 
-def _check_size(path: Path | str, picture: av.VideoStream | VideoFrame) -> None:
-    width, height = picture.width, picture.height
-    if not 0 < width * height <= MAX_PIXELS:
-        raise DataError(f"{path}: pictures of {width} x {height}, expected 1 to {MAX_PIXELS} px")
+def _check_size(path: Path | str, width: float, height: float) -> None:
+    if not 0 < width * height <= MAX_PIXELS or max(width, height) > MAX_SHAPE * min(width, height):
+        raise DataError(
+            f"{path}: pictures of {width:g} x {height:g}, expected 1 to {MAX_PIXELS} px, "
+            f"and sides of 1 : {MAX_SHAPE} at most"
+        )
 
 
-def _check_whole(
-    path: Path | str, container: InputContainer, frames: int, last: float, samples: int
-) -> None:
-    """Compare what is there with what the file's header declares, where it declares anything."""
-    declared = container.streams.video[0].frames
-    if declared - frames > TRUNCATION_FRAMES:
-        raise DataError(f"{path}: truncated, {frames} frames of the {declared} it declares")
-    if not declared and container.duration is not None:
-        expected = container.duration / av.time_base
-        found = max(last, samples / SAMPLE_RATE)
-        if expected - found > TRUNCATION_SECONDS:
-            raise DataError(f"{path}: truncated, {found:.1f} s of the {expected:.1f} s it declares")
+def _check_seconds(path: Path | str, seconds: float) -> None:
+    if seconds > MAX_SECONDS:
+        raise DataError(f"{path}: longer than {MAX_SECONDS:g} s")
 
 
-def _check_last_packet(path: Path | str, frames: int) -> None:
-    """Walk an MPEG program stream, which declares no length: its last packet must be whole."""
-    size = Path(path).stat().st_size
-    position = 0
-    with Path(path).open("rb") as file:
-        while position + 14 <= size:
-            file.seek(position)
-            head = file.read(14)
-            if head[:3] != b"\0\0\1":
-                return  # whatever follows is no packet
-            match head[3]:
-                case 0xB9:  # end of the stream
-                    return
-                case 0xBA:  # a pack's header: MPEG-1, or MPEG-2 with stuffing
-                    position += 12 if head[4] >> 4 == 2 else 14 + (head[13] & 7)
-                case _:
-                    position += 6 + int.from_bytes(head[4:6], "big")
-    if position > size:
-        raise DataError(f"{path}: truncated after frame {frames}, its last packet is cut off")
-
-
-def _square(path: Path | str, frame: VideoFrame) -> np.ndarray:
-    _check_size(path, frame)
-    scale = SIDE / min(frame.width, frame.height)
-    width, height = (max(SIDE, round(side * scale)) for side in (frame.width, frame.height))
+def _square(path: Path | str, frame: VideoFrame, pixel: float) -> np.ndarray:
+    """The middle square of a picture whose pixels are ``pixel`` times as wide as high."""
+    shown = (frame.width * pixel, frame.height)
+    _check_size(path, *shown)
+    scale = SIDE / min(shown)
+    width, height = (max(SIDE, round(side * scale)) for side in shown)
     picture = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
     top, left = (height - SIDE) // 2, (width - SIDE) // 2
-    return picture[top : top + SIDE, left : left + SIDE]
+    picture = picture[top : top + SIDE, left : left + SIDE]
+    return _turned(picture, frame.side_data.get("DISPLAYMATRIX"))
+
+
+def _turned(square: np.ndarray, matrix: Any) -> np.ndarray:
+    """Turn and mirror as a display matrix says, by quarter turns."""
+    if matrix is None:
+        return square
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))  # (x, y) is shown at ax + cy, bx + dy
+    if abs(b) > abs(a):
+        square, a, d = square.swapaxes(0, 1), c, b
+    return square[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
 def _read_crop(file: Path) -> np.ndarray:

@@ -10,7 +10,14 @@ import pytest
 
 from iaca.base.files import DataError
 from iaca.data.schema import Counts
-from iaca.extraction.affwild2 import Folder, list_crops, read_annotations, scan_folder, video_of
+from iaca.extraction.affwild2 import (
+    Folder,
+    frame_labels,
+    list_crops,
+    read_annotations,
+    scan_folder,
+    video_of,
+)
 
 TEXT = "valence,arousal\n0.5,-0.25\n-5,0.1\n0.1,-5.0\n-1,1\n-5,-5\n"
 
@@ -33,14 +40,30 @@ def lay_out(root: Path, train: str = "a b_left b_right", validation: str = "c", 
 def test_a_line_is_a_frame_and_minus_five_in_either_column_is_no_label(
     tmp_path: Path, content: bytes
 ):
-    """Nor has a frame without a line. A byte order mark and blank lines at the end are no lines."""
+    """A byte order mark and blank lines at the end are no lines."""
     (tmp_path / "a.txt").write_bytes(content)
-    labels = read_annotations(tmp_path / "a.txt", 6)
+    labels = read_annotations(tmp_path / "a.txt")
     nan = np.nan
-    expected = [[0.5, -0.25], [nan, nan], [nan, nan], [-1, 1], [nan, nan], [nan, nan]]
-    assert labels.dtype == np.float32
+    expected = [[0.5, -0.25], [nan, nan], [nan, nan], [-1, 1], [nan, nan]]
+    assert labels is not None and labels.dtype == np.float32
     np.testing.assert_array_equal(labels, np.float32(expected))
-    assert len(read_annotations(tmp_path / "a.txt", 5)) == 5
+
+
+def test_a_few_lines_too_many_or_too_few_cost_the_line_alone():
+    """Up to 8, as a submission's template and a video may differ."""
+    lines = np.arange(40, dtype=np.float32).reshape(20, 2)
+    for frames, complaint in ((20, None), (12, "the last lines are left out"), (23, "others have")):
+        said: list[str] = []
+        labels = frame_labels(Path("a.txt"), lines, frames, said.append)
+        assert labels.shape == (frames, 2)
+        np.testing.assert_array_equal(labels[:20], lines[:frames])
+        assert np.isnan(labels[20:]).all()
+        assert len(said) == (complaint is not None)
+        if complaint:
+            assert f"a.txt: 20 annotated frames, but the video has {frames}; {complaint}" in said[0]
+    with pytest.raises(DataError, match=r"a\.txt: 20 annotated .* has 11, expected 8 more at most"):
+        frame_labels(Path("a.txt"), lines, 11, print)
+    assert np.isnan(frame_labels(None, None, 3, print)).all()
 
 
 @pytest.mark.parametrize(
@@ -56,24 +79,23 @@ def test_a_line_is_a_frame_and_minus_five_in_either_column_is_no_label(
         ("valence,arousal\n1.01,0\n", r"a\.txt, line 2: '1\.01,0', expected values from -1 to 1"),
         ("valence,arousal\n0,-4\n", r"a\.txt, line 2: '0,-4', expected values"),
         ("valence,arousal\nnan,0\n", r"a\.txt, line 2: 'nan,0', expected values"),
-        (TEXT, r"a\.txt, line 6: 5 annotated frames, but the video has 4"),  # 2 to 5 are theirs
     ],
 )
 def test_a_wrong_annotation_names_file_and_line(tmp_path: Path, text: str, complaint: str):
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(DataError, match=complaint):
-        read_annotations(tmp_path / "a.txt", 4)
+        read_annotations(tmp_path / "a.txt")
 
 
 def test_annotations_and_lists_that_cannot_be_read(tmp_path: Path):
     with pytest.raises(DataError, match=r"gone\.txt: no such file"):
-        read_annotations(tmp_path / "gone.txt", 4)
+        read_annotations(tmp_path / "gone.txt")
     (tmp_path / "a.txt").write_bytes(b"valence,arousal\n\xff\n")
     with pytest.raises(DataError, match=r"a\.txt: cannot be read"):
-        read_annotations(tmp_path / "a.txt", 4)
+        read_annotations(tmp_path / "a.txt")
     os.mkfifo(tmp_path / "pipe")  # reading from it would wait for ever
     with pytest.raises(DataError, match=r"pipe: not a regular file"):
-        read_annotations(tmp_path / "pipe", 4)
+        read_annotations(tmp_path / "pipe")
     with pytest.raises(DataError, match=r"pipe: not a regular file"):
         scan_folder(lay_out(tmp_path / "root"), tmp_path / "pipe")
 

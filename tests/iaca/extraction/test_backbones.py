@@ -13,7 +13,7 @@ pytest.importorskip("av", reason="the extra 'media' is not installed")
 from iaca.base.files import DataError
 from iaca.extraction.backbones import Backbones, LogMel, build_backbones, mel_filters, torchvision
 from iaca.extraction.clips import CLIP_SAMPLES
-from iaca.extraction.video import SAMPLE_RATE
+from iaca.extraction.sound import SAMPLE_RATE
 
 RANDOM = ("random", "random")
 

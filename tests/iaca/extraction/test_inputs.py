@@ -2,13 +2,14 @@
 
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from iaca.base.files import DataError
-from iaca.extraction.inputs import BLOCK, SAMPLES, Source, input_hash, plain_videos
+from iaca.base.files import DataError, check_name
+from iaca.extraction.inputs import BLOCK, SAMPLES, Source, input_hash, plain_videos, safe_name
 
 MEGABYTE = 1 << 20
 
@@ -136,10 +137,36 @@ def test_folders_that_hold_no_videos(tmp_path: Path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError, match=r": no videos, expected \.mp4"):
         plain_videos(tmp_path)
-    (tmp_path / "a b.mp4").touch()
-    with pytest.raises(DataError, match=r"video 'a b': expected letters"):
-        plain_videos(tmp_path)
-    (tmp_path / "a b.mp4").rename(tmp_path / "a.mp4")
+    (tmp_path / "a.mp4").touch()
     (tmp_path / "a.avi").touch()
     with pytest.raises(DataError, match=r"a\.mp4: also a\.avi"):
         plain_videos(tmp_path)
+
+
+def test_every_container_is_taken_and_what_is_passed_over_is_named(tmp_path: Path):
+    for name in ("a.MTS", "b.3gp", "c.ts", "d.WebM", "._a.MTS", ".DS_Store", "labels.csv", "e.mp3"):
+        (tmp_path / name).touch()
+    (tmp_path / "more.mp4").mkdir()
+    said: list[str] = []
+    assert [source.name for source in plain_videos(tmp_path, said.append)] == ["a", "b", "c", "d"]
+    assert len(said) == 1
+    assert ": 3 passed over" in said[0] and said[0].endswith("'e.mp3', 'labels.csv', 'more.mp4'")
+
+
+def test_names_of_any_language_have_safe_ones_of_their_own():
+    names = ["Zoë am Morgen 1", "Zoë am Morgen 2", "小明", "小红", "Zoe-am-Morgen", "-", "x" * 200]
+    safe = [safe_name(name) for name in names]
+    assert len(set(safe)) == len(names)
+    for name in safe:
+        assert check_name(name) == name and len(name) <= 200
+    assert safe[0].startswith("Zoe-am-Morgen-1-")
+    assert safe[4:7] == names[4:7]  # what is safe stays
+    assert safe_name(unicodedata.normalize("NFD", names[0])) == safe[0]  # as some systems write it
+    assert safe_name(os.fsdecode(b"a\xff")) != safe_name(os.fsdecode(b"a\xfe"))
+
+
+def test_a_title_is_what_people_call_a_video(tmp_path: Path):
+    for name in ("Zoë 1.mp4", "plain.mp4", os.fsdecode(b"a\xff.mp4")):
+        (tmp_path / name).touch()
+    titles = {source.title for source in plain_videos(tmp_path)}
+    assert titles == {"Zoë 1", None, "a\ufffd"}
