@@ -5,6 +5,7 @@ from a file, or, only when asked for by name, at random; the store says which. T
 constants are those of the baselines' released preprocessing.
 """
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +36,9 @@ MEAN_DB, SCALE_DB = -14.8, 19.895  # the released code's normalisation
 RANDOM, PRETRAINED = "random", "pretrained"
 RANDOM_SEED = 0
 ROLES = ("visual", "audio")
-MAX_MESSAGE = 300  # characters of what torch says of weights that do not fit
+MAX_NAMED = 3  # names, or what else does not fit, in a message
+_PARALLEL = "module."
+_WITHIN = ("state_dict", "model_state_dict", "model")  # keys of weights in a checkpoint
 _SCHEMAS: list[torch.library.Library] = []  # alive as long as torchvision needs them
 
 
@@ -238,22 +241,44 @@ def _from_file(path: Path) -> tuple[Mapping[str, Tensor], str]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that are no weights raise KeyError, IndexError, and others
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise DataError(f"{path}: holds no weights that can be loaded safely ({what})") from error
+        objects = re.search(r"GLOBAL ([\w.]+)", str(error))
+        raise DataError(
+            f"{path}: holds no weights that can be loaded safely "
+            f"({objects[1] if objects else type(error).__name__}); expected a state dict, as "
+            "torch.save(model.state_dict(), ...) writes it, without other objects"
+        ) from error
+    if isinstance(state, Mapping):  # a checkpoint may hold them beside an epoch's number and more
+        state = next((state[key] for key in _WITHIN if isinstance(state.get(key), Mapping)), state)
     named = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
     if not named or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DataError(f"{path}: expected tensors by torchvision's names, found something else")
+        found = ", ".join(map(repr, [*state][:MAX_NAMED])) if isinstance(state, Mapping) else "none"
+        raise DataError(f"{path}: expected tensors by torchvision's names, found names: {found}")
     return state, f"{path.name}, sha256 {sha256_of(path)}"
 
 
 def _load(trunk: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Load all but the classifier, which is cut off."""
-    kept = {name: value for name, value in state.items() if not name.startswith("fc.")}
+    """Load all but the classifier, which is cut off.
+
+    Training on several GPUs puts ``module.`` before every name; and files of before 2018 have no
+    ``num_batches_tracked``, which torch puts in.
+    """
+    whole = all(name.startswith(_PARALLEL) for name in state)
+    named = {name.removeprefix(_PARALLEL) if whole else name: x for name, x in state.items()}
+    kept = {name: value for name, value in named.items() if not name.startswith("fc.")}
     first = kept.get("conv1.weight")
     if first is not None and first.ndim == 4 and first.shape[1] == 3:
         kept["conv1.weight"] = first.sum(dim=1, keepdim=True)  # a grey picture in all channels
-    try:
-        trunk.load_state_dict(kept)
-    except RuntimeError as error:  # which names all names and shapes that do not fit
-        found = " ".join(str(error).split())[:MAX_MESSAGE]
-        raise DataError(f"{what}: do not fit: {found}") from error
+    own = {name: value.shape for name, value in trunk.state_dict().items()}
+    counters = {name for name in own if name.endswith("num_batches_tracked")}
+    missing = [name for name in own if name not in kept.keys() | counters]
+    unknown = [name for name in kept if name not in own]
+    bad = [f"{len(missing)} names missing, the first {missing[0]!r}"] if missing else []
+    bad += [f"{len(unknown)} unknown names, the first {unknown[0]!r}"] if unknown else []
+    bad += [
+        f"{name!r} has the shape {tuple(value.shape)}, expected {tuple(own[name])}"
+        for name, value in kept.items()
+        if value.shape != own.get(name, value.shape)
+    ]
+    if bad:
+        raise DataError(f"{what}: do not fit: {'; '.join(bad[:MAX_NAMED])}")
+    trunk.load_state_dict(kept, strict=False)

@@ -89,6 +89,19 @@ def test_weights_come_from_files(files: dict[str, Path]):
     assert str(files["audio"].parent) not in str(loaded.source)
 
 
+def test_weights_of_other_writers_are_loaded(files: dict[str, Path], tmp_path: Path):
+    """Without counters, as torchvision's own first ones; of parallel training; in a checkpoint."""
+    state = torch.load(files["audio"], weights_only=True)
+    old = {name: value for name, value in state.items() if "num_batches_tracked" not in name}
+    parallel = {f"module.{name}": value for name, value in state.items()}
+    expected = build_backbones("r3d_18", ("random", str(files["audio"]))).audio.state_dict()
+    for number, content in enumerate((old, parallel, {"epoch": 3, "state_dict": parallel})):
+        torch.save(content, tmp_path / f"{number}.pth")
+        loaded = build_backbones("r3d_18", ("random", str(tmp_path / f"{number}.pth")))
+        for name, value in loaded.audio.state_dict().items():
+            assert torch.equal(value, expected[name])
+
+
 class Boom:
     def __reduce__(self):
         return (exec, ("raise SystemExit('unpickled')",))
@@ -103,14 +116,24 @@ def test_files_that_do_not_fit_are_refused(files: dict[str, Path], tmp_path: Pat
     (tmp_path / "w.bin").touch()
     attempt(tmp_path / "w.bin", r"w\.bin: expected a file that ends in")
     torch.save({0: torch.zeros(1)}, tmp_path / "own.pt")
-    attempt(tmp_path / "own.pt", r"own\.pt: expected tensors by torchvision's names")
-    attempt(files["audio"], r"visual weights .*: do not fit: .*Missing key")
-    attempt("random", r"audio weights .*: do not fit: .*Missing key", audio=files["visual"])
+    attempt(tmp_path / "own.pt", r"own\.pt: expected tensors by torchvision's names, found .*: 0$")
+    attempt(files["audio"], r"visual weights .*: do not fit: \d+ names missing, the first 'stem")
+    attempt(
+        "random", r"audio weights .*: do not fit: .* missing, .*; \d+ un", audio=files["visual"]
+    )
     state = torch.load(files["audio"], weights_only=True)
     torch.save({**state, "more": torch.zeros(1)}, tmp_path / "more.pt")
-    attempt("random", r"Unexpected key\(s\) in state_dict: \"more\"", audio=tmp_path / "more.pt")
+    attempt("random", r"do not fit: 1 unknown names, the first 'more'$", audio=tmp_path / "more.pt")
     torch.save({**state, "bn1.weight": torch.zeros(3)}, tmp_path / "shape.pt")
-    attempt("random", r"bn1\.weight: .*\[3\].*\[64\]", audio=tmp_path / "shape.pt")
+    attempt("random", r"'bn1\.weight' has .*\(3,\), expected \(64,\)", audio=tmp_path / "shape.pt")
+    epoch = {"epoch": np.float64(3), "state_dict": state}
+    torch.save(epoch, tmp_path / "objects.pt")
+    attempt(
+        "random",
+        r"objects\.pt: holds no weights .* \(numpy\..*\); expected a state dict, as .*"
+        r"without other objects$",
+        audio=tmp_path / "objects.pt",
+    )
 
 
 def test_published_weights_are_loaded_safely_and_named_or_say_what_to_do(
