@@ -82,7 +82,7 @@ CHAPTERS = {
     "sota": Chapter((_or_own(families_again, first_runs),), swappable=True, on_open_data=True),
     "missing_modality": Chapter((table_2_runs, dropout_runs, unimodal_runs), swappable=True),
     "gate_diagnosis": Chapter((), (headline_again,)),
-    "protocol_audit": Chapter((audit_runs, table_2_runs)),
+    "protocol_audit": Chapter((audit_runs,), (headline_again,)),
 }
 
 
