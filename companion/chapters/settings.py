@@ -79,7 +79,7 @@ class Settings:
 
 def read_settings(
     profile: str | None,
-    manifest: str = "synthetic",
+    manifest: str = "episodes",
     seeds: Sequence[int] | None = None,
     device: Device = "auto",
     output_dir: str | Path = "../_build",

@@ -19,7 +19,7 @@ def test_defaults_are_the_quick_profile_on_the_benchmark(monkeypatch: pytest.Mon
     monkeypatch.delenv("IACA_PROFILE", raising=False)
     found = read_settings(None)
     assert found.profile.name == "quick"
-    assert found.manifest.name == "synthetic" and not found.gated
+    assert found.manifest.name == "episodes" and not found.gated
     assert found.output_dir == Path("../_build")
     assert found.device in ("cpu", "cuda")
     if found.device == "cpu":
