@@ -48,11 +48,11 @@ def opening(rows: Sequence[Obeyed], auroc: Sequence[Detects]) -> str:
     top, low = (pick(found, key=lambda cell: cell[1].value) for pick in (max, min))
     above, below = sum(x.low > 0.5 for _, x in found), sum(x.high < 0.5 for _, x in found)
     return (
-        f"**Learned gates {how} weak clips from strong ones.** Whichever way they turn, it is "
-        f"{middle:.2f} in the median of attentions and arms, where 0.5 is chance and told gates "
-        f"have {median(told):.2f}. Of {len(found)} AUROCs of learned gates, {above} lie above 0.5 "
-        f"and {below} below it, intervals and all. The highest is {_named(*top)}, the lowest "
-        f"{_named(*low)}."
+        f"**Learned gates {how} weak clips from strong ones.** Their AUROC, whichever way they "
+        f"turn, is {middle:.2f} in the median of attentions and arms, where 0.5 is chance and told "
+        f"gates have {median(told):.2f}. Of {len(found)} AUROCs of learned gates, {above} lie "
+        f"above 0.5 and {below} below it, intervals and all. The highest is {_named(*top)}, the "
+        f"lowest {_named(*low)}."
     )
 
 

@@ -49,7 +49,8 @@ def test_the_opening_says_how_well_learned_gates_tell(value: float, how: str) ->
     made = flat(value)
     said = findings.opening(obeyed(made), detects(made))
     assert (
-        said.startswith(f"**Learned gates {how}") and f"it is {max(value, 1 - value):.2f}" in said
+        said.startswith(f"**Learned gates {how}")
+        and f"turn, is {max(value, 1 - value):.2f} in the median" in said
     )
     above, below = (288, 0) if value > 0.5 else (0, 288)
     assert f"Of 288 AUROCs of learned gates, {above} lie above 0.5 and {below} below" in said
