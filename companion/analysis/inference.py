@@ -227,10 +227,3 @@ def drawn_contrast(
         drawn = drawn + weight * ccc_of_sums(sums)
         by_seed = by_seed + weight * ccc_of_sums(model.sums.sum(dim=1))
     return drawn, by_seed, draws
-
-
-def paired_differences(
-    model: Moments, baseline: Moments, resamples: int = 1000, seed: int = 0
-) -> list[Interval]:
-    """``model`` minus ``baseline`` in CCC, paired by subject and by seed: see `contrast`."""
-    return contrast([(1.0, model), (-1.0, baseline)], resamples, seed)

@@ -22,9 +22,8 @@ from companion.analysis.inference import (
     ccc_of_sums,
     contrast,
     moments,
-    paired_differences,
 )
-from companion.analysis.ridge import MODALITIES, ridge_predictions
+from companion.analysis.ridge import MODALITIES
 from companion.analysis.trained import initial_model, load_models, obtain, opened
 from companion.chapters.drawing.numbers import decimals, over_seeds, signed, with_bounds
 from companion.chapters.drawing.style import not_shown
@@ -42,7 +41,6 @@ from iaca.data.splits import Split
 from iaca.data.states import STATES
 from iaca.learning.evaluation import predict
 from iaca.runs.arms import ARMS, GATED_ARMS, by_seed
-from iaca.runs.profiles import folds_of
 from iaca.runs.runs import Run, RunConfig
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from toys import tiny_run, toy_info, toy_recording
 
-from companion.analysis.inference import Resamples, moments, paired_differences, resample
+from companion.analysis.inference import Resamples, contrast, moments, resample
 from companion.chapters.protocol_audit import scoring as audit
 from iaca.data.recordings import RecordingStore
 from iaca.learning.evaluation import score
@@ -105,7 +105,7 @@ def test_differences_are_those_of_the_paired_bootstrap(store: RecordingStore) ->
     said, other = predictions(store), predictions(store, noise=0.6)
     draws = resample(SUBJECTS, SEEDS, DRAWS, seed=0)
     both = (audit.pooled(audit.cut(each, store), draws) for each in (said, other))
-    expected = paired_differences(moments(said, store), moments(other, store), DRAWS)
+    expected = contrast([(1, moments(said, store)), (-1, moments(other, store))], DRAWS)
     for mine, theirs in zip(audit.gains(*both, draws), expected, strict=True):
         assert mine == pytest.approx(theirs)
 
