@@ -12,6 +12,7 @@ from iaca.sources.tables import Table, read_arrays
 
 MISSING = ("refuse", "mask", "null")
 FEATURES = ("audio", "visual")
+FLOAT32 = np.finfo(np.float32)
 ACCURACY = 1e-3  # seconds; times are printed as 0.033 where 1/30 is meant
 SPARSEST = 100  # cells for each that has a row; beyond that, times are not in seconds
 
@@ -159,7 +160,8 @@ def fill_missing(
                 "found none, or too little confidence; say what to do with --missing mask or null, "
                 "or hold earlier values with --max-gap"
             )
-    nulls = _null_vectors(held, gone, grid.null, tables, training)
+    present = {role: held[role].to_numpy()[training & ~gone[role]] for role in FEATURES}
+    nulls = _null_vectors(present, grid.null)
     for role in FEATURES:
         held[role] = held[role].fillna(dict(enumerate(nulls[role])))
     if grid.missing == "mask":
@@ -172,27 +174,22 @@ def fill_missing(
     return held, nulls, {**notes, "missing": {"option": grid.missing, **counts}}
 
 
-def _null_vectors(
-    frames: Mapping[str, pd.DataFrame],
-    gone: Mapping[str, np.ndarray],
-    null: Path | str,
-    tables: Mapping[str, Table],
-    training: np.ndarray,
-) -> dict[str, np.ndarray]:
-    dims = {role: frames[role].shape[1] for role in FEATURES}
+def _null_vectors(present: Mapping[str, np.ndarray], null: Path | str) -> dict[str, np.ndarray]:
+    """What stands for a missing modality, given the rows for training that have it."""
     if null == "zeros":
-        return {role: np.zeros(dim) for role, dim in dims.items()}
-    if null != "mean":
-        arrays = read_arrays(Path(null))
-        for role, dim in dims.items():
-            found = arrays.get(role)
-            if found is None or found.shape != (dim,) or found.dtype.kind not in "iuf":
-                what = "nothing" if found is None else f"{found.dtype} {found.shape}"
-                raise DataError(f"{null}: array {role!r}: found {what}, expected {dim} numbers")
-            if not np.isfinite(found).all():
-                raise DataError(f"{null}: array {role!r}: expected finite numbers")
-        return {role: arrays[role] for role in FEATURES}
-    for role in FEATURES:
-        if not (training & ~gone[role]).any():
-            raise DataError(f"{tables[role].source}: no row to take the mean of is left")
-    return {role: frames[role].to_numpy()[training & ~gone[role]].mean(axis=0) for role in FEATURES}
+        return {role: np.zeros(rows.shape[1]) for role, rows in present.items()}
+    if null == "mean":
+        for role, rows in present.items():
+            if not len(rows):
+                raise DataError(f"{role}: no row for training is left to take the mean of")
+        return {role: rows.mean(axis=0) for role, rows in present.items()}
+    arrays = read_arrays(Path(null))
+    for role, rows in present.items():
+        found = arrays.get(role, np.empty(0, dtype=bool))
+        numbers = found.dtype.kind in "iuf" and bool((abs(found) < FLOAT32.max).all())
+        if found.shape != rows.shape[1:] or not numbers:
+            what = f"{found.dtype} {found.shape}" if role in arrays else "nothing"
+            raise DataError(
+                f"{null}: array {role!r}: found {what}, expected {rows.shape[1]} finite numbers"
+            )
+    return {role: arrays[role] for role in present}

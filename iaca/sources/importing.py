@@ -17,7 +17,7 @@ import torch
 from iaca.base.files import DataError, check_one_of
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.sources.columns import Choice, choose_columns, lost_rows
-from iaca.sources.grid import FEATURES, Grid, cell_numbers, fill_missing, to_grid
+from iaca.sources.grid import FEATURES, FLOAT32, Grid, cell_numbers, fill_missing, to_grid
 from iaca.sources.tables import Table, TableSource, listed, read_table
 from iaca.sources.writing import write_store
 
@@ -178,7 +178,7 @@ def _values(
     values = {role: table.values for role, table in tables.items()}
     for role in FEATURES:
         gone = lost[role] | (may_miss & np.isnan(values[role]).all(axis=1))
-        bad = ~(np.abs(values[role]) <= float(np.finfo(np.float32).max)) & ~gone[:, None]
+        bad = ~(np.abs(values[role]) <= FLOAT32.max) & ~gone[:, None]
         tables[role].refuse(bad, "a finite float32")
         values[role][gone] = np.nan
     if invalid is not None:

@@ -138,7 +138,7 @@ def test_a_row_that_a_tool_was_not_sure_of_is_missing(tmp_path: Path):
     assert store.info.source["missing"]["visual"] == {"held": 0, "missing": gone.sum()}
     assert features(store)["visual"] == ["AU01_r", "AU02_r"]
     assert store.info.source["left_out"]["visual"] == ["confidence"]
-    with pytest.raises(DataError, match="visual table: no row to take the mean of is left"):
+    with pytest.raises(DataError, match="visual: no row for training is left"):
         load(tables, tmp_path / "none", min_confidence=0.95)
     every = load(made(visual_confidence=0.1), tmp_path / "every", min_confidence=0)
     assert every.info.source["missing"]["visual"] == {"held": 0, "missing": 0}

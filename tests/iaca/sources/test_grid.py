@@ -123,11 +123,16 @@ def test_the_null_vector_is_the_mean_of_the_rows_for_training(tables: dict, tmp_
     np.savez(tmp_path / "null.npz", audio=np.array([1.0, 2.0]), visual=np.array([3]))
     given = load(tables, tmp_path / "given", columns, null=tmp_path / "null.npz")
     assert [null.tolist() for null in given.null_features] == [[1.0, 2.0], [3.0]]
-    np.savez(tmp_path / "null.npz", audio=np.array([1.0]))
-    with pytest.raises(
-        DataError, match=r"null\.npz: array 'audio': found float64 \(1,\), expected"
+    for bad, found in (
+        ({"audio": [1.0]}, r"found float64 \(1,\)"),
+        ({"audio": [1.0, np.inf]}, r"found float64 \(2,\)"),
+        ({"visual": [1.0]}, "found nothing"),
     ):
-        load(tables, tmp_path / "bad", columns, null=tmp_path / "null.npz")
+        np.savez(tmp_path / "null.npz", **{name: np.array(cells) for name, cells in bad.items()})
+        with pytest.raises(
+            DataError, match=rf"null\.npz: array 'audio': {found}, expected 2 finite"
+        ):
+            load(tables, tmp_path / "bad", columns, null=tmp_path / "null.npz")
 
 
 def test_times_may_be_written_as_clocks_and_as_pandas_writes_them(tables: dict, tmp_path: Path):
