@@ -180,3 +180,25 @@ def test_openface_has_its_features_and_its_failed_rows(between: str, tmp_path: P
         load({**tables, "visual": tables["audio"]}, tmp_path / "o", None, formats=["openface"])
     with pytest.raises(DataError, match="format 'openpose': expected one of opensmile, openface"):
         load(tables, tmp_path / "pose", None, formats=["openpose"])
+
+
+def test_one_table_of_opensmile_names_recordings_by_path(tmp_path: Path):
+    """SMILExtract that appends to one file, and the Python package's index."""
+    tables = {role: table.drop(columns="step") for role, table in made().items()}
+    expected = load(tables, tmp_path / "expected", step=None)
+    audio = tables["audio"]
+    clock = np.tile(np.arange(ROWS // 2) / 100, 2)
+    spans = pd.to_timedelta(clock, unit="s")
+    smile, package = tmp_path / "smile.csv", tmp_path / "package.csv"
+    keys = {"name": "'C:\\clips\\" + audio["recording"] + ".wav'", "frameTime": clock}
+    smile_table = pd.DataFrame({**keys, "loud": audio["loud"]})
+    smile_table.to_csv(smile, sep=";", index=False)
+    keys = {"file": "/clips/" + audio["recording"] + ".wav", "start": spans, "end": spans}
+    pd.DataFrame({**keys, "loud": audio["loud"]}).to_csv(package, index=False)
+    tables["labels"]["subject"] = audio["subject"]
+    for i, file in enumerate((smile, package)):
+        given = {**tables, "audio": file}
+        store = load(given, tmp_path / f"{i}", step=None, formats=["opensmile"])
+        assert features(store)["audio"] == ["loud"]
+        for name in ("a", "b"):
+            assert np.allclose(store[name].audio, expected[name].audio)
