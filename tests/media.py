@@ -220,6 +220,7 @@ def write_clip(
     pixel: Fraction | None = None,
     rotation: tuple[int, bool, bool] | None = None,
     cover: bool = False,
+    title: str = "",
 ) -> Path:
     """Write a clip whose pictures and takes of sound stand at given times, in seconds.
 
@@ -233,9 +234,11 @@ def write_clip(
         pixel: width of a pixel by its height.
         rotation: degrees counter-clockwise, then whether it is mirrored left-right and up-down.
         cover: put a picture of another kind before the video.
+        title: of the clip, in its tags.
     """
     pictures = list(grey_frames(len(times)) if pictures is None else pictures)
     with av.open(str(path), "w", options=dict(options)) as container:
+        container.metadata["title"] = title
         height, width, _ = pictures[0].shape
         front = container.add_stream("mjpeg", rate=25) if cover else None
         if front is not None:

@@ -8,6 +8,7 @@ Every decoded frame, seen or heard, has the time that its own time stamp says. P
 picture therefore move no other picture, and what an edit list hides is not there.
 """
 
+import errno
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -240,7 +241,7 @@ def _opened(path: Path | str) -> Iterator[tuple[InputContainer, Any, Any]]:
     check_regular(path)
     with Path(path).open("rb") as file:
         try:
-            with av.open(file, "r", options=_OPTIONS) as container:
+            with av.open(file, "r", options=_OPTIONS, metadata_errors="replace") as container:
                 found = [s for s in container.streams.video if not s.disposition & _NO_VIDEO]
                 if not found:
                     raise DataError(f"{path}: no video stream")
@@ -251,7 +252,9 @@ def _opened(path: Path | str) -> Iterator[tuple[InputContainer, Any, Any]]:
                 _check_size(path, video.width, video.height)
                 heard = [stream for stream in container.streams.audio if stream.codec_context]
                 yield container, video, next(iter(heard), None)
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:
+            if not isinstance(error, av.FFmpegError) and error.errno != errno.EINVAL:
+                raise  # the disk's fault; the other is a place that no file can have
             raise DataError(
                 f"{path}: cannot be decoded, truncated or no video ({error.strerror})"
             ) from error

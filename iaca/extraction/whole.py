@@ -81,7 +81,8 @@ def _object(head: bytes, left: int) -> int:
 
 
 def _page(head: bytes, left: int) -> int:
-    return 27 + head[26] + sum(head[27 : 27 + head[26]]) if head[:4] == b"OggS" else 0
+    parts = head[26] if len(head) > 26 else 0
+    return 27 + parts + sum(head[27 : 27 + parts]) if head[:4] == b"OggS" else 0
 
 
 def _pack(head: bytes, left: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
-from media import stand_ins, tone, write_miniature, write_video
+from media import stand_ins, tone, write_clip, write_miniature, write_video
 from PIL import Image
 from toys import tiny_run
 
@@ -87,6 +87,18 @@ def test_a_plain_video_by_the_command(run: Run, tmp_path: Path, capsys: pytest.C
     assert f"{out}: 6 clips" in printed.out
     assert "trained on face crops; here it sees the middle square" in printed.err
     assert len(pd.read_csv(out / "trace.csv")) == 6
+
+
+def test_the_trace_has_the_times_at_which_frames_are_shown(run: Run, tmp_path: Path):
+    """Of a video whose frame rate varies, and whose name has spaces and other letters."""
+    times = np.concatenate([np.arange(30) / 30, 1 + np.arange(20) / 10])
+    video = write_clip(tmp_path / "Zoë am Morgen.mp4", times)
+    found = predict_video(video, run.folder)
+    assert found.table["frame"].tolist() == list(range(7, 50, 8))
+    np.testing.assert_allclose(found.table["second"], times[7::8], atol=1e-3)
+    written = pd.read_csv(found.folder / "trace.csv")
+    np.testing.assert_allclose(written["second"], times[7::8], atol=1e-3)
+    assert found.folder.name.startswith("Zoe-am-Morgen-")
 
 
 def test_what_is_not_there_is_named(run: Run, miniature: Path, tmp_path: Path):

@@ -318,3 +318,69 @@ def test_whatever_a_decoder_raises_is_one_line(tmp_path: Path, monkeypatch: pyte
     (error,) = received
     assert isinstance(error, DataError)
     assert str(error) == "v.mkv: cannot be decoded (ValueError: of its own kind)"
+
+
+# --- clips that nobody has made ------------------------------------------------------------
+
+FUZZED = {
+    "v.mp4": (PHONE, 600),
+    "v.mkv": (PHONE, 600),
+    "v.webm": (BROWSER, 600),
+    "v.avi": (("mpeg4", "pcm_s16le"), 25),
+    "v.ts": (("libx264", "mp2"), 600),
+    "v.mpg": (("mpeg2video", "mp2"), 25),
+    "v.flv": (("flv", "libmp3lame"), 600),
+    "v.asf": (("wmv2", "pcm_s16le"), 600),
+}
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder, whole = tmp_path_factory.mktemp("originals"), {}
+    for name, (codecs, unit) in FUZZED.items():
+        take = at_48(0.8, 0.2) if "libopus" in codecs else Take(0.0, beeps(0.8, 0.2))
+        made = {"codecs": codecs, "unit": Fraction(1, unit)}
+        whole[name] = write_clip(folder / name, EVEN[:20], [take], **made).read_bytes()
+    return whole
+
+
+def broken(content: bytes, rng: np.random.Generator) -> bytes:
+    """The content with noise, holes, bytes that are missing, doubled or flipped, or an end."""
+    data = bytearray(content)
+    for change in rng.integers(6, size=rng.integers(1, 6)):
+        at, many = int(rng.integers(len(data))), int(rng.integers(1, 400))
+        if change == 0:
+            data[at : at + many] = rng.bytes(len(data[at : at + many]))
+        elif change == 1:
+            data[at : at + many] = bytes(len(data[at : at + many]))
+        elif change == 2:
+            del data[at : at + many]
+        elif change == 3:
+            data[at:at] = data[at : at + many]
+        elif change == 4:
+            at %= 2000  # where most headers are
+            data[at : at + 4] = rng.bytes(4)
+        elif rng.random() < 0.5:
+            del data[at:]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_broken_clips_give_pictures_in_order_or_one_line(
+    originals: dict[str, bytes], tmp_path: Path, seed: int
+):
+    name = list(FUZZED)[seed % len(FUZZED)]
+    (tmp_path / name).write_bytes(broken(originals[name], np.random.default_rng(seed)))
+    try:
+        _, sound, chunk = decoded(tmp_path / name)
+    except DataError as error:
+        assert str(error).startswith(str(tmp_path / name)) and "\n" not in str(error)
+    else:
+        assert (np.diff(chunk.times) >= 0).all() and np.isfinite(chunk.times).all()
+        assert np.isfinite(sound).all()
+
+
+def test_tags_in_an_old_encoding_are_no_hindrance(tmp_path: Path):
+    path = write_clip(tmp_path / "v.mp4", EVEN, codecs=PHONE, title="Zoe")
+    path.write_bytes(path.read_bytes().replace(b"Zoe", b"Zo\xeb"))
+    assert len(decoded(path)[2].times) == 50
