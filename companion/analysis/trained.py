@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
-from iaca.base.devices import Device, device_type
+from iaca.base.devices import Device
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.models.regressor import AffectRegressor
@@ -42,19 +40,6 @@ def load_models(runs: Sequence[Run], output_dir: Path, device: Device = "cpu") -
         store, split = opened(run.config.data, output_dir)
         loaded.append(LoadedModel(run.model(store, device), store, split, run.config.seed))
     return loaded
-
-
-def initial_model(run: Run, store: RecordingStore, device: Device = "cpu") -> AffectRegressor:
-    """Rebuild a run's model as its training began, in evaluation mode; no generator is moved."""
-    info = store.info
-    dims = (info.audio_dim, info.visual_dim, len(info.labels))
-    with torch.random.fork_rng():
-        torch.manual_seed(run.config.seed)
-        model = AffectRegressor(run.config.model, *dims)
-        trained = run.model(store)  # its statistics are those that training began with
-    model.standardise_audio.load_state_dict(trained.standardise_audio.state_dict())
-    model.standardise_visual.load_state_dict(trained.standardise_visual.state_dict())
-    return model.to(device_type(device)).eval()
 
 
 def obtain(

@@ -24,7 +24,7 @@ from companion.analysis.inference import (
     moments,
 )
 from companion.analysis.ridge import MODALITIES
-from companion.analysis.trained import initial_model, load_models, obtain, opened
+from companion.analysis.trained import load_models, obtain, opened
 from companion.chapters.drawing.numbers import decimals, over_seeds, signed, with_bounds
 from companion.chapters.drawing.style import not_shown
 from companion.chapters.drawing.tables import markdown_table
