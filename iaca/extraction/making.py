@@ -188,7 +188,7 @@ class Job:
         threads = max(1, (cores or 1) // self.effort.workers)
         with decode(source.video, sound, crops, threads, self.effort.timeout) as decoded:
             if not (decoded.timeline.has_audio or self.config.allow_silent):
-                raise DataError(f"{source.video}: no audio stream")
+                raise DataError(f"{source.video}: no audio stream, or an empty one")
             audio, visual, ends, times = self._rows(source, decoded, sound)
         shown, problems = np.concatenate(decoded.times), _problems(source, decoded, crops or {})
         labels = frame_labels(source.annotation, annotated, len(shown), problems.append)

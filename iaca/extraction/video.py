@@ -55,7 +55,7 @@ class Timeline(NamedTuple):
         start: seconds, where the file's clock stands at its beginning; other times count from it.
         packets: of the video stream, about as many as it has pictures.
         audio_start: seconds to the first sample; 0 without sound.
-        has_audio: whether there is a sound stream.
+        has_audio: whether there is any sound.
     """
 
     start: float
@@ -113,7 +113,7 @@ def read_timeline(
         raise DataError(f"{path}: the video stream has no frames")
     begin = first if track.start is None else track.start
     start = begin if begin < first - PRIMING else first
-    return Timeline(start, packets, begin - start, audio is not None)
+    return Timeline(start, packets, begin - start, track.start is not None)
 
 
 def read_pictures(

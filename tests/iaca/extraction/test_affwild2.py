@@ -87,6 +87,21 @@ def test_a_wrong_annotation_names_file_and_line(tmp_path: Path, text: str, compl
         read_annotations(tmp_path / "a.txt")
 
 
+def test_broken_annotations_are_labels_or_one_line(tmp_path: Path):
+    file = tmp_path / "a.txt"
+    for seed in range(200):
+        rng, content = np.random.default_rng(seed), bytearray(TEXT.encode())
+        for at in rng.integers(len(content), size=rng.integers(1, 4)):
+            content[at : at + rng.integers(3)] = rng.bytes(rng.integers(3))
+        file.write_bytes(content)
+        try:
+            labels = read_annotations(file)
+        except DataError as error:
+            assert str(error).startswith(str(file)) and "\n" not in str(error)
+        else:
+            assert labels is not None and not (np.abs(labels) > 1).any()
+
+
 def test_annotations_and_lists_that_cannot_be_read(tmp_path: Path):
     with pytest.raises(DataError, match=r"gone\.txt: no such file"):
         read_annotations(tmp_path / "gone.txt")

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
 from iaca.base.files import DataError
+from iaca.extraction import backbones
 from iaca.extraction.backbones import Backbones, LogMel, build_backbones, mel_filters, torchvision
 from iaca.extraction.clips import CLIP_SAMPLES
 from iaca.extraction.sound import SAMPLE_RATE
@@ -175,6 +176,25 @@ def test_bytes_that_are_no_weights_are_refused_by_name(tmp_path: Path, content: 
     with pytest.raises(DataError, match=rf"own\{suffix}: .*(loaded safely|expected tensors)") as e:
         build_backbones("r3d_18", (str(tmp_path / f"own{suffix}"), "random"))
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_broken_weights_are_tensors_or_one_line(tmp_path: Path, suffix: str):
+    file = tmp_path / f"own{suffix}"
+    state = {f"layer{n}.weight": torch.ones(4, n) for n in range(1, 6)}
+    save_file(state, file) if suffix == ".safetensors" else torch.save(state, file)
+    whole = file.read_bytes()
+    for seed in range(100):
+        rng, content = np.random.default_rng(seed), bytearray(whole)
+        for at in rng.integers(len(content), size=rng.integers(1, 6)):
+            content[at : at + rng.integers(20)] = rng.bytes(rng.integers(20))
+        file.write_bytes(content)
+        try:
+            found, _ = backbones._from_file(file)
+        except DataError as error:
+            assert str(error).startswith(str(file)) and "\n" not in str(error)
+        else:
+            assert all(isinstance(value, torch.Tensor) for value in found.values())
 
 
 def test_unknown_backbones_and_a_gpu_that_is_not_there_are_refused(monkeypatch: pytest.MonkeyPatch):
