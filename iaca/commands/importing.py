@@ -61,6 +61,10 @@ def add_import(actions: "Commands") -> None:
     text = "bring all tables to so many rows a second, each the mean of what begins in it: 10"
     add("--rate", type=float, metavar="HZ", help=text)
     add("--frame-rate", type=float, default=1.0, help="without --rate: steps a second: 25")
+    _add_missing(action)
+
+
+def _add_missing(action: argparse.ArgumentParser) -> None:
     add = action.add_argument_group("missing rows").add_argument
     text = "columns that say how sure a tool is of a row, by default: confidence success"
     add("--confidence-column", nargs="+", default=[], metavar="COLUMN", help=text)

@@ -43,6 +43,21 @@ class Columns(NamedTuple):
     split: str | None = None
     time: tuple[str, ...] = ()
 
+    @property
+    def texts(self) -> list[str]:
+        """The columns of names."""
+        return [name for name in (self.recording, self.subject, self.split) if name]
+
+    @property
+    def required(self) -> list[str]:
+        """The columns that every table has."""
+        return [name for name in (self.recording, self.step) if name]
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that are no features and no labels; the recording's comes first."""
+        return [*self.required, *self.texts, *self.time]
+
 
 def import_tables(
     audio: TableSource,
@@ -78,28 +93,35 @@ def import_tables(
 
     Raises:
         DataError: naming the file, the 1-based line or row, the column or the recording concerned:
-            a cell that is not a number, a NaN or infinite feature, an unsafe name, a missing
-            column, a repeated step, a step or a recording that another table lacks, a subject
-            that changes within a recording, a label out of range; what `choose_columns`,
-            `lost_rows`, `to_grid` and `fill_missing` refuse.
+            no number, an unsafe name, a missing column, a repeated step, a step that another table
+            lacks, a subject that changes, a label out of range; and what the functions below say.
     """
-    tables = _read({"audio": audio, "visual": visual, "labels": labels}, columns, choice, grid)
     if not 0 < frame_rate < np.inf:
         raise DataError(f"frame_rate {frame_rate}: expected a positive number of steps a second")
-    frames = _frames(tables, columns, choice, grid, label_range, invalid)
     rate = grid.rate or frame_rate
+    tables = _read({"audio": audio, "visual": visual, "labels": labels}, columns, choice, grid)
+    frames = _frames(tables, columns, choice, grid, label_range, invalid)
     names = frames["labels"].index.get_level_values("recording")
-    texts = [name for name in (columns.recording, columns.subject, columns.split) if name]
-    telling = dict(tables)
-    if people is not None:
-        telling["people"] = read_table(people, "people", texts, [columns.recording])
-    subject = _per_recording(telling, columns, columns.subject, names)
-    split = _per_recording(telling, columns, columns.split, names) if columns.split else {}
-    for name, role in split.items():
-        check_one_of(f"recording {name!r}: {columns.split}", role, ROLES)
+    subject, split = _people(tables, people, columns, names)
     training = np.array([split.get(name, "train") == "train" for name in names])
     frames, nulls, notes = fill_missing(frames, tables, grid, rate, training)
-    info = StoreInfo(
+    info = _info(tables, columns, label_range, {**notes, **(source or {})})
+    vectors = {f"null_{role}": torch.from_numpy(nulls[role]) for role in FEATURES}
+    rows = _recordings(frames, subject, split, rate)
+    return write_store(out, rows, info, **vectors, dtype=torch.float32)
+
+
+def _info(
+    tables: Mapping[str, Table],
+    columns: Columns,
+    label_range: tuple[float, float],
+    notes: Mapping[str, Any],
+) -> StoreInfo:
+    left_out = {
+        role: [n for n in table.frame.columns if n not in {*table.names, *columns.keys}]
+        for role, table in tables.items()
+    }
+    return StoreInfo(
         audio_dim=len(tables["audio"].names),
         visual_dim=len(tables["visual"].names),
         labels=tuple(tables["labels"].names),
@@ -107,21 +129,24 @@ def import_tables(
         source={
             **{role: Path(table.source).name for role, table in tables.items()},
             "features": {role: tables[role].names for role in FEATURES},
-            "left_out": {
-                role: [
-                    name
-                    for name in table.frame.columns
-                    if name not in {*table.names, *texts, columns.step}
-                ]
-                for role, table in tables.items()
-            },
+            "left_out": left_out,
             **notes,
-            **(source or {}),
         },
     )
-    recordings = _recordings(frames, subject, split, rate)
-    null_audio, null_visual = (torch.from_numpy(nulls[role]) for role in FEATURES)
-    return write_store(out, recordings, info, null_audio, null_visual, torch.float32)
+
+
+def _people(
+    tables: Mapping[str, Table], people: TableSource | None, columns: Columns, names: pd.Index
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Subject and split of each recording; no splits where no column is named."""
+    telling = dict(tables)
+    if people is not None:
+        telling["people"] = read_table(people, "people", columns.texts, [columns.recording])
+    subject = _per_recording(telling, columns, columns.subject, names)
+    split = _per_recording(telling, columns, columns.split, names) if columns.split else {}
+    for name, role in split.items():
+        check_one_of(f"recording {name!r}: {columns.split}", role, ROLES)
+    return subject, split
 
 
 def _read(
@@ -133,13 +158,12 @@ def _read(
         raise DataError(f"rate {grid.rate:g}: expected times, found a step column {columns.step!r}")
     if grid.rate is None and columns.time:
         raise DataError(f"time column {columns.time[0]!r}: expected a rate beside it")
-    required = [name for name in (columns.recording, columns.step) if name]
-    texts = [name for name in (columns.recording, columns.subject, columns.split) if name]
+    keys = columns.texts, columns.required
     tables = {
-        role: read_table(source, role, texts, required, choice.format(role).recording)
+        role: read_table(source, role, *keys, choice.format(role).recording)
         for role, source in given.items()
     }
-    return choose_columns(tables, choice, [*required, *texts, *columns.time])
+    return choose_columns(tables, choice, columns.keys)
 
 
 def _frames(
