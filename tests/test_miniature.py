@@ -121,8 +121,7 @@ def test_missing_modalities(run_chapter: Execute, build: Path) -> None:
     cells = run_chapter("06_missing_modality")
     said = check_private(cells, build)
     assert "CCC lost from 0 to 80 % missing" in said
-    (chart,) = outputs(cells, "vega+json") or outputs(cells, "vegalite.v5+json")
-    assert "missing" in str(chart)
+    assert not outputs(cells, "vegalite.v5+json")  # the chart would show one person
 
 
 def test_side_by_side(run_chapter: Execute, build: Path) -> None:

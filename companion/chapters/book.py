@@ -14,7 +14,6 @@ import torch
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from companion.analysis import criteria
 from companion.analysis.costs import count_regressor, time_steps
 from companion.analysis.inference import (
     NOT_AVAILABLE,
@@ -35,6 +34,7 @@ from companion.publishing.vegalite import show
 from companion.reference.again import agreement_sentence, agreement_table, compared, runs_again
 from companion.reference.lines import Results
 from companion.reference.plan import Cell
+from companion.reference.tables.reading import progress
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
@@ -75,6 +75,11 @@ class Page(Settings):
         configs = runs_again(part, cells, self.profile, self.reference)
         return dict(zip(configs, self.runs([*configs.values()]), strict=True))
 
+    def say_missing_runs(self, *parts: str) -> None:
+        """Say which parts of the reference run are not finished."""
+        missing = {part: progress(self.reference, part) for part in parts}
+        self.say(*(f"*{part}: {words}.*\n" for part, words in missing.items() if words))
+
     def say_agreement(self, part: str, runs: Mapping[Cell, Run]) -> None:
         """Show whether runs that were made again agree with the reference run, run by run."""
         found = compared(part, runs, self.output_dir, self.reference)
@@ -94,8 +99,9 @@ class Page(Settings):
         return f"{self.seeds()}, {people} subjects, {len(names)} recordings, {clips:,} clips"
 
     def say(self, *lines: str) -> None:
-        """Show lines of text."""
-        display(Markdown("\n".join(lines)))
+        """Show lines of text, if there are any."""
+        if text := "\n".join(lines):
+            display(Markdown(text))
 
     def say_missing(self, what: str, error: DataError | str) -> None:
         """Show that data could not be had, and why."""

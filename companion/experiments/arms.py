@@ -17,16 +17,13 @@ def arm_runs(
     data: DataConfig,
     output_dir: Path,
     model: ModelConfig = CROSS_ATTENTION,
-    modality_dropout: float = 0.0,
 ) -> dict[Arm, list[RunConfig]]:
     """The three arms of one model on one data set: one run per seed, and per fold if it has any.
 
     The arms differ in the gates alone; everything else is as for `model_runs`.
     """
     return {
-        arm: model_runs(
-            profile, data, output_dir, replace(model, **gates), modality_dropout=modality_dropout
-        )
+        arm: model_runs(profile, data, output_dir, replace(model, **gates))
         for arm, gates in ARMS.items()
     }
 
@@ -37,7 +34,6 @@ def model_runs(
     output_dir: Path,
     model: ModelConfig,
     anneal: bool = False,
-    modality_dropout: float = 0.0,
 ) -> list[RunConfig]:
     """One model on one data set: one run per seed, and per fold if it has any.
 
@@ -47,12 +43,11 @@ def model_runs(
         output_dir: where its folds are counted.
         model: at any ``dim``.
         anneal: whether the gates' temperature comes down from 1 in the first half of the training.
-        modality_dropout: see `TrainingConfig`.
 
     Raises:
         DataError: if the data cannot be had.
     """
-    training = replace(training_on(profile, data), modality_dropout=modality_dropout)
+    training = training_on(profile, data)
     if anneal:
         half = max(1, training.epochs // 2)
         training = replace(training, temperature_start=1.0, anneal_epochs=half)

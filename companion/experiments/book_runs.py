@@ -14,16 +14,15 @@ from companion.experiments.grids import (
     BENCHMARK,
     Runs,
     audit_runs,
-    dropout_runs,
     leaves,
+    missing_runs,
     own_data_runs,
-    table_2_runs,
-    unimodal_runs,
 )
 from companion.experiments.made_again import (
     EPISODES,
     families_again,
     headline_again,
+    missing_again,
     validity_again,
 )
 from companion.experiments.side_by_side import first_runs, tuned_runs
@@ -80,7 +79,7 @@ CHAPTERS = {
     "training": Chapter((_or_own(headline_again, arm_runs),), swappable=True, on_open_data=True),
     "ablations": Chapter((_or_own(headline_again, own_data_runs),), swappable=True),
     "sota": Chapter((_or_own(families_again, first_runs),), swappable=True, on_open_data=True),
-    "missing_modality": Chapter((table_2_runs, dropout_runs, unimodal_runs), swappable=True),
+    "missing_modality": Chapter((_or_own(missing_again, missing_runs),), swappable=True),
     "gate_diagnosis": Chapter((), (headline_again,)),
     "protocol_audit": Chapter((audit_runs,), (headline_again,)),
 }

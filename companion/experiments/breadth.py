@@ -17,7 +17,7 @@ class Breadth:
 
     Attributes:
         resamples: of every bootstrap.
-        dropout_attentions: for which the arms are trained with modality dropout, too.
+        dropout_attentions: which, plain, are trained with modality dropout too on a reader's data.
         learning_rates: that each model of the side-by-side tries; one is no choice.
         small_models: of the side-by-side on small data sets; all of them if none is named.
     """

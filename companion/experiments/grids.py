@@ -11,6 +11,7 @@ from typing import Any
 
 from companion.experiments.arms import CROSS_ATTENTION, arm_runs, model_runs
 from companion.experiments.breadth import ATTENTIONS, breadth_of
+from companion.reference.plan import Arm as ReferenceArm
 from iaca.learning.protocol import STRICT, Protocol
 from iaca.models.regressor import AttentionName, FusionName, ModelConfig
 from iaca.runs.arms import ARMS, Arm
@@ -23,6 +24,7 @@ Runs = list[RunConfig]
 BENCHMARK = DataConfig()  # the bundled one at its central share
 BACKBONES: dict[str, AttentionName] = {"CA": "ca", "TCA": "tca", "JCA": "jca", "RJCA": "rjca"}
 
+NO_ATTENTION = "none"
 UNIMODAL: dict[str, FusionName] = {"voice alone": "audio_only", "face alone": "visual_only"}
 MODALITY_DROPOUT = 0.5  # half of the windows lose a share of one modality: ours, not tuned
 
@@ -82,14 +84,22 @@ def unimodal_runs(profile: Profile, data: DataConfig, output_dir: Path) -> dict[
     }
 
 
-def dropout_runs(
+def missing_runs(
     profile: Profile, data: DataConfig, output_dir: Path
-) -> dict[str, dict[Arm, Runs]]:
-    """Backbone -> arm -> runs trained with modality dropout."""
-    return {
-        label: arm_runs(profile, data, output_dir, model, modality_dropout=MODALITY_DROPOUT)
-        for label, model in _backbones(breadth_of(profile).dropout_attentions).items()
-    }
+) -> dict[str, dict[str, Runs]]:
+    """Backbone -> model -> runs on a reader's data: Table 2's, and plain with modality dropout.
+
+    Under `NO_ATTENTION` are the floors of `unimodal_runs`.
+    """
+    grid: dict[str, dict[str, Runs]] = {}
+    for label, arms in table_2_runs(profile, data, output_dir).items():
+        grid[label] = {str(arm): runs for arm, runs in arms.items()}
+        if BACKBONES[label] in breadth_of(profile).dropout_attentions:
+            grid[label][ReferenceArm.DROPOUT] = [
+                replace(run, training=replace(run.training, modality_dropout=MODALITY_DROPOUT))
+                for run in arms[Arm.PLAIN]
+            ]
+    return grid | {NO_ATTENTION: unimodal_runs(profile, data, output_dir)}
 
 
 def audit_runs(profile: Profile, data: DataConfig, output_dir: Path) -> dict[str, Runs]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from companion.reference.again import runs_again
 from companion.reference.lines import Results
-from companion.reference.plan import CENTRE, COMPARED, SECOND, WORLDS, Arm, cell_of
+from companion.reference.plan import CENTRE, COMPARED, SECOND, WORLDS, Arm, Cell, cell_of
 from iaca.models.regressor import AttentionName
 from iaca.models.related_work import FamilyName
 from iaca.runs.profiles import Profile
@@ -31,16 +31,18 @@ _SHOWN: dict[AttentionName, tuple[Arm, ...]] = {
     "rjca": (Arm.PLAIN, Arm.SIBLING, Arm.TUNED),
 }
 HEADLINE = tuple(cell_of(a, arm, CENTRE, WORLD) for a, arms in _SHOWN.items() for arm in arms)
+# The attention of the paper's Fig. 3, and a model that was trained with clips missing.
+FIG_3 = tuple(cell for cell in HEADLINE if cell.attention == "rjca")
+WITH_DROPOUT = (cell_of("ca", Arm.DROPOUT, CENTRE, WORLD),)
 
 # Of the families: one without time, one that recurs, one that attends to all clips.
 FAMILIES: tuple[FamilyName, ...] = ("gmu", "lstm", "transformer")
 FAMILIES_AGAIN = tuple(cell_of("none", family, CENTRE, WORLD) for family in FAMILIES)
 
 
-def validity_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> list[RunConfig]:
-    """The runs of `VALIDITY` and `SECOND_WORLD` at a profile's size."""
+def _again(profile: Profile, **cells: tuple[Cell, ...]) -> list[RunConfig]:
+    """The runs of some cells of each part at a profile's size."""
     results = Results()
-    cells = {"validity": VALIDITY, SECOND: SECOND_WORLD}
     return [
         run
         for part, these in cells.items()
@@ -48,11 +50,21 @@ def validity_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> li
     ]
 
 
+def validity_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> list[RunConfig]:
+    """The runs of `VALIDITY` and `SECOND_WORLD` at a profile's size."""
+    return _again(profile, validity=VALIDITY, **{SECOND: SECOND_WORLD})
+
+
 def headline_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> list[RunConfig]:
     """The runs of `HEADLINE` at a profile's size."""
-    return [*runs_again("headline", HEADLINE, profile, Results()).values()]
+    return _again(profile, headline=HEADLINE)
+
+
+def missing_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> list[RunConfig]:
+    """The runs of `FIG_3` and `WITH_DROPOUT` at a profile's size."""
+    return _again(profile, headline=FIG_3, missing=WITH_DROPOUT)
 
 
 def families_again(profile: Profile, _data: DataConfig, _output_dir: Path) -> list[RunConfig]:
     """The runs of `FAMILIES_AGAIN` at a profile's size."""
-    return [*runs_again("families", FAMILIES_AGAIN, profile, Results()).values()]
+    return _again(profile, families=FAMILIES_AGAIN)

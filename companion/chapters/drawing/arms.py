@@ -1,8 +1,4 @@
-"""How models look that stand beside each other: an arm looks the same in every figure and chart.
-
-Both kinds of drawing take their looks from here: matplotlib and seaborn read ``colour``,
-``marker``, ``dashes`` and ``width`` of a `Look`, Vega-Lite ``colour``, ``shape`` and ``pattern``.
-"""
+"""How models look that stand beside each other: an arm looks the same in every figure and chart."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,16 +12,6 @@ from iaca.runs.arms import ARMS
 
 DELTA = "Δ CCC (model minus plain)"
 ZERO_LINE: dict[str, Any] = {"color": LABEL, "linewidth": 1.0, "linestyle": "--", "zorder": 0}
-_SHAPES = {
-    "o": "circle",
-    "s": "square",
-    "D": "diamond",
-    "^": "triangle-up",
-    "v": "triangle-down",
-    "<": "triangle-left",
-    "X": "triangle-right",  # Vega-Lite has no second cross
-    "P": "cross",
-}
 
 
 class Look(NamedTuple):
@@ -34,7 +20,7 @@ class Look(NamedTuple):
     Attributes:
         colour: hexadecimal.
         marker: of matplotlib; empty for none.
-        pattern: dashes and gaps in pixels of a line 2 pixels wide, as Vega-Lite takes them.
+        pattern: dashes and gaps in pixels of a line 2 pixels wide, on and off in turn.
         width: of its line, in points.
     """
 
@@ -42,11 +28,6 @@ class Look(NamedTuple):
     marker: str = "o"
     pattern: tuple[int, ...] = (1, 0)
     width: float = 2.2
-
-    @property
-    def shape(self) -> str:
-        """The marker's name in Vega-Lite."""
-        return _SHAPES.get(self.marker, "circle")
 
     @property
     def dashes(self) -> Any:

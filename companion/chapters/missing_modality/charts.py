@@ -1,38 +1,24 @@
-"""Notebook `06_missing_modality`: charts that the reader turns."""
+"""Notebook `06_missing_modality`: a chart that the reader turns."""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import altair as alt
 import pandas as pd
 from torch import Tensor
 
-from companion.chapters.drawing.arms import in_order, looks_of
-from companion.chapters.drawing.charts import (
-    Found,
-    Layers,
-    dropdown,
-    interval_curves,
-    looks,
-    slider,
-)
+from companion.analysis.corruption import Corruption, schedule
+from companion.analysis.trained import LoadedModel
+from companion.chapters.drawing.charts import Layers, dropdown, looks, slider
 from companion.chapters.drawing.style import LABEL, MODALITIES
-from companion.chapters.missing_modality.figures import CCC, SHARE_MISSING
+from companion.chapters.missing_modality.curves import traces_under
+from companion.chapters.missing_modality.found import HITS
 
+PERCENTS = range(0, 101, 10)
 SERIES_COLOURS = {"label": LABEL, "prediction": "black", **MODALITIES}
-
-
-def missing_chart(curves: Found, menus: Sequence[str]) -> Layers:
-    """CCC against the share of missing clips; menus choose what is shown.
-
-    Args:
-        curves: a choice in each menu -> model -> share of missing clips -> CCC.
-        menus: their names.
-    """
-    models = looks_of(in_order(curves.values()))
-    return interval_curves(curves, menus, models, (SHARE_MISSING, CCC), str, (0.0, 0.0))
 
 
 def share_chart(rows: Sequence[dict[str, Any]]) -> Layers:
@@ -78,6 +64,26 @@ def share_chart(rows: Sequence[dict[str, Any]]) -> Layers:
             dropdown("panel", list(series)),
         )
     )
+
+
+def recording_rows(trained: LoadedModel, name: str) -> list[dict[str, Any]]:
+    """What `share_chart` needs of one reported recording and a model with both stages of gates."""
+    recording = trained.store[name]
+    rows = []
+    for percent, modality in product(PERCENTS, HITS):
+        corruption = Corruption("missing", modality, percent / 100)
+        traces = traces_under(trained, corruption, name)
+        gates = {gate: weights[name] for gate, weights in traces.gates.items()}
+        lines = {
+            target: {"label": recording.labels[:, t], "prediction": traces.predictions[name][:, t]}
+            for t, target in enumerate(trained.store.info.labels)
+        }
+        lines["stage 1: weight of cross-attended"] = {m: gates[m][:, 1] for m in HITS}
+        second = gates["audio_visual"].unbind(dim=1)
+        lines["stage 2: weights"] = dict(zip(MODALITIES, second, strict=True))
+        hit = schedule(corruption, name, len(recording))
+        rows += share_rows(percent / 100, modality, hit, lines)
+    return rows
 
 
 def share_rows(

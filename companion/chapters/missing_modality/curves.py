@@ -1,14 +1,13 @@
-"""Chapter `06_missing_modality`: models under corruption, as curves and as one figure a model."""
+"""Chapter `06_missing_modality`: trained models under corruption."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
-from itertools import pairwise
+from itertools import product
 from typing import TypeVar
 
 from torch import Tensor
 
 from companion.analysis.corruption import CorruptedStore, Corruption
-from companion.analysis.inference import Moments, moments
+from companion.analysis.inference import Moments, ccc_of_sums, moments
 from companion.analysis.trained import LoadedModel
 from iaca.data.batches import WindowBatches
 from iaca.data.recordings import Recordings
@@ -17,10 +16,10 @@ from iaca.learning.evaluation import Traces, batches_for, predict, predict_batch
 
 PAPER_SHARES = (0.1, 0.2, 0.4, 0.6, 0.8)  # of audio missing, the paper's Fig. 3
 SHARES = (0.0, *PAPER_SHARES, 1.0)
-BLOCK_SHARES = (0.0, 0.5, 1.0)
-OTHER_SHARES = (0.0, 1.0)  # of what else is done to clips: few, since there is much of it
+SCHEDULES = 10  # of the same share on one recording
 
 Key = TypeVar("Key", bound=Hashable)
+OneRecording = dict[str, dict[str, dict[float, list[float]]]]  # target, model, share, schedules
 
 
 def corrupted(trained: LoadedModel, corruption: Corruption) -> CorruptedStore:
@@ -35,16 +34,6 @@ def traces_under(trained: LoadedModel, corruption: Corruption | None, name: str)
     """What a model says of one reported recording, corrupted or (``None``) as it is."""
     seen: Recordings = trained.store if corruption is None else corrupted(trained, corruption)
     return predict(trained.model, seen, [name])
-
-
-def simplest(corruption: Corruption) -> Corruption | None:
-    """The same damage said in the simplest way, so that it is computed once.
-
-    A share of 0 is no corruption (``None``), and at 1 there is one pattern only.
-    """
-    if corruption.share == 0.0:
-        return None
-    return replace(corruption, pattern="random") if corruption.share == 1.0 else corruption
 
 
 def moments_under(
@@ -78,25 +67,26 @@ def moments_under(
     return found
 
 
-def area_terms(curve: Mapping[float, Moments], weight: float = 1.0) -> list[tuple[float, Moments]]:
-    """The area under a curve over shares, as terms for `companion.analysis.inference.contrast`.
-
-    It is divided by the width, so that it is the mean CCC over all shares: trapezoids between the
-    shares that there are. With weight -1 it is subtracted.
+def on_one_recording(
+    models: Mapping[str, Sequence[LoadedModel]], name: str, schedules: int = SCHEDULES
+) -> OneRecording:
+    """CCC on a recording as its audio goes missing: target -> model -> share -> one a schedule.
 
     Args:
-        curve: share -> moments; two shares at least.
-        weight: of the whole area.
-
-    Raises:
-        ValueError: for fewer than two shares.
+        models: name -> seeds, whose scores are averaged.
+        name: the recording, reported in one fold alone if there are folds.
+        schedules: how often the clips are drawn.
     """
-    shares = sorted(curve)
-    if len(shares) < 2:
-        raise ValueError(f"shares {shares}: expected at least two for an area")
-    weights = dict.fromkeys(shares, 0.0)
-    for left, right in pairwise(shares):
-        half = weight * (right - left) / (shares[-1] - shares[0]) / 2.0
-        weights[left] += half
-        weights[right] += half
-    return [(weights[share], curve[share]) for share in shares]
+    seen = {
+        model: [trained for trained in seeds if name in trained.split.report]
+        for model, seeds in models.items()
+    }
+    found: OneRecording = {}
+    for share, schedule in product(SHARES[:-1], range(schedules)):
+        damage = Corruption("missing", "audio", share, seed=schedule) if share else None
+        for model, sums in moments_under(damage, seen, name).items():
+            scores = ccc_of_sums(sums.sums.sum(dim=1)).mean(dim=0).tolist()
+            for target, score in zip(seen[model][0].store.info.labels, scores, strict=True):
+                shares = found.setdefault(target, {}).setdefault(model, {})
+                shares.setdefault(share, []).append(score)
+    return found

@@ -1,7 +1,7 @@
 """Notebook `06_missing_modality`: what goes with a missing modality, and what the gates do."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,29 +9,36 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 from torch import Tensor
 
 from companion.analysis.corruption import Corruption, schedule
+from companion.analysis.estimates import Estimate
 from companion.analysis.inference import Interval
-from companion.chapters.drawing.arms import ARM_LOOKS, Look
+from companion.chapters.drawing.arms import COMPARED_LOOKS, ZERO_LINE, Look, name_models
 from companion.chapters.drawing.intervals import interval_curves, interval_rows
-from companion.chapters.drawing.style import LABEL, WIDTH, style
+from companion.chapters.drawing.style import (
+    AUDIO,
+    LABEL,
+    OTHERS,
+    VISUAL,
+    WIDTH,
+    style,
+)
 from companion.chapters.drawing.traces import stage_1, stage_2
+from companion.chapters.missing_modality.curves import OneRecording
+from companion.chapters.missing_modality.found import FLOOR, Found
+from companion.reference.plan import Arm
 from iaca.learning.evaluation import Traces
 
-Curve = Mapping[float, Interval]  # share of missing clips -> CCC
-Panels = Mapping[str, Mapping[str, Mapping[str, Curve]]]  # row -> column -> model -> curve
-
 SHARE_MISSING = "missing clips, per cent"
-CCC = "CCC"
-FLOOR = Look(LABEL, "", (2, 3))
-# Lighter and broken: the same arm, trained with modality dropout.
-DROPOUT_LOOKS = {
-    f"{arm}, with dropout": Look(colour, marker, (4, 3))
-    for arm, colour, marker in zip(ARM_LOOKS, ("#8A8A8A", "#D48AC8", "#DDB84F"), "^v<", strict=True)
+LOOKS: dict[str, Look] = {
+    **COMPARED_LOOKS,
+    Arm.DROPOUT: Look(OTHERS[3], "<", (4, 3)),
+    FLOOR: Look(LABEL, "", (2, 3)),
 }
-LOOKS = {**ARM_LOOKS, **DROPOUT_LOOKS}
+SHOWN = (Arm.PLAIN, Arm.SIBLING, Arm.TUNED, Arm.TOLD, Arm.DROPOUT, FLOOR)
+OWN = (Arm.PLAIN, Arm.SIBLING, Arm.ZERO_STARTED, Arm.DROPOUT, FLOOR)  # on a reader's data
+COLOURS = {"voice": AUDIO, "face": VISUAL}
 
 
 def draw_schedules(shares: Sequence[float], rows: int, name: str, seed: int = 0) -> Figure:
@@ -55,65 +62,88 @@ def draw_schedules(shares: Sequence[float], rows: int, name: str, seed: int = 0)
     return figure
 
 
-def one_recording(curves: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> Figure:
-    """CCC on one recording against the share missing, as the paper's Fig. 3: a panel for a target.
+def one_recording(found: OneRecording) -> Figure:
+    """CCC on one recording against the share missing, as the paper's Fig. 3: a panel a target.
 
     Args:
-        curves: target -> model -> ``(K, S, 2)``: K schedules, S shares, and for each the share in
-            per cent and the CCC. The line is the mean over schedules, the band their range.
+        found: target -> model -> share -> CCC of each schedule. The line is their mean, the band
+            their range.
     """
-    found = {
-        target: {model: _over_schedules(values) for model, values in models.items()}
-        for target, models in curves.items()
+    ranges = {
+        target: {
+            model: {
+                share: Interval(float(np.mean(each)), min(each), max(each), np.nan, 0, 0)
+                for share, each in shares.items()
+            }
+            for model, shares in models.items()
+        }
+        for target, models in found.items()
     }
-    labels = (SHARE_MISSING, "CCC on this recording")
-    return interval_curves(
-        found, ("panel", "series", "x"), LOOKS, labels, reference=None, height=2.6, band=True
-    )
+    levels, labels = ("panel", "series", "x"), (SHARE_MISSING, "CCC on this recording")
+    options: dict[str, Any] = {"reference": None, "height": 2.6, "percent": True, "band": True}
+    return interval_curves(ranges, levels, LOOKS, labels, **options)
 
 
-def _over_schedules(values: NDArray[np.float64]) -> dict[float, Interval]:
-    """Mean, lowest and highest score by share."""
-    return {
-        float(share): Interval(each.mean(), each.min(), each.max(), np.nan, 0, 0)
-        for share, each in zip(values[0, :, 0], values[..., 1].T, strict=True)
+def missing_curves(found: Found, models: Sequence[str]) -> Figure:
+    """CCC with 95 % intervals against the share missing: a row an attention, voice beside face."""
+    panels = {
+        attention: {
+            lost: {model: curves[model] for model in models if model in curves}
+            for lost, curves in by_loss.items()
+        }
+        for attention, by_loss in found.curves.items()
     }
+    levels, labels = ("panel", "panel", "series", "x"), (SHARE_MISSING, "CCC")
+    return interval_curves(panels, levels, LOOKS, labels, reference=None, percent=True)
 
 
-def missing_curves(panels: Panels, floors: Mapping[str, Mapping[str, Interval]]) -> Figure:
-    """CCC with 95 % intervals against the share of missing clips.
+def differences(
+    found: Mapping[str, Mapping[str, Mapping[str, Estimate]]], arms: Sequence[str], axis: str
+) -> Figure:
+    """What arms have more than plain attention, or more on some clips than on others.
 
     Args:
-        panels: row (an attention) -> column (what is missing) -> model -> curve.
-        floors: column -> name of a unimodal model that loses nothing there -> its CCC.
+        found: attention -> what happens -> arm -> difference.
+        arms: that are drawn.
+        axis: what the difference is.
     """
-    line = Line2D([], [], color=FLOOR.colour, linestyle=FLOOR.dashes)
-    more = {"the other modality alone": line} if any(floors.values()) else {}
-    figure = interval_curves(
-        panels,
-        ("panel", "panel", "series", "x"),
-        LOOKS,
-        (SHARE_MISSING, CCC),
-        reference=None,
-        columns=len(next(iter(panels.values()))),
-        percent=True,
-        more=more,
-    )
-    for axes in figure.axes:
-        _, column = axes.get_title(loc="left").split(", ", 1)
-        for floor in floors.get(column, {}).values():
-            axes.axhline(floor.value, color=FLOOR.colour, linestyle=FLOOR.dashes, zorder=0)
+    shown = {
+        attention: {
+            what: {arm: by_arm[arm] for arm in arms if arm in by_arm}
+            for what, by_arm in rows.items()
+        }
+        for attention, rows in found.items()
+    }
+    return interval_rows(shown, ("panel", "row", "series"), LOOKS, axis)
+
+
+def settled(found: Found, arms: Sequence[str]) -> Figure:
+    """What a model loses with a modality against the weight that stage 2 gives it: a panel each.
+
+    A dot is a world, or a seed. Colours tell the modality, and marks the arm.
+    """
+    with style():
+        lines = -(-len(found.gone) // 2)
+        size = (WIDTH, 0.9 + 2.1 * lines)
+        grid: dict[str, Any] = {"sharex": True, "sharey": True, "squeeze": False}
+        figure, panels = plt.subplots(lines, 2, figsize=size, **grid)
+        for axes in panels.flat[len(found.gone) :]:
+            axes.remove()
+        handles: dict[str, Line2D] = {}
+        for axes, (attention, by_loss) in zip(panels.flat, found.gone.items(), strict=False):
+            axes.set_title(attention)
+            for lost, by_arm in by_loss.items():
+                for arm in (arm for arm in arms if arm in by_arm):
+                    look: dict[str, Any] = {"color": COLOURS[lost], "marker": LOOKS[arm].marker}
+                    look |= {"linestyle": "none", "markersize": 4.5, "markeredgewidth": 0}
+                    (handles[f"{lost}, {arm}"],) = axes.plot(
+                        *zip(*by_arm[arm], strict=True), alpha=0.65, **look
+                    )
+            axes.axhline(0.0, **ZERO_LINE)
+        figure.supxlabel("stage 2's mean weight of the modality, nothing missing", fontsize=11)
+        figure.supylabel("CCC lost without it", fontsize=11)
+        name_models(figure, handles)
     return figure
-
-
-def area_gains(gains: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> Figure:
-    """What each arm adds to the area under the curve, with 95 % intervals.
-
-    Args:
-        gains: attention -> what happens to the clips -> arm -> difference to plain.
-    """
-    axis = "Δ area (model minus plain), CCC"
-    return interval_rows(gains, ("panel", "row", "series"), ARM_LOOKS, axis)
 
 
 def draw_traces(

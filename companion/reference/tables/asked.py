@@ -8,6 +8,7 @@ from companion.analysis.detection import GATE_SCORES
 from companion.analysis.interventions import INTERVENTIONS
 from companion.reference.gates import asked_of, corruptions
 from companion.reference.lines import Line, Results
+from companion.reference.measures import ALL
 from companion.reference.plan import ATTENTIONS, CENTRE, COMPARED, LEARNED, Arm
 from companion.reference.tables.headline import at_centre
 from companion.reference.tables.reading import (
@@ -25,6 +26,8 @@ from iaca.models.regressor import AttentionName
 GATED = (*LEARNED, Arm.TOLD)
 WITH_MISSING = (*COMPARED, Arm.DROPOUT, Arm.AUDIO, Arm.VISUAL)
 AREA = "area"  # the mean CCC over all shares from 0 to 1, in place of a share
+WHOLE = "0"  # the share of recordings to which nothing happened
+STAGES = ("stage 1", "stage 2")
 Number = Callable[[Line], float | None]
 
 
@@ -57,11 +60,11 @@ def auroc_of(gate: str, weak: str, how: str = "within") -> Number:
 
 
 def left_under(what: str, share: str) -> Number:
-    """Reads CCC under a corruption: ``what`` and ``share`` of `corruptions`, or `AREA`."""
+    """Reads CCC under a corruption: ``what`` and ``share`` of `corruptions`, `WHOLE` or `AREA`."""
     if share == AREA:
         due = len(corruptions()[what]) + 1
         return lambda line: area(curve(line, what), due)
-    return lambda line: mean_of(line.get("missing", {}).get(what, {}).get(share))
+    return lambda line: curve(line, what).get(float(share))
 
 
 def curve(line: Line, what: str) -> dict[float, float | None]:
@@ -77,6 +80,30 @@ def area(points: Mapping[float, float | None], due: int) -> float | None:
         return None
     total = sum((b - a) * (there[a] + there[b]) / 2 for a, b in pairwise(there))
     return total / (max(there) - min(there))
+
+
+def shift_of(modality: str, stage: str) -> Number:
+    """Reads what a gate gives clips that are missing, minus what it gives the others.
+
+    Args:
+        modality: that is missing.
+        stage: of `STAGES`. Of stage 1 it is the weight of the modality's attended feature, of
+            stage 2 that of the modality itself.
+    """
+    place = 2 * STAGES.index(stage) + MODALITIES.index(modality)
+
+    def read(line: Line) -> float | None:
+        rows: list[list[float | None]] = line.get("noticing", {}).get(modality, [])
+        missing, others = (row[place] for row in rows) if rows else (None, None)
+        return None if missing is None or others is None else missing - others
+
+    return read
+
+
+def weight_of(modality: str) -> Number:
+    """Reads the mean weight that stage 2 gives a modality on whole recordings."""
+    place = 2 + MODALITIES.index(modality)
+    return lambda line: line["gates"][ALL][place] if "gates" in line else None
 
 
 def missing(results: Results, attention: AttentionName, arm: Arm, what: str, share: str) -> ByWorld:
@@ -188,9 +215,21 @@ def under_corruption(results: Results) -> list[Missing]:
     rows = []
     for attention, arm in product(ATTENTIONS, WITH_MISSING):
         for what, shares in corruptions().items():
-            for share in [*shares, *([areas[what]] if what in areas else [])]:
+            more = (WHOLE, areas[what]) if what in areas else ()
+            for share in (*shares, *more):
                 score, plain = (
                     missing(results, attention, a, what, share) for a in (arm, Arm.PLAIN)
                 )
                 rows.append(Missing(attention, arm, what, share, score, score - plain))
     return rows
+
+
+def settled(
+    results: Results, attention: AttentionName, arm: Arm, modality: str
+) -> list[tuple[float, float]]:
+    """World by world: stage 2's mean weight of a modality, and CCC lost where all of it is gone."""
+    what = f"{modality} missing"
+    whole, gone = (missing(results, attention, arm, what, share) for share in (WHOLE, "1"))
+    lost = (whole - gone).values
+    weights = at_centre(results, attention, arm, weight_of(modality)).values
+    return [(weights[world], lost[world]) for world in weights if world in lost]

@@ -15,10 +15,10 @@ from companion.analysis.verdicts import Evidence, Verdict, above, every, judge, 
 from companion.reference.gates import ANY, EITHER
 from companion.reference.lines import Results
 from companion.reference.plan import ATTENTIONS, CENTRE, LEARNED, VERSIONS, Arm, Cell
-from companion.reference.tables.asked import AREA, auroc_of, cost_of, missing
+from companion.reference.tables.asked import AREA, WHOLE, auroc_of, cost_of, missing
 from companion.reference.tables.dial import CONTROLS, delta_on_dial
 from companion.reference.tables.headline import NOT_JUDGED, at_centre, difference
-from companion.reference.tables.reading import ByWorld, by_world, said, scored
+from companion.reference.tables.reading import NOT_THERE, ByWorld, by_world, progress, said, scored
 from companion.reference.tables.validity import HIGH, valid
 from iaca.models.regressor import AttentionName
 
@@ -35,6 +35,13 @@ DEMANDS = {
     "g": "a larger area than plain with modality dropout",
     "h": "stage 1 tells weak from strong",
     "i": "stage 2 tells its own modality's weak from strong",
+}
+NOT_YET = "not computed yet"
+RESTS_ON = {  # the parts of the reference run that a criterion needs
+    "a": ("headline", "dial"),
+    "b": ("headline", "controls"),
+    "d": ("headline", "versions"),
+    "g": ("headline", "missing"),
 }
 MISSING = {"audio": "voice missing", "visual": "face missing"}
 AT = "0.8"  # share of missing clips: criterion (e)
@@ -88,15 +95,16 @@ def robustness(
     what = f"{modality} missing"
 
     def lost(a: Arm) -> ByWorld:
-        return at_centre(results, attention, a) - missing(results, attention, a, what, AT)
+        whole, left = (missing(results, attention, a, what, share) for share in (WHOLE, AT))
+        return whole - left
 
-    def whole(a: Arm) -> ByWorld:
+    def area(a: Arm) -> ByWorld:
         return missing(results, attention, a, what, AREA)
 
     return {
         "e": lost(Arm.PLAIN) - lost(arm),
-        "f": whole(arm) - whole(Arm.PLAIN),
-        "g": whole(arm) - whole(Arm.DROPOUT),
+        "f": area(arm) - area(Arm.PLAIN),
+        "g": area(arm) - area(Arm.DROPOUT),
     }
 
 
@@ -172,6 +180,19 @@ def criteria(
     for letter in "hi":
         each = {a: [finished(worlds) for worlds in of[letter]] for a, of in seen.items()}
         rows.append(_by_intervals(letter, "", each, CHANCE))
+    return rows
+
+
+def decided(results: Results, letters: Collection[str]) -> list[dict[str, str]]:
+    """Some criteria for tuned gates as texts; one whose runs are not all there says so."""
+    rows = []
+    for criterion in criteria(results):
+        if criterion.letter in letters:
+            row = criterion.texts()
+            if any(progress(results, p) for p in RESTS_ON.get(criterion.letter, ("headline",))):
+                row |= dict.fromkeys((a.upper() for a in criterion.attentions), NOT_THERE)
+                row["altogether"] = NOT_YET
+            rows.append(row)
     return rows
 
 

@@ -1,26 +1,22 @@
-"""Runs of a model and of its arms, and the models that they began with and came to."""
+"""Runs of a model and of its arms."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import torch
-from toys import tiny_run
 
-from companion.analysis.trained import initial_model
 from companion.experiments.arms import arm_runs, model_runs
 from iaca.models.regressor import ModelConfig
 from iaca.runs.arms import ARMS, GATED_ARMS, Arm
-from iaca.runs.execution import execute_run
 from iaca.runs.profiles import folds_of, get_profile, training_on
-from iaca.sources.loading import DataConfig, open_data
+from iaca.sources.loading import DataConfig
 
 QUICK = get_profile("quick")
 
 
 def test_arms_differ_in_the_gates_alone(tmp_path: Path) -> None:
     model = ModelConfig("tca", encoder_norm="layer")
-    arms = arm_runs(QUICK, DataConfig(share=0.2), tmp_path, model, modality_dropout=0.5)
+    arms = arm_runs(QUICK, DataConfig(share=0.2), tmp_path, model)
     assert list(arms) == list(Arm) == list(ARMS)
     for runs in arms.values():
         assert [run.seed for run in runs] == list(QUICK.seeds)
@@ -30,7 +26,6 @@ def test_arms_differ_in_the_gates_alone(tmp_path: Path) -> None:
             assert mine == theirs
             assert {k for k in ours if ours[k] != other[k]} <= {"fusion", "gate_init"}
             assert (run.model.encoder_norm, run.model.dim) == ("layer", QUICK.dim)
-            assert run.training.modality_dropout == 0.5
     starts = [arms[arm][0].model.gate_init for arm in GATED_ARMS]
     assert starts == ["xavier", "zero"], "the sibling's, then ours"
 
@@ -42,21 +37,3 @@ def test_a_model_has_one_run_per_fold_and_seed(tmp_path: Path) -> None:
     folds = folds_of(QUICK, data, tmp_path)
     assert [run.data for run in runs] == [fold for fold in folds for _ in QUICK.seeds]
     assert {run.training for run in runs} == {training_on(QUICK, data)}
-
-
-@pytest.mark.usefixtures("one_thread")
-def test_the_model_that_a_training_began_with(tmp_path: Path) -> None:
-    """A training that takes no step ends where it began."""
-    config = tiny_run(tmp_path)
-    training = replace(config.training, learning_rate=0.0, weight_decay=0.0)
-    model = replace(config.model, fusion="iaca")
-    made = execute_run(replace(config, model=model, training=training), tmp_path, "cpu")
-    store, _ = open_data(config.data, tmp_path / "data")
-    before = torch.get_rng_state()
-    initial = initial_model(made, store)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert not initial.training
-    weights = made.model(store).state_dict()
-    assert initial.state_dict().keys() == weights.keys()
-    for name, value in initial.state_dict().items():
-        torch.testing.assert_close(value, weights[name], rtol=0, atol=0, msg=name)

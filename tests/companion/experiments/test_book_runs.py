@@ -10,6 +10,7 @@ from toys import tiny_manifest, tiny_run
 from companion.experiments.arms import arm_runs
 from companion.experiments.book_runs import (
     CHAPTERS,
+    Grid,
     book_runs,
     chapter_runs,
     compute_runs,
@@ -21,6 +22,7 @@ from companion.experiments.grids import (
     BACKBONES,
     BENCHMARK,
     leaves,
+    missing_runs,
     own_data_runs,
     table_2_runs,
 )
@@ -110,16 +112,19 @@ def test_what_the_notebooks_are_given_is_computed_beforehand(
     assert {run.training.temperature_start for run in on_it} == {None, 1.0}  # annealed gates too
 
 
-def test_the_ablations_make_world_1_again_or_the_readers_own_table(
-    mirror: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "grid"), [("ablations", own_data_runs), ("missing_modality", missing_runs)]
+)
+def test_world_1_is_made_again_or_the_readers_own_runs(
+    name: str, grid: Grid, mirror: Path, tmp_path: Path
 ) -> None:
-    again = chapter_runs("ablations", SMOKE, BENCHMARK, tmp_path)
+    again = chapter_runs(name, SMOKE, BENCHMARK, tmp_path)
     assert {(run.data.manifest, run.data.data_seed, run.seed) for run in again} == {
         ("episodes", 1, 1)
     }
     data = DataConfig("hri_enjoyment")
-    own = chapter_runs("ablations", SMOKE, data, tmp_path)
-    assert {*own} == {*leaves(own_data_runs(SMOKE, data, tmp_path))}
+    own = chapter_runs(name, SMOKE, data, tmp_path)
+    assert {*own} == {*leaves(grid(SMOKE, data, tmp_path))}
     assert {run.data.fold for run in own} == {0, 1}
     assert {run.model.attention for run in own} == set(BACKBONES.values())
 
@@ -134,6 +139,14 @@ def test_the_side_by_side_makes_families_of_world_1_again_or_all_on_other_data(
     }
     data = DataConfig(str(tiny_manifest(tmp_path / "manifests")))
     assert chapter_runs("sota", SMOKE, data, tmp_path) == first_runs(SMOKE, data, tmp_path)
+
+
+def test_missing_modalities_add_one_run_to_the_ablations(tmp_path: Path) -> None:
+    ablations, missing = (
+        chapter_runs(name, SMOKE, BENCHMARK, tmp_path) for name in ("ablations", "missing_modality")
+    )
+    (more,) = set(missing) - set(ablations)
+    assert (more.model.attention, more.training.modality_dropout) == ("ca", 0.5)
 
 
 def test_the_open_data_are_part_of_the_side_by_side(mirror: Path, tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from companion.experiments.grids import (
     BACKBONES,
     BENCHMARK,
     MODALITY_DROPOUT,
+    NO_ATTENTION,
     audit_runs,
-    dropout_runs,
+    missing_runs,
     own_data_runs,
     table_2_runs,
-    unimodal_runs,
 )
+from companion.reference.plan import Arm as ReferenceArm
 from iaca.base.paths import PROFILE_NAMES
 from iaca.learning.protocol import STRICT, Protocol
 from iaca.models.regressor import LEAVING_OUT, AffectRegressor, ModelConfig, count_parameters
@@ -80,18 +81,23 @@ def test_a_share_of_the_dial_is_the_manifests_centre_or_its_own() -> None:
     assert at_share(DataConfig("hri_enjoyment"), 0.46) == DataConfig("hri_enjoyment", share=0.46)
 
 
-def test_dropout_and_the_floor_of_one_modality(tmp_path: Path) -> None:
-    grid = dropout_runs(QUICK, BENCHMARK, tmp_path)
+def test_a_readers_missing_modalities_have_dropout_and_the_floor_of_one(tmp_path: Path) -> None:
+    grid = missing_runs(QUICK, BENCHMARK, tmp_path)
     whole = table_2_runs(QUICK, BENCHMARK, tmp_path)
-    assert list(grid) == ["CA", "RJCA"]
-    for label, arms in grid.items():
-        for arm, runs in arms.items():
-            assert {run.training.modality_dropout for run in runs} == {MODALITY_DROPOUT}
-            assert differing(runs[0], whole[label][arm][0]) == {"modality_dropout"}
-    floor = unimodal_runs(QUICK, BENCHMARK, tmp_path)
+    floor = grid.pop(NO_ATTENTION)
     assert [runs[0].model for runs in floor.values()] == [
         ModelConfig("rjca", fusion, dim=QUICK.dim) for fusion in ("audio_only", "visual_only")
     ]
+    assert [label for label, models in grid.items() if ReferenceArm.DROPOUT in models] == [
+        "CA",
+        "RJCA",
+    ]
+    for label, models in grid.items():
+        dropout = models.pop(ReferenceArm.DROPOUT, [])
+        assert models == whole[label]
+        for run, plain in zip(dropout, models[Arm.PLAIN], strict=bool(dropout)):
+            assert run.training.modality_dropout == MODALITY_DROPOUT
+            assert differing(run, plain) == {"modality_dropout"}
 
 
 def test_audited_runs_differ_in_their_protocol_alone_and_share_those_of_table_2(

@@ -74,7 +74,7 @@ def test_curves_stand_at_their_places_and_apart(places: tuple[float, ...], log: 
 def test_no_two_models_look_alike_and_no_colour_has_two_meanings() -> None:
     models = [*ARM_LOOKS, *map(str, range(len(CONTROL_LOOKS)))]
     looks = looks_of(models).values()
-    for part in ("colour", "marker", "dashes", "shape", "pattern"):
+    for part in ("colour", "marker", "dashes", "pattern"):
         assert len({str(getattr(look, part)) for look in looks}) == len(models), part
     arms = [look.colour for look in ARM_LOOKS.values()]
     reserved = [*MODALITIES.values(), *arms, *OTHERS, *list(STATE_COLOURS.values())[3:]]

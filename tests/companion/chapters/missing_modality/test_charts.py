@@ -1,40 +1,19 @@
-"""Charts of missing modalities: the same numbers, and the reader's choices show what they say."""
+"""The chart of a share that is missing: the reader's choices show what they say."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from charts import drawn
+from toys import toy_regressor, toy_split, toy_store
 
-from companion.analysis.inference import Interval
-from companion.chapters.missing_modality.charts import missing_chart, share_chart, share_rows
+from companion.analysis.corruption import Corruption
+from companion.analysis.trained import LoadedModel
+from companion.chapters.missing_modality.charts import recording_rows, share_chart, share_rows
+from companion.chapters.missing_modality.curves import traces_under
 from companion.publishing.vegalite import show
-from iaca.runs.arms import ARMS
-
-SHARES = (0.0, 0.5, 1.0)
-CHOICES = [(a, loss) for a in ("CA", "RJCA") for loss in ("voice missing", "face missing")]
-
-
-def test_the_chart_shows_what_is_chosen() -> None:
-    given = {
-        choice: {
-            arm: {share: Interval(v, v - 0.01, v + 0.01, 0.0, 3, 24) for share in SHARES}
-            for m, arm in enumerate(ARMS)
-            for v in [0.3 + 0.1 * c + 0.01 * m]
-        }
-        for c, choice in enumerate(CHOICES)
-    }
-    chart = missing_chart(given, ["attention", "loss"])
-    assert len(show(chart, "described").spec["data"]["values"]) == len(CHOICES) * len(ARMS) * len(
-        SHARES
-    )
-    for attention, loss in CHOICES:
-        said = drawn(chart, attention=attention, loss=loss)
-        points = [mark for mark in said if "95 % interval" in mark]
-        assert len(points) == len(ARMS) * len(SHARES)
-        for arm, curve in given[attention, loss].items():
-            marks = [mark for mark in points if f"model: {arm};" in mark]
-            assert all(mark.endswith(f": {curve[0.0]}") for mark in marks) and len(marks) == 3
+from iaca.data.windows import feature_statistics
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +62,22 @@ def test_a_share_keeps_three_decimals_and_what_is_not_known(rows: list[dict]) ->
     assert values[0, "audio", "label"] == [pytest.approx(0.1), None, pytest.approx(0.3), 0.4]
     assert values[0, "audio", "prediction"][1] == 0.123
     assert values[50, "audio", "missing"] == [1, 0, 1, 0]
+
+
+def test_a_recording_is_shown_as_its_model_sees_it(tmp_path: Path) -> None:
+    store, split = toy_store(tmp_path / "store", (20, 20, 20, 30)), toy_split()
+    model = toy_regressor()
+    for standardise, numbers in zip(
+        (model.standardise_audio, model.standardise_visual),
+        feature_statistics(store, split.train),
+        strict=True,
+    ):
+        standardise.fit(numbers)
+    trained = LoadedModel(model, store, split, 0)
+    rows = recording_rows(trained, "r3")
+    assert len(rows) == 11 * 2 * (1 + 4 + 2 + 3)
+    shown = {(row["percent"], row["modality"], row["line"]): row["value"] for row in rows}
+    assert sum(shown[40, "visual", "missing"]) == 12
+    traces = traces_under(trained, Corruption("missing", "visual", 0.4), "r3")
+    joint = traces.gates["audio_visual"]["r3"][:, 2]
+    assert shown[40, "visual", "joint"] == pytest.approx(joint.tolist(), abs=0.0006)

@@ -1,4 +1,4 @@
-"""Models under corruption: the same damage for all, and an area that is a mean."""
+"""Models under corruption: the same damage for all."""
 
 from dataclasses import replace
 
@@ -8,13 +8,13 @@ import torch
 from toys import toy_regressor, toy_split, toy_store
 
 from companion.analysis.corruption import CorruptedStore, Corruption
-from companion.analysis.inference import ccc_intervals, contrast
+from companion.analysis.inference import ccc_intervals
 from companion.analysis.trained import LoadedModel
 from companion.chapters.missing_modality.curves import (
-    area_terms,
+    PAPER_SHARES,
     corrupted,
     moments_under,
-    simplest,
+    on_one_recording,
     traces_under,
 )
 from iaca.data.windows import feature_statistics
@@ -78,24 +78,16 @@ def test_zeroed_features_are_the_training_splits_mean(models: Models) -> None:
     assert seen.names == sorted([*trained.split.select, *trained.split.report])
 
 
-@pytest.mark.parametrize("weight", [1.0, -1.0])
-def test_the_area_is_that_of_trapezoids_over_the_width(models: Models, weight: float) -> None:
-    shares = (0.1, 0.2, 0.6, 1.0)
-    curve = {s: moments_under(replace(MISSING, share=s), models)["plain"] for s in shares}
-    values = np.array([[i.value for i in ccc_intervals(curve[s], 10)] for s in shares])
-    expected = weight * np.trapezoid(values, shares, axis=0) / 0.9
-    found = [interval.value for interval in contrast(area_terms(curve, weight), 10)]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-    with pytest.raises(ValueError, match="at least two"):
-        area_terms({0.1: curve[0.1]})
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-@pytest.mark.parametrize("pattern", ["random", "block"])
-def test_the_simplest_way_to_say_a_damage_does_the_same(
-    models: Models, share: float, pattern: str
-) -> None:
-    said = Corruption("missing", "visual", share, pattern)
-    one, other = (moments_under(each, models)["iaca"].sums for each in (said, simplest(said)))
-    assert torch.equal(one, other)
-    assert simplest(replace(said, share=0.4)) == replace(said, share=0.4)
+def test_one_recording_has_a_score_for_each_schedule(models: Models) -> None:
+    name = models["iaca"][0].split.report[0]
+    found = on_one_recording(models, name, 3)
+    assert list(found) == ["valence", "arousal"]
+    for number, target in enumerate(found):
+        for key, seeds in models.items():
+            shares = found[target][key]
+            assert list(shares) == [0.0, *PAPER_SHARES] and len(shares[0.4]) == 3
+            assert len(set(shares[0.0])) == 1 and len(set(shares[0.4])) > 1
+            seen = CorruptedStore(seeds[0].store, replace(MISSING, share=0.4, seed=2))
+            said = [predict(each.model, seen, [name]).predictions[name] for each in seeds]
+            each = [float(ccc(x, seeds[0].store[name].labels)[number]) for x in said]
+            assert shares[0.4][2] == pytest.approx(np.mean(each), abs=1e-5)

@@ -1,56 +1,59 @@
 """Curves, schedules and charts of missing modalities: the same numbers, nothing added."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from drawn import interval, seen
-from matplotlib.colors import to_hex
 
 from companion.analysis.corruption import Corruption, schedule
-from companion.analysis.inference import Interval
 from companion.chapters.missing_modality import figures as missing
+from companion.chapters.missing_modality.found import Found
+from companion.reference.plan import Arm
 from iaca.learning.evaluation import Traces
-from iaca.runs.arms import ARMS
 
 SHARES = (0.0, 0.5, 1.0)
 ATTENTIONS = ("CA", "RJCA")
-LOSSES = ("voice missing", "face missing")
+LOSSES = ("voice", "face")
+MODELS = (*missing.SHOWN, "of no interest")
 
 
-def curve(level: float) -> dict[float, Interval]:
-    return {share: interval(level - 0.2 * share) for share in SHARES}
+def level(attention: str, lost: str, model: str) -> float:
+    """Another one for every curve."""
+    number = 10 * ATTENTIONS.index(attention) + 5 * LOSSES.index(lost) + 0.5 * MODELS.index(model)
+    return 0.5 + 0.01 * number
 
 
-def panels() -> dict[str, dict[str, dict[str, dict[float, Interval]]]]:
-    """Every curve is another one."""
-    return {
-        attention: {
-            loss: {arm: curve(0.5 + 0.1 * a + 0.03 * w + 0.01 * m) for m, arm in enumerate(ARMS)}
-            for w, loss in enumerate(LOSSES)
-        }
-        for a, attention in enumerate(ATTENTIONS)
-    }
+def made() -> Found:
+    """Of every curve, difference and gate; points of two arms."""
+    curves, rows, gone = (
+        {a: {lost: {m: make(a, lost, m) for m in MODELS} for lost in LOSSES} for a in ATTENTIONS}
+        for make in (
+            lambda *which: {x: interval(level(*which) - 0.2 * x) for x in SHARES},
+            lambda *which: interval(level(*which)),
+            lambda *which: [(0.1, level(*which)), (0.9, level(*which) + 0.1)],
+        )
+    )
+    return Found(curves, {}, rows, rows, gone)  # type: ignore[arg-type]
 
 
-def test_a_curve_has_its_panel_and_a_floor_stands_where_a_modality_is_missing() -> None:
-    figure = missing.missing_curves(panels(), {"voice missing": {"face alone": interval(0.3)}})
+def test_a_curve_has_its_panel_and_what_is_not_asked_for_is_not_drawn() -> None:
+    figure = missing.missing_curves(made(), missing.SHOWN)
     titles, _, legend = seen(figure)
     assert titles == [f"{a}, {w}" for a in ATTENTIONS for w in LOSSES]
-    assert legend == [*ARMS, "the other modality alone"]
-    for axes, (attention, loss) in zip(
-        figure.axes, ((a, w) for a in ATTENTIONS for w in LOSSES), strict=True
-    ):
-        lines = {to_hex(x.get_color()).upper(): list(x.get_ydata()) for x in axes.lines}
-        floor = lines.pop(missing.FLOOR.colour, [])
-        assert set(floor) == ({0.3} if loss == "voice missing" else set())
-        for arm, found in panels()[attention][loss].items():
-            assert lines[missing.LOOKS[arm].colour] == [found[share].value for share in SHARES]
-    assert seen(missing.missing_curves(panels(), {})).legend == list(ARMS)
+    assert set(legend) == set(missing.SHOWN)
+    for axes, title in zip(figure.axes, titles, strict=True):
+        drawn = [list(x.get_ydata()) for x in axes.lines if len(x.get_ydata()) == len(SHARES)]
+        expected = [
+            [level(*title.split(", "), model) - 0.2 * x for x in SHARES] for model in missing.SHOWN
+        ]
+        np.testing.assert_allclose(sorted(drawn), sorted(expected))
 
 
 def test_a_band_reaches_from_the_lowest_to_the_highest_schedule() -> None:
-    values = np.array([[[0, 0.5], [80, 0.1]], [[0, 0.5], [80, 0.3]]])
-    figure = missing.one_recording({"valence": {"plain": values}, "arousal": {"plain": values}})
+    shares = {0.0: [0.5, 0.5], 0.8: [0.1, 0.3]}
+    figure = missing.one_recording({"valence": {"plain": shares}, "arousal": {"plain": shares}})
     assert seen(figure).titles == ["valence", "arousal"]
     for axes in figure.axes:
         np.testing.assert_allclose(axes.lines[0].get_xydata(), [[0, 0.5], [80, 0.2]])
@@ -70,11 +73,33 @@ def test_schedules_are_those_that_are_applied() -> None:
         np.testing.assert_array_equal(axes.collections[0].get_array().reshape(2, 20), expected)
 
 
-def test_gains_stand_in_the_row_of_what_happened() -> None:
-    arms = list(ARMS)[1:]
-    rows = {kind: {arm: interval(0.1) for arm in arms} for kind in LOSSES}
-    figure = missing.area_gains({"CA": rows, "TCA": rows})
-    assert seen(figure) == (["CA", "TCA"], [*LOSSES], arms)
+def test_differences_stand_in_the_row_of_what_happened() -> None:
+    figure = missing.differences(made().gains, [Arm.SIBLING, Arm.TOLD], "Δ")
+    assert seen(figure) == ([*ATTENTIONS], [*LOSSES], [Arm.SIBLING, Arm.TOLD])
+
+
+def test_without_an_interval_a_difference_is_a_dot() -> None:
+    bare = interval(0.1)._replace(low=math.nan, high=math.nan)
+    figure = missing.differences({"CA": {"voice": {Arm.TUNED: bare}}}, [Arm.TUNED], "Δ")
+    assert seen(figure).rows == ["voice"]
+    assert (
+        missing.missing_curves(
+            made()._replace(curves={"CA": {"voice": {"plain": {0.0: bare, 1.0: bare}}}}), ["plain"]
+        )
+        .axes[0]
+        .lines
+    )
+
+
+def test_a_dot_has_the_weight_and_the_loss_of_a_world() -> None:
+    figure = missing.settled(made(), [Arm.SIBLING, Arm.TUNED])
+    titles, _, legend = seen(figure)
+    assert titles == [*ATTENTIONS]
+    assert legend == [f"{lost}, {arm}" for lost in LOSSES for arm in (Arm.SIBLING, Arm.TUNED)]
+    lines = figure.axes[1].lines[:4]
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 4
+    first = level("RJCA", "voice", Arm.SIBLING)
+    np.testing.assert_allclose(lines[0].get_xydata(), [[0.1, first], [0.9, first + 0.1]])
 
 
 @pytest.mark.parametrize("gated", [True, False])

@@ -9,13 +9,18 @@ from companion.reference.lines import Line
 from companion.reference.plan import Arm, Cell
 from companion.reference.tables.asked import (
     AREA,
+    STAGES,
+    WHOLE,
     area,
     auroc_of,
     cost_of,
     costs,
     detects,
     left_under,
+    settled,
+    shift_of,
     under_corruption,
+    weight_of,
 )
 
 
@@ -62,6 +67,8 @@ def test_scores_under_corruption_are_beside_plain_attentions() -> None:
                 assert delta.value == pytest.approx((0.2 - lost) * float(share), abs=1e-9)
         found = rows["tca", arm, "audio missing", AREA].score.estimate
         assert found is not None and found.value == pytest.approx(0.605 - lost / 2)
+        found = rows["tca", arm, "audio missing", WHOLE].score.estimate
+        assert found is not None and found.value == pytest.approx(0.605)
     assert rows["jca", Arm.AUDIO, "visual missing", "1"].score.there == "10"
     assert ("ca", Arm.TUNED, "audio swapped", AREA) not in rows
 
@@ -73,6 +80,27 @@ def test_an_area_is_under_straight_lines_between_shares() -> None:
     assert left_under("audio missing", AREA)({"scores": scores(0.5)}) is None
 
 
+def test_what_gates_do_on_missing_clips_is_read_from_its_place() -> None:
+    rows = [[0.9, 0.8, 0.1, 0.2, 0.7], [0.5, 0.5, 0.3, 0.3, 0.4]]
+    line = {"noticing": {"audio": rows, "visual": rows}, "gates": {"all": [0.5, 0.5, 0.1, 0.2]}}
+    shifts = [shift_of(m, stage)(line) for m in ("audio", "visual") for stage in STAGES]
+    assert shifts == pytest.approx([0.4, -0.2, 0.3, -0.1])
+    assert [weight_of(m)(line) for m in ("audio", "visual")] == [0.1, 0.2]
+    assert shift_of("audio", "stage 1")({"noticing": {"audio": [[None] * 5] * 2}}) is None
+
+
+def test_weight_and_loss_are_of_the_same_world() -> None:
+    results = MadeUp(
+        tuning=tuned,
+        headline=lambda cell: {
+            **line(cell),
+            **({"gates": {"all": [0.0, 0.0, 0.01 * cell.world, 0.5]}} if cell.world > 2 else {}),
+        },
+    )
+    points = settled(results, "ca", Arm.TUNED, "audio")
+    assert points == [pytest.approx((0.01 * world, 0.15)) for world in range(3, 21)]
+
+
 def test_what_was_not_asked_is_not_there() -> None:
     empty: Line = {"scores": scores(0.5)}
     assert cost_of("all frozen")(empty) is None
@@ -80,5 +108,6 @@ def test_what_was_not_asked_is_not_there() -> None:
     assert left_under("audio missing", "0.8")(empty) is None
     none = {"detection": {"stage 2, audio": {"within": [0.5, 0.5, 0.5, None]}}}
     assert auroc_of("stage 2, audio", ANY)(none) is None
-    for rows in (costs(MadeUp()), detects(MadeUp()), under_corruption(MadeUp())):
+    for table in (costs, detects, under_corruption):
+        rows = table(MadeUp())
         assert {row.texts()["worlds"] for row in rows} <= {"0 of 20", "0 of 10"}

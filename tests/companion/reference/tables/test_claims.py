@@ -11,8 +11,10 @@ from companion.reference.lines import Line
 from companion.reference.plan import CENTRE, VERSIONS, Arm, Cell
 from companion.reference.tables.claims import (
     ITSELF,
+    NOT_YET,
     Criterion,
     criteria,
+    decided,
     everywhere,
     evidence,
     robustness,
@@ -98,9 +100,13 @@ def test_every_outcome_of_every_criterion_is_reached(gain: Gain, outcome: Outcom
 
 
 @pytest.mark.parametrize("letter", PARTS_OF)
-def test_what_is_not_finished_is_inconclusive(letter: str) -> None:
+def test_what_is_not_finished_is_inconclusive_and_said_to_wait(letter: str) -> None:
     for part in PARTS_OF[letter]:
-        assert found(made(good, without=part))[letter].outcome == "inconclusive"
+        results = made(good, "ca", "jca", "rjca", without=part)
+        assert found(results)[letter].outcome == "inconclusive"
+        row = decided(results, letter)[-1]
+        assert (row["CA"], row["TCA"], row["altogether"]) == ("–", "not judged", NOT_YET)
+    assert decided(made(good), letter)[-1] == found(made(good))[letter].texts()
 
 
 def test_a_single_world_that_is_missing_leaves_it_open() -> None:
