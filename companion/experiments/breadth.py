@@ -19,17 +19,19 @@ class Breadth:
         resamples: of every bootstrap.
         dropout_attentions: which, plain, are trained with modality dropout too on a reader's data.
         learning_rates: that each model of the side-by-side tries; one is no choice.
+        turns: in which models are timed, a step each.
         small_models: of the side-by-side on small data sets; all of them if none is named.
     """
 
     resamples: int
     dropout_attentions: tuple[AttentionName, ...] = ("ca",)
     learning_rates: tuple[float, ...] = (SHARED_RATE,)
+    turns: int = 8
     small_models: tuple[str, ...] = FEW_MODELS
 
 
 BREADTHS = {
-    "smoke": Breadth(resamples=50),
+    "smoke": Breadth(resamples=50, turns=1),
     "quick": Breadth(
         resamples=1000,
         dropout_attentions=("ca", "rjca"),

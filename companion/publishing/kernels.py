@@ -20,8 +20,9 @@ CAN_FORK = sys.platform == "linux"  # macOS has forks too, but its libraries do 
 # Others' packages, and none of ours: what a module of ours does when it is imported may depend on
 # whether that happens in a notebook.
 SHARED = (
-    "torch", "pandas", "scipy.stats", "matplotlib.pyplot", "seaborn.objects", "altair",
-    "ipykernel.kernelapp", "ipywidgets", "pydantic", "safetensors.torch",
+    "torch", "pandas", "scipy.stats", "sklearn.linear_model", "matplotlib.pyplot",
+    "seaborn.objects", "altair", "ipykernel.kernelapp", "ipywidgets", "pydantic",
+    "safetensors.torch",
 )  # fmt: skip
 LAUNCHER = "ipykernel_launcher"
 

@@ -6,7 +6,6 @@ that it has on people who are not reported on, for each weak state anew.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,21 +81,21 @@ def lack_of_correlation(
     Returns:
         Recording -> ``(T,)``.
     """
-    from sklearn.cross_decomposition import CCA  # slow to import
-
     statistics = training_statistics(store, train)
 
     def features(name: str) -> list[Tensor]:
         return [standardised(store[name], {m: statistics[m]}) for m in MODALITIES]
 
     rows = [torch.cat(parts) for parts in zip(*map(features, train), strict=True)]
-    components = min(COMPONENTS, *(x.shape[1] for x in rows))
-    cca = CCA(n_components=components, scale=False, max_iter=5000)
-    fitted = cca.fit(*(x.numpy() for x in rows))
-    weights = []
-    for x, rotation in zip(rows, (fitted.x_rotations_, fitted.y_rotations_), strict=True):
-        unscaled = torch.from_numpy(np.asarray(rotation, dtype=float))
-        weights.append(unscaled / (x @ unscaled).std(dim=0, correction=0))
+    # Whitened by their singular vectors, rows have the canonical directions as those of a product.
+    parts = [torch.linalg.svd(x - x.mean(dim=0), full_matrices=False) for x in rows]
+    kept = [lengths > lengths[0] * 1e-6 for _, lengths, _ in parts]  # constant columns have none
+    (u, _, _), (v, _, _) = parts
+    turns = torch.linalg.svd(u[:, kept[0]].T @ v[:, kept[1]], full_matrices=False)
+    weights = [
+        (axes[keep].T / lengths[keep]) @ turn[:, :COMPONENTS] * len(rows[0]) ** 0.5
+        for (_, lengths, axes), keep, turn in zip(parts, kept, (turns.U, turns.Vh.T), strict=True)
+    ]
     scores = {}
     for name in names:
         audio, visual = (x @ each for x, each in zip(features(name), weights, strict=True))

@@ -13,7 +13,7 @@ from iaca.base.devices import Device
 from iaca.models.regressor import ModelConfig
 from iaca.runs.arms import GATED_ARMS
 
-TURNS, WARM_UP = 8, 2  # of each model, timed and before
+WARM_UP = 2  # turns before those that are timed
 
 
 class Costs(NamedTuple):
@@ -51,7 +51,11 @@ def priced(dim: int) -> dict[Model, ModelConfig]:
 
 
 def costs_of(
-    models: Mapping[Model, ModelConfig], dims: tuple[int, int, int], batch: int, device: Device
+    models: Mapping[Model, ModelConfig],
+    dims: tuple[int, int, int],
+    batch: int,
+    turns: int,
+    device: Device,
 ) -> dict[Model, Costs]:
     """Count and time models, concatenation among them; they take turns, a step each.
 
@@ -59,10 +63,11 @@ def costs_of(
         models: name and arm -> model, all with one window.
         dims: features of an audio and of a visual row, and targets.
         batch: windows a step.
+        turns: that are timed.
         device: ``cpu`` or ``cuda``.
     """
     labelled = {label_of(*model): config for model, config in models.items()}
-    how = {"batch": batch, "turns": TURNS, "warm_up": WARM_UP, "device": device}
+    how = {"batch": batch, "turns": turns, "warm_up": WARM_UP, "device": device}
     steps = pd.DataFrame(time_steps(labelled, *dims, **how))  # type: ignore[arg-type]
     passes = pd.DataFrame(time_predictions(labelled, *dims, **how))  # type: ignore[arg-type]
     first = label_of(*BASELINE)

@@ -13,7 +13,7 @@ def test_gates_cost_the_same_however_they_start() -> None:
     assert kinds.count(FAMILY) == len(FAMILIES) + 1
     assert kinds.count("plain") == kinds.count("IACA") == 4 and len(models) == len(FAMILIES) + 9
     few = {model: models[model] for model in (BASELINE, ("CA", "IACA"))}
-    found = costs_of(few, (3, 4, 2), batch=2, device="cpu")
+    found = costs_of(few, (3, 4, 2), batch=2, turns=2, device="cpu")
     assert found[BASELINE].ratio == found[BASELINE].clip_ratio == 1
     for model, cost in found.items():
         assert cost.parameters == count_parameters(AffectRegressor(few[model], 3, 4, 2))
