@@ -144,10 +144,13 @@ def read_pictures(
         decoder, last = _Decoder(path, video), -np.inf
         packets = (p for p in _packets(container, video, audio) if p.stream is video)
         decoded = (pair for packet in packets for pair in decoder.decode(packet))
-        shown = (
-            (time, _square(path, frame, pixel) if crops is None else _crop(crops, number, complain))
-            for number, (time, frame) in enumerate(decoded)
-        )
+
+        def look(number: int, frame: VideoFrame) -> np.ndarray | None:
+            if crops is None:
+                return _square(path, frame, pixel)
+            return _crop(crops.get(number), complain)
+
+        shown = ((time, look(number, frame)) for number, (time, frame) in enumerate(decoded))
         while held := list(islice(shown, CHUNK)):
             present = np.array([picture is not None for _, picture in held])
             frames = np.stack([_BLACK if picture is None else picture for _, picture in held])
@@ -158,15 +161,6 @@ def read_pictures(
         decoder.finish(complain)
     if np.isinf(last):
         raise DataError(f"{path}: none of {timeline.packets} frames could be decoded")
-
-
-def _crop(crops: Mapping[int, Path], number: int, complain: Complain) -> np.ndarray | None:
-    """A frame's crop, if there is one that can be read."""
-    try:
-        return _read_crop(crops[number]) if number in crops else None
-    except DataError as error:
-        complain(str(error))
-        return None
 
 
 def _packets(container: InputContainer, video: Any, audio: Any) -> Iterator[Any]:
@@ -295,14 +289,18 @@ def _turned(square: np.ndarray, matrix: Any) -> np.ndarray:
     return square[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
-def _read_crop(file: Path) -> np.ndarray:
+def _crop(file: Path | None, complain: Complain) -> np.ndarray | None:
+    """A face crop, if there is one that can be read."""
+    if file is None:
+        return None
     try:
         with file.open("rb") as handle, Image.open(handle, formats=["JPEG"]) as image:
             if image.width * image.height > MAX_CROP_PIXELS:
                 raise ValueError(f"{image.width} x {image.height}, expected about {SIDE} x {SIDE}")
             picture = image.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file}: unreadable crop ({error})") from error
+        complain(f"{file}: unreadable crop ({error})")
+        return None
     if picture.size != (SIDE, SIDE):
         picture = picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return np.asarray(picture)
