@@ -136,3 +136,20 @@ def split_table(store: RecordingStore, splits: Sequence[Split]) -> pd.DataFrame:
 def _counted(store: RecordingStore, names: Sequence[str]) -> str:
     subjects, clips = len(store.subjects(names)), sum(store.entries[name].rows for name in names)
     return f"{subjects} subjects, {len(names)} recordings, {clips:,} clips"
+
+
+def same_table(mine: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Whether other histories are this one: the largest differences, a column for each of them."""
+    columns = ["loss", "select_mean"]
+    apart = {name: (mine[columns] - other[columns]).abs().max() for name, other in others.items()}
+    return pd.DataFrame(
+        {
+            name: {
+                "epochs compared": len(mine),
+                "loss, largest difference": f"{apart[name]['loss']:.1g}",
+                "CCC on select, largest difference": f"{apart[name]['select_mean']:.1g}",
+                "equal to the last bit": "yes" if mine.equals(other[mine.columns]) else "no",
+            }
+            for name, other in others.items()
+        }
+    )

@@ -14,6 +14,7 @@ from companion.chapters.ablations.own_data import Own
 from companion.chapters.drawing.numbers import percent
 from companion.reference.plan import Arm
 from companion.reference.tables.headline import Front
+from iaca.data.schema import Manifest
 from iaca.learning.metrics import ccc
 
 SLUGS = {
@@ -22,6 +23,27 @@ SLUGS = {
     Arm.TUNED: "tuned",
     Arm.TOLD: "told",
 }
+
+
+def about(manifest: Manifest) -> str:
+    """What a data set is, where it comes from and under which licence, in Markdown."""
+    lines = [f"**{manifest.title}.** {manifest.description}"]
+    lines += [f"Source: {manifest.citation}"] if manifest.citation else []
+    licence = manifest.licence
+    return "\n\n".join([*lines, f"Licence: [{licence.name}]({licence.url}).", *manifest.notices])
+
+
+def of_folds(folds: int, people: int) -> list[str]:
+    """How people are dealt to folds; nothing where there is a split."""
+    if folds < 2:
+        return []
+    return [
+        "This data set has no split of its own. On this page its people are dealt to "
+        f"{folds} folds. Each fold trains models of its own, on other people than it "
+        "reports on, and together the folds report on everybody once. The predictions that a "
+        "seed makes in all folds are put together before they are scored."
+        + (" The profile `full` leaves out one person at a time." if folds < people else "")
+    ]
 
 
 def answer(found: Estimate | None, judgement: Judgement | None) -> str:

@@ -94,6 +94,14 @@ def test_split_table_counts_each_role(tmp_path: Path) -> None:
     assert list(figures.split_table(store, [toy_split()] * 2).index) == ["fold 0", "fold 1"]
 
 
+def test_a_history_is_the_same_to_the_last_bit_or_says_how_far_it_is() -> None:
+    mine = history([0.1, 0.4])
+    other = mine.assign(select_mean=[0.1, 0.43])
+    table = figures.same_table(mine, {"one": mine.copy(), "two": other})
+    assert table.loc["equal to the last bit"].tolist() == ["yes", "no"]
+    assert table.loc["CCC on select, largest difference"].tolist() == ["0", "0.03"]
+
+
 @pytest.mark.parametrize("fusion", ["plain", "iaca"])
 def test_the_loop_in_the_chapter_is_the_packages_loop(tmp_path: Path, fusion: str) -> None:
     notebook = nbformat.read(ROOT / "notebooks" / "03_training.ipynb", as_version=4)

@@ -13,6 +13,7 @@ from companion.chapters.training import sentences
 from companion.reference.lines import Line
 from companion.reference.plan import Arm, Cell
 from companion.reference.tables.headline import Front, front_of, headline
+from iaca.sources.manifest import load_manifest
 
 
 def around(mean: float, half: float = 0.001, n: int = 20) -> Estimate:
@@ -116,3 +117,17 @@ def test_raters_are_held_against_the_mean_of_the_others() -> None:
     assert count == 2
     # Means 2.5 against 2: 2 s² / (2 s² + 1/4) with s² = 1, and 3 against 2: 2 / (2 + 1).
     assert (low, high) == (pytest.approx(2 / 3), pytest.approx(2 / 2.25))
+
+
+def test_folds_are_explained_where_there_are_any() -> None:
+    assert sentences.of_folds(1, 25) == []
+    (few,), (all_alone,) = sentences.of_folds(5, 25), sentences.of_folds(25, 25)
+    assert "dealt to 5 folds" in few and few.endswith("leaves out one person at a time.")
+    assert "one person at a time" not in all_alone
+
+
+def test_a_data_set_is_introduced_with_its_licence_and_notices() -> None:
+    manifest = load_manifest("hri_enjoyment")
+    said = sentences.about(manifest)
+    assert said.startswith("**Enjoyment in conversation with a robot.** Twenty-five older adults")
+    assert manifest.licence.url in said and said.endswith(manifest.notices[-1])
