@@ -196,6 +196,12 @@ def decided(results: Results, letters: Collection[str]) -> list[dict[str, str]]:
     return rows
 
 
+def where_judged(row: Mapping[str, str]) -> str:
+    """The outcomes of a row of `decided` on the attentions that are judged: "CA: contradicted"."""
+    names = [a.upper() for a in ATTENTIONS]
+    return "; ".join(f"{a}: {row[a]}" for a in names if row[a] != NOT_JUDGED) or NOT_JUDGED
+
+
 Used = Mapping[str, Sequence[Estimate | None]]  # attention -> what a criterion goes by there
 
 

@@ -18,6 +18,7 @@ from companion.reference.tables.claims import (
     everywhere,
     evidence,
     robustness,
+    where_judged,
 )
 
 PARTS_OF = {
@@ -195,3 +196,11 @@ def test_a_gain_is_also_asked_for_on_all_four_whether_valid_or_not() -> None:
     assert partly[Arm.TUNED].texts() == dict.fromkeys(
         ("CA", "TCA", "JCA", "RJCA", "altogether"), "–"
     ) | {"arm": "IACA, tuned"}
+
+
+def test_where_a_criterion_is_judged_is_said_in_words() -> None:
+    results = made(good, "ca", "jca")
+    (row,) = decided(results, "c")
+    assert where_judged(row) == "CA: supported; JCA: supported" and row["TCA"] == "not judged"
+    nowhere = dict.fromkeys(("CA", "TCA", "JCA", "RJCA"), "not judged")
+    assert where_judged(nowhere) == "not judged"
