@@ -24,6 +24,7 @@ SHARED = (
     "seaborn.objects", "altair", "ipykernel.kernelapp", "ipywidgets", "pydantic",
     "safetensors.torch",
 )  # fmt: skip
+OURS = ("companion", "iaca")
 LAUNCHER = "ipykernel_launcher"
 
 
@@ -51,6 +52,10 @@ class ForkedKernel(ForkServerProcess):
         os.chdir(self.folder)
         os.environ.clear()
         os.environ.update(self.environment)
+        # Ours came with this class, from wherever the server found them: the environment decides.
+        for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+            del sys.modules[name]
+        sys.path[:0] = filter(None, self.environment.get("PYTHONPATH", "").split(os.pathsep))
         import matplotlib
         from ipykernel.kernelapp import IPKernelApp
 
