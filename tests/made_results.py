@@ -6,9 +6,10 @@ from typing import Any
 
 from companion.analysis.detection import GATE_SCORES
 from companion.analysis.interventions import INTERVENTIONS
+from companion.reference.choosing import choose
 from companion.reference.gates import ANY, EITHER, asked_of, corruptions
 from companion.reference.lines import Line, Results
-from companion.reference.plan import PARTS, Arm, Cell, Chosen, choose
+from companion.reference.plan import PARTS, Arm, Cell, Chosen
 from iaca.models.regressor import AttentionName
 
 CHOSEN = choose(lambda cell: float(cell.draw == 3))

@@ -1,6 +1,7 @@
 """Small data that several tests share."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,17 @@ def toy_store(
         for number, count in enumerate(rows)
     )
     return write_store(path, recordings, toy_info(spacing), dtype=dtype)
+
+
+def told_store(folder: Path, count: int, rows: int) -> RecordingStore:
+    """Strong clips and two weak states at random, in ``count`` recordings."""
+    recordings = []
+    for number in range(count):
+        generator = torch.Generator().manual_seed(number)
+        state = torch.randint(0, 3, (rows,), generator=generator)
+        made = toy_recording(f"r{number}", f"s{number}", rows, number)
+        recordings.append(replace(made, state=state))
+    return write_store(folder, recordings, toy_info(), dtype=torch.float32)
 
 
 def toy_split() -> Split:

@@ -20,8 +20,9 @@ from typing import Any
 import numpy
 import torch
 
+from companion.reference.choosing import choose
 from companion.reference.packing import pack, unpack
-from companion.reference.plan import PARTS, Cell, Chosen, choose, run_of
+from companion.reference.plan import PARTS, Cell, Chosen, run_of
 from iaca.base.files import DataError, canonical_json, short_hash
 from iaca.base.paths import REFERENCE, ROOT
 from iaca.base.processes import usable_cores

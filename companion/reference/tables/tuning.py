@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
 
+from companion.reference.choosing import candidates_of
 from companion.reference.lines import Results
 from companion.reference.plan import (
     ATTENTIONS,
@@ -17,7 +18,6 @@ from companion.reference.plan import (
     TUNING_WORLD,
     Arm,
     Cell,
-    candidates_of,
 )
 from companion.reference.tables.reading import NOT_THERE, lines_of, named
 from iaca.models.regressor import AttentionName
@@ -119,7 +119,7 @@ def _winner(results: Results, attention: AttentionName, arm: Arm) -> Winner:
     if there < due:
         nothing = (math.nan, math.nan, math.nan, ())
         return Winner(attention, arm, None, {}, *nothing, failed, there, due)
-    best = max(range(len(means)), key=means.__getitem__)  # the first of equals, as `plan.choose`
+    best = max(range(len(means)), key=means.__getitem__)  # the first of equals
     ranks = tuple(1 + sum(other > row[best] for other in row) for row in by_seed)
     found = means[best], sorted(means)[-2], median(means), ranks
     drawn, number, options = candidates[best]

@@ -1,6 +1,5 @@
 """Gates in the paper's direction, pairs counted one by one, and probes against closed forms."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import roc_auc_score
-from toys import toy_info, toy_recording
+from toys import told_store
 
 from companion.analysis.detection import (
     GATE_SCORES,
@@ -20,7 +19,6 @@ from companion.analysis.detection import (
 )
 from iaca.data.recordings import RecordingStore
 from iaca.data.states import STATES
-from iaca.sources.writing import write_store
 
 ROWS = 400
 TRAIN, NEW = ["r0", "r1", "r2"], ["r3"]
@@ -28,16 +26,7 @@ TRAIN, NEW = ["r0", "r1", "r2"], ["r3"]
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> RecordingStore:
-    """Strong and two weak states at random, in four long recordings."""
-    recordings = []
-    for number in range(4):
-        generator = torch.Generator().manual_seed(number)
-        state = torch.randint(0, 3, (ROWS,), generator=generator)
-        made = toy_recording(f"r{number}", f"s{number}", ROWS, number)
-        recordings.append(replace(made, state=state))
-    return write_store(
-        tmp_path_factory.mktemp("data") / "told", recordings, toy_info(), dtype=torch.float32
-    )
+    return told_store(tmp_path_factory.mktemp("data") / "told", 4, ROWS)
 
 
 def test_gates_are_scored_in_the_papers_direction() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from companion.reference.choosing import choose
 from companion.reference.plan import (
     ATTENTIONS,
     COMPARED,
@@ -19,7 +20,6 @@ from companion.reference.plan import (
     WORLDS,
     Arm,
     Cell,
-    choose,
     draws_of,
     run_of,
 )

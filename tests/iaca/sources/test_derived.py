@@ -36,16 +36,20 @@ def stacked(store: RecordingStore, part: str) -> np.ndarray:
     return torch.cat([getattr(recording, part) for recording in store.values()]).double().numpy()
 
 
+def assert_alike(left: RecordingStore, right: RecordingStore, *parts: str) -> None:
+    assert list(left) == list(right) and left.key != right.key
+    for part in parts:
+        assert np.array_equal(stacked(left, part), stacked(right, part))
+
+
 def test_shown_states_stand_behind_features_that_stay_as_they_are(
     store: RecordingStore, manifest: Path, tmp_path: Path
 ) -> None:
     config = DataConfig(str(manifest), share=0.6, state_shown=True)
     shown, split = open_data(config, tmp_path / "cache")
-    assert list(shown) == list(store) and shown.key != store.key
     assert shown.info.source["state_shown"] is True
     assert split == open_data(DataConfig(str(manifest), share=0.6), tmp_path / "cache")[1]
-    for part in ("labels", "end_frame", "state"):
-        assert np.array_equal(stacked(shown, part), stacked(store, part))
+    assert_alike(shown, store, "labels", "end_frame", "state")
     state, width = stacked(store, "state").astype(int), len(STATES)
     assert len(set(state)) > 1
     for modality in MODALITIES:
@@ -63,10 +67,8 @@ def test_swapped_states_are_those_of_another_subject_of_the_split(
 ) -> None:
     config = DataConfig(str(manifest), share=0.6, swapped_states=True)
     swapped, _ = open_data(config, tmp_path / "cache")
-    assert list(swapped) == list(store) and swapped.key != store.key
     assert swapped.info.source["swapped_states"] is True
-    for part in ("audio", "visual", "labels", "end_frame"):
-        assert np.array_equal(stacked(swapped, part), stacked(store, part))
+    assert_alike(swapped, store, "audio", "visual", "labels", "end_frame")
     for role in ("train", "select", "report"):
         count = SIZES[role]
         for subject in range(count):

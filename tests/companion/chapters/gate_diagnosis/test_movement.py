@@ -1,13 +1,12 @@
 """What moves a gate, against scikit-learn's regression."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LinearRegression
-from toys import toy_info, toy_recording, toy_store
+from toys import told_store, toy_store
 
 from companion.chapters.gate_diagnosis.movement import (
     affect_columns,
@@ -16,23 +15,13 @@ from companion.chapters.gate_diagnosis.movement import (
     state_columns,
 )
 from iaca.data.recordings import RecordingStore
-from iaca.sources.writing import write_store
 
 ROWS = 400
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> RecordingStore:
-    """Strong and two weak states at random, in two long recordings."""
-    recordings = []
-    for number in range(2):
-        generator = torch.Generator().manual_seed(number)
-        state = torch.randint(0, 3, (ROWS,), generator=generator)
-        made = toy_recording(f"r{number}", f"s{number}", ROWS, number)
-        recordings.append(replace(made, state=state))
-    return write_store(
-        tmp_path_factory.mktemp("data") / "told", recordings, toy_info(), dtype=torch.float32
-    )
+    return told_store(tmp_path_factory.mktemp("data") / "told", 2, ROWS)
 
 
 def test_states_must_be_known(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from made_results import MadeUp
 
+from companion.reference.choosing import choose
 from companion.reference.lines import Line
 from companion.reference.plan import (
     COMPARED,
@@ -14,7 +15,6 @@ from companion.reference.plan import (
     SPACE_OF_GATES,
     Arm,
     Cell,
-    choose,
     draws_of,
     run_of,
 )
