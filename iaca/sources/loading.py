@@ -15,11 +15,12 @@ from iaca.sources.derived import write_shown_states, write_swapped_states
 from iaca.sources.enjoyment import prepare_enjoyment
 from iaca.sources.episodes import write_episodes
 from iaca.sources.manifest import fetch, find_manifest, load_manifest
+from iaca.sources.studyforrest import prepare_studyforrest
 from iaca.sources.synthetic import check_share, write_benchmark
 
 # What makes a data set's store from its downloaded files; the benchmark and features that somebody
 # extracted or imported need no line here.
-PREPARED = {"hri_enjoyment": prepare_enjoyment}
+PREPARED = {"hri_enjoyment": prepare_enjoyment, "studyforrest": prepare_studyforrest}
 MADE_BY = (PACKAGE / "data", PACKAGE / "sources")  # rooms whose code decides a store's bytes
 OF_THE_BENCHMARK = (
     "share",

@@ -84,13 +84,13 @@ def served_from(address: str) -> Manifest:
 
 def test_every_manifest_of_the_project_loads_under_its_own_name():
     names = list_manifests()
-    assert {"affwild2", "cremad_votes", "hri_enjoyment"} <= set(names)
+    assert {"affwild2", "cremad_votes", "hri_enjoyment", "studyforrest"} <= set(names)
     for name in names:
         assert load_manifest(name).name == name
 
 
 def test_downloads_are_pinned_to_a_commit():
-    for name in ("cremad_votes", "hri_enjoyment"):
+    for name in ("cremad_votes", "hri_enjoyment", "studyforrest"):
         for file in load_manifest(name).files:
             host, _, _, commit = file.url.removeprefix("https://").split("/")[:4]
             assert host == "raw.githubusercontent.com"
