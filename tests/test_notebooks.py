@@ -7,6 +7,8 @@ from typing import Any
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
+from nbconvert import HTMLExporter
 
 from companion.publishing.execute import execute, make_tasks
 from companion.publishing.pages import Page, pages_of
@@ -75,6 +77,24 @@ def test_every_figure_has_a_text_that_says_what_it_shows(smoke_output: Path) -> 
             if not told or any(len(text[1].split()) < 5 if text else True for text in told):
                 without.append(f"{page.name}: {pictures}")  # a file name is one word
     assert figures > 15 and not without, without
+
+
+def test_executed_alone_a_notebook_shows_its_tables_with_their_numbers(smoke_output: Path) -> None:
+    """What nbconvert makes of it has each table of the page, cell by cell, and no directive."""
+    for path in sorted((smoke_output / "notebooks" / "smoke").glob("??_*.ipynb")):
+        said = said_by(path)
+        captions = re.findall(r"^:+\{table\} (.*)\n:name: (?:tab-.*)$", said, re.MULTILINE)
+        html, _ = HTMLExporter(exclude_input=True).from_filename(path)
+        shown = BeautifulSoup(html, "html.parser")
+        tables = {str(table): table.text for table in shown.find_all("table")}
+        assert len(captions) == sum("<caption>" in table for table in tables), path.name
+        for line in re.findall(r"^\|(?!:-)(.*)\|$", said, re.MULTILINE):
+            numbers = re.findall(r"\d\.\d{2,}", line)
+            assert any(all(n in text for n in numbers) for text in tables.values()), line
+        outputs = " ".join(cell.text for cell in shown.select(".jp-OutputArea-output"))
+        assert not re.search(r":::|\{\w+\}`", outputs), path.name
+        prose = [cell.source for cell in nbformat.read(path, as_version=4).cells]
+        assert not any("{glue:md}" in text and "{table}" in text for text in prose), path.name
 
 
 def said_by(executed: Path) -> str:

@@ -26,7 +26,8 @@ from companion.analysis.ridge import MODALITIES
 from companion.analysis.trained import load_models, obtain, opened
 from companion.chapters.drawing.numbers import decimals, over_seeds, signed, with_bounds
 from companion.chapters.drawing.style import not_shown
-from companion.chapters.drawing.tables import markdown_table
+from companion.chapters.drawing.tables import markdown_table, numbered_table
+from companion.chapters.drawing.text import Text
 from companion.chapters.settings import Settings, read_settings
 from companion.experiments import grids
 from companion.experiments.arms import arm_runs
@@ -101,7 +102,7 @@ class Page(Settings):
     def say(self, *lines: str) -> None:
         """Show lines of text, if there are any."""
         if text := "\n".join(lines):
-            display(Markdown(text))
+            display(Text(text))
 
     def say_missing(self, what: str, error: DataError | str) -> None:
         """Show that data could not be had, and why."""
@@ -119,9 +120,11 @@ class Page(Settings):
         """Give the prose a text with markup in it."""
         self.glue(name, Markdown(text))
 
-    def glue_table(self, name: str, table: pd.DataFrame, left: int = 1, index: bool = True) -> None:
-        """Give the prose a table, its first ``left`` columns to the left."""
-        self.glue_text(name, markdown_table(table, left, index))
+    def table(
+        self, label: str, caption: str, table: pd.DataFrame, left: int = 1, index: bool = True
+    ) -> None:
+        """Show a table that the book numbers, its first ``left`` columns to the left."""
+        self.say(numbered_table(label, caption, table, left, index))
 
 
 def weak_share(store: RecordingStore, name: str) -> float:

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,9 @@ def add_variants(toc: dict[str, Any], pages: Sequence[Page]) -> None:
 def make_variant(notebook: nbformat.NotebookNode, page: Page) -> None:
     """Rename what a notebook defines for the whole book, so that it can appear in it twice."""
     prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    texts = [(cell, "source") for cell in prose] + [*said(notebook)]
     defined = {
-        label for cell in prose for rule in _DEFINITIONS for label in rule.findall(cell.source)
+        label for held, key in texts for rule in _DEFINITIONS for label in rule.findall(held[key])
     }
     suffix = "-" + page.name
     for cell in notebook.cells:
@@ -94,8 +95,8 @@ def make_variant(notebook: nbformat.NotebookNode, page: Page) -> None:
     if defined:
         labels = "|".join(sorted(map(re.escape, defined), key=len, reverse=True))
         anywhere = re.compile(f"{_BEFORE}({labels}){_AFTER}", re.MULTILINE)
-        for cell in prose:
-            cell.source = anywhere.sub(lambda match: match[1] + match[2] + suffix, cell.source)
+        for held, key in texts:
+            held[key] = anywhere.sub(lambda match: match[1] + match[2] + suffix, held[key])
     if page.title:
         for cell in prose:
             cell.source, found = re.subn(
@@ -104,3 +105,12 @@ def make_variant(notebook: nbformat.NotebookNode, page: Page) -> None:
             if found:
                 return
         raise DataError(f"{page.notebook}.ipynb: no '# ' heading to replace by {page.title!r}")
+
+
+def said(notebook: nbformat.NotebookNode) -> Iterator[tuple[dict[str, Any], str]]:
+    """Where a notebook's outputs hold MyST: a mapping, and the key in it."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            for kind in output.get("data", {}):
+                if kind.endswith("text/markdown"):
+                    yield output.data, kind

@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from companion.chapters.drawing.tables import markdown_table
 from companion.reference.lines import Results
 from companion.reference.plan import PARTS
 from companion.reference.tables.reading import progress
@@ -90,9 +89,3 @@ def ledger(claims: Iterable[Claim], results: Results) -> pd.DataFrame:
         for claim in claims
     ]
     return pd.DataFrame(rows)
-
-
-def table(claims: Iterable[Claim], results: Results, name: str, caption: str) -> list[str]:
-    """The same as the lines of a captioned table that the book numbers."""
-    text = markdown_table(ledger(claims, results), left=4, index=False)
-    return [f":::{{table}} {caption}", f":name: {name}", "", text, ":::"]

@@ -14,3 +14,11 @@ def markdown_table(frame: pd.DataFrame, left: int = 1, index: bool = True) -> st
     columns = len(frame.columns) + index
     sides = ["left" if column < left else "right" for column in range(columns)]
     return str(frame.to_markdown(index=index, colalign=sides, disable_numparse=True))
+
+
+def numbered_table(
+    label: str, caption: str, frame: pd.DataFrame, left: int = 1, index: bool = True
+) -> str:
+    """A table of text that the book numbers, with a label that its pages can refer to."""
+    table = markdown_table(frame, left, index)
+    return f":::{{table}} {caption}\n:name: {label}\n\n{table}\n:::"

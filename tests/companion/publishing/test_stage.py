@@ -4,7 +4,7 @@ import copy
 from dataclasses import replace
 
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from companion.publishing.banners import Provenance
 from companion.publishing.pages import Page
@@ -19,7 +19,7 @@ CHAPTER = """(sec-training)=
 
 The loss training uses, $$ l = 1 $$ (eq-loss)
 and {eq}`eq-loss`, {eq}`eq-ca`, {numref}`fig-curves`, {numref}`Fig. %s <fig-curves>`,
-[here](#sec-training), {ref}`there <sec-training>`. (training) `training`
+{numref}`tab-loss`, [here](#sec-training), {ref}`there <sec-training>`. (training) `training`
 
 ```{math}
 :label: eq-loss-2
@@ -27,10 +27,20 @@ x
 ```
 """
 
+TABLE = """:::{table} What {eq}`eq-loss` comes to
+:name: tab-loss
+
+| loss |
+|:--|
+| 1 |
+:::"""
+
 
 def test_a_variant_defines_nothing_twice_and_still_refers_to_the_other_chapters() -> None:
     figure = new_code_cell("plot()", metadata={"mystnb": {"figure": {"name": "fig-curves"}}})
-    notebook = new_notebook(cells=[new_markdown_cell(CHAPTER), figure, new_code_cell("training")])
+    shown = new_output("display_data", {"text/markdown": TABLE, "text/html": "eq-loss"})
+    said = new_code_cell("training", outputs=[shown])
+    notebook = new_notebook(cells=[new_markdown_cell(CHAPTER), figure, said])
     make_variant(notebook, PAGES[1])
     text = notebook.cells[0].source
     assert text.startswith("(sec-training-a_real)=\n# On real data\n")
@@ -41,7 +51,10 @@ def test_a_variant_defines_nothing_twice_and_still_refers_to_the_other_chapters(
     assert "{eq}`eq-ca`" in text, "another chapter's equation was renamed"
     assert "(training) `training`" in text, "a word that is no label was renamed"
     assert figure.metadata.mystnb.figure.name == "fig-curves-a_real"
-    assert notebook.cells[2].source == "training"
+    assert said.source == "training"
+    table = said.outputs[0].data["text/markdown"]
+    assert ":name: tab-loss-a_real\n" in table and "{eq}`eq-loss-a_real`" in table
+    assert "{numref}`tab-loss-a_real`" in notebook.cells[0].source
 
 
 def test_a_variant_needs_a_heading_to_replace() -> None:
