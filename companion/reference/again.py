@@ -79,10 +79,10 @@ def agreement_sentence(found: Mapping[Cell, Agreement | None]) -> str:
     compared_ones = [agreement for agreement in found.values() if agreement is not None]
     if not compared_ones:
         return (
-            f"{len(found)} runs were made again for this page. They are of another size than those "
-            "of the reference run, or not computed there yet: nothing can be compared."
+            f"Runs that this page made again: {len(found)}. The reference run has none of this "
+            "size, or not yet: nothing can be compared."
         )
     agree = sum(agreement.agrees for agreement in compared_ones)
     alike = all(agreement.alike for agreement in compared_ones)
     how = "to the printed digit" if alike else "within what another seed would change"
-    return f"{agree} of {len(compared_ones)} runs that this build made again agree, {how}."
+    return f"Runs that this build made again: {agree} of {len(compared_ones)} agree, {how}."

@@ -54,4 +54,4 @@ def test_a_disagreement_is_shown_as_plainly(difference: float, agrees: str, says
     found: dict[object, Agreement] = {CELL: Agreement(difference, 0.0005, True)}
     (row,) = agreement_table(found).to_dict("records")  # type: ignore[arg-type]
     assert row["agrees"] == agrees and row["arm"] == "annealed" and row["world"] == 1
-    assert agreement_sentence(found).startswith(says)  # type: ignore[arg-type]
+    assert says in agreement_sentence(found)  # type: ignore[arg-type]
