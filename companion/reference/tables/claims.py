@@ -228,15 +228,19 @@ def _estimates(of: Evidence) -> dict[str, list[Estimate | None]]:
     }
 
 
+# Gains of these come from no choice: gates that know nothing of the clip, and no attention at all.
+CHOICELESS = (Arm.PLACEBO, Arm.WITHOUT)
+
+
 @dataclass(frozen=True)
 class Everywhere:
     """An arm's gain on all four attentions, by the rule of (0), whether they are valid or not.
 
     Attributes:
-        arm: with learned gates, or the placebo of told gates, which is shown and not judged.
+        arm: with learned gates, or one of `CHOICELESS`, which are shown and not judged.
         deltas: attention -> CCC minus that of plain attention.
         judgements: attention -> what the rule says, adjusted over those that are there.
-        outcome: altogether; ``None`` for the placebo, and while worlds are missing.
+        outcome: altogether; ``None`` for `CHOICELESS`, and while worlds are missing.
     """
 
     arm: Arm
@@ -254,12 +258,12 @@ class Everywhere:
 
 
 def everywhere(results: Results) -> list[Everywhere]:
-    """Every arm with learned gates on all four attentions, and the placebo of told gates."""
+    """Every arm with learned gates on all four attentions, and those without a choice."""
     rows = []
-    for arm in (*LEARNED, Arm.PLACEBO):
+    for arm in (*LEARNED, *CHOICELESS):
         deltas = {a: difference(results, a, arm) for a in ATTENTIONS}
         given: dict[str, Estimate] = {a: d.estimate for a, d in deltas.items() if d.estimate}
-        judgements = {} if arm is Arm.PLACEBO else outcomes(given)
+        judgements = {} if arm in CHOICELESS else outcomes(given)
         verdict = overall({a: found.outcome for a, found in judgements.items()}).outcome
         whole = judgements and all(delta.complete for delta in deltas.values())
         rows.append(Everywhere(arm, deltas, judgements, verdict if whole else None))

@@ -184,13 +184,14 @@ def test_a_gate_that_fails_on_one_modality_fails() -> None:
 
 def test_a_gain_is_also_asked_for_on_all_four_whether_valid_or_not() -> None:
     rows = {row.arm: row for row in everywhere(made(good, "ca"))}
-    tuned_row, placebo = rows[Arm.TUNED], rows[Arm.PLACEBO]
+    tuned_row = rows[Arm.TUNED]
     assert tuned_row.outcome == "supported" and len(tuned_row.judgements) == 4
     assert rows[Arm.SIBLING].outcome == "contradicted"
     one = tuned_row.judgements["tca"]
     alone = tuned_row.deltas["tca"].estimate
     assert alone is not None and one.p_gain == pytest.approx(4 * alone.p_above(0.0), rel=1e-6)
-    assert placebo.outcome is None and not placebo.judgements and placebo.deltas["ca"].complete
+    for row in (rows[Arm.PLACEBO], rows[Arm.WITHOUT]):
+        assert row.outcome is None and not row.judgements and row.deltas["ca"].complete
     partly = {row.arm: row for row in everywhere(made(good, "ca", without="headline"))}
     assert partly[Arm.TUNED].outcome is None
     assert partly[Arm.TUNED].texts() == dict.fromkeys(
