@@ -13,10 +13,13 @@ import torch
 import yaml
 
 import iaca
+from companion.experiments.arms import arm_runs
 from iaca.data.recordings import Recording, StoreInfo
 from iaca.models import attention
+from iaca.runs.arms import Arm
+from iaca.runs.profiles import get_profile
 from iaca.sources.importing import Columns, import_tables
-from iaca.sources.loading import open_data
+from iaca.sources.loading import DataConfig, open_data
 from iaca.sources.writing import write_store
 
 pybtex_database = pytest.importorskip("pybtex.database", reason="pybtex comes with the extra book")
@@ -249,7 +252,9 @@ def test_the_example_of_own_data_fits_the_package(
     exec(setup, names)
     store, split = open_data(names["config"].data)
     assert len(store) == 6 and len(split.report) in {1, 2} and split.select
-    assert training.startswith("(config, Path(") and callable(names["execute_run"])
+    data = DataConfig(str(tmp_path / "mine.yaml"))  # as the notebook trains it
+    assert names["config"] == arm_runs(get_profile("quick"), data, tmp_path)[Arm.PLAIN][0]
+    assert training.startswith("(config, build,") and callable(names["execute_run"])
 
 
 def test_papermill_lines_name_parameters_that_the_table_has() -> None:

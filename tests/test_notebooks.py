@@ -16,7 +16,7 @@ from iaca.base.paths import BUILD, COMPANION, ROOT
 from iaca.runs.profiles import get_profile
 
 KEPT = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PARAMETERS = ["profile", "manifest", "seeds", "device", "output_dir", "precision"]
+PARAMETERS = ["profile", "manifest", "seeds", "device", "output_dir", "precision", "folds"]
 
 
 def test_a_chapter_has_one_name_everywhere() -> None:
@@ -30,7 +30,7 @@ def test_a_chapter_has_one_name_everywhere() -> None:
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_without_outputs_and_with_the_six_parameters(path: Path) -> None:
+def test_a_notebook_is_kept_without_outputs_and_with_the_seven_parameters(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
@@ -175,11 +175,14 @@ def test_without_its_data_a_notebook_says_so_and_goes_on(
 
 def executed(name: str, folder: Path, build: Path) -> None:
     """A chapter on real conversations, by its parameters alone."""
-    page = Page("conversations", name, {"manifest": "hri_enjoyment"})
+    page = Page("conversations", name, {"manifest": "hri_enjoyment", "folds": 2})
     (task,) = make_tasks([page], ROOT / "notebooks", folder, "smoke", build, {})
     failure = execute(task)
     assert failure is None, str(failure)
-    assert "25 subjects, 25 recordings, 590 clips" in said_by(task.executed)
+    said = said_by(task.executed)
+    assert "25 subjects, 25 recordings, 590 clips" in said
+    for told in ("Its numbers mean nothing", "dealt to 2 folds, as the parameter", "one seed only"):
+        assert told in said
 
 
 def test_the_ablations_run_on_data_without_a_dial(

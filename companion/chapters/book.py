@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from IPython import get_ipython
 from IPython.display import Markdown, display
 from myst_nb import glue
 
@@ -28,9 +29,11 @@ from companion.chapters.drawing.numbers import decimals, over_seeds, signed, wit
 from companion.chapters.drawing.style import not_shown
 from companion.chapters.drawing.tables import markdown_table, numbered_table
 from companion.chapters.drawing.text import Text
-from companion.chapters.settings import Settings, read_settings
+from companion.chapters.settings import Settings, check_injected, read_settings
 from companion.experiments import grids
 from companion.experiments.arms import arm_runs
+from companion.experiments.made_again import EPISODES
+from companion.publishing.banners import SMOKE_BANNER
 from companion.publishing.vegalite import show
 from companion.reference.again import agreement_sentence, agreement_table, compared, runs_again
 from companion.reference.lines import Results
@@ -53,6 +56,11 @@ class Page(Settings):
 
     Text is Markdown. What is glued appears where the prose names it.
     """
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a reader's data, or others than the main benchmark, were asked for."""
+        return self.manifest.name != EPISODES.manifest
 
     def open(self, data: DataConfig) -> tuple[RecordingStore, Split]:
         """A data set's recordings and their split.
@@ -150,7 +158,11 @@ def open_page(*parameters: Any, needs: str | None = None) -> Page:
     Raises:
         DataError: naming the parameter, what was found and what was expected.
     """
+    if shell := get_ipython():
+        check_injected(shell.user_ns["In"])
     page = Page(**vars(read_settings(*parameters)))
+    if page.profile.name == "smoke":
+        page.say(f":::{{warning}}\n{SMOKE_BANNER}\n:::")
     torch.set_printoptions(precision=3, sci_mode=False)
     if needs and page.manifest.made is None:
         page.say(

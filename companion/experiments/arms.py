@@ -38,7 +38,7 @@ def model_runs(
     """One model on one data set: one run per seed, and per fold if it has any.
 
     Args:
-        profile: gives seeds, folds, training and the model's ``dim``.
+        profile: gives seeds, training and the model's ``dim``.
         data: the data set.
         output_dir: where its folds are counted.
         model: at any ``dim``.
@@ -54,6 +54,6 @@ def model_runs(
     model = replace(model, dim=profile.dim)
     return [
         RunConfig(fold, model, training, seed)
-        for fold in folds_of(profile, data, output_dir)
+        for fold in folds_of(data, output_dir)
         for seed in profile.seeds
     ]

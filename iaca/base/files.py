@@ -21,6 +21,10 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 class DataError(ValueError):
     """Bad input. The message names the file, the line or key, what was found and what was due."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the message says all, so where it was raised is left out."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def check_name(name: str, what: str = "name") -> str:
     """Return ``name`` if it can be a file's name that stays inside its folder.

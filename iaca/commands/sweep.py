@@ -176,8 +176,7 @@ def _known(option: str, names: Sequence[str], known: Mapping[str, Options]) -> l
 def _runs_at(profile: Profile, options: Mapping[str, Any], output_dir: Path) -> list[RunConfig]:
     """A run for each fold and seed, at one value of each option."""
     config = with_options(RunConfig(model=ModelConfig(dim=profile.dim)), options)
-    profile = replace(profile, folds=config.data.folds or profile.folds)
-    data = replace(config.data, folds=None, share=None)
+    data = replace(config.data, share=None)
     if config.data.share is not None:
         data = at_share(data, config.data.share)
     training = training_on(profile, data)
@@ -187,7 +186,7 @@ def _runs_at(profile: Profile, options: Mapping[str, Any], output_dir: Path) -> 
     config = as_read(with_options(replace(config, training=training), own))
     return [
         replace(config, data=fold, seed=seed)
-        for fold, seed in product(folds_of(profile, data, output_dir), profile.seeds)
+        for fold, seed in product(folds_of(data, output_dir), profile.seeds)
     ]
 
 

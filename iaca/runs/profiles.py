@@ -27,15 +27,14 @@ class Profile:
     dim: int
     training: TrainingConfig
     small_epochs: int
-    folds: int | str
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", (0,), 16, TrainingConfig(epochs=2, hop=16), 2, folds=2),
-        Profile("quick", (0, 1, 2), 64, TrainingConfig(epochs=10), 20, folds=5),
-        Profile("full", (0, 1, 2, 3, 4), 512, TrainingConfig(epochs=40), 40, "leave_one_out"),
+        Profile("smoke", (0,), 16, TrainingConfig(epochs=2, hop=16), 2),
+        Profile("quick", (0, 1, 2), 64, TrainingConfig(epochs=10), 20),
+        Profile("full", (0, 1, 2, 3, 4), 512, TrainingConfig(epochs=40), 40),
     )
 }
 
@@ -57,10 +56,12 @@ def get_profile(
     training = replace(profile.training, precision=chosen)
     if seeds is None:
         return replace(profile, training=training)
-    whole = all(isinstance(seed, int) and seed >= 0 for seed in seeds)
-    if not seeds or not whole or len(set(seeds)) != len(seeds):
-        raise DataError(f"seeds {seeds!r}: expected distinct whole numbers >= 0")
-    return replace(profile, seeds=tuple(seeds), training=training)
+    listed = [*seeds] if isinstance(seeds, list | tuple) else []
+    whole = all(type(seed) is int and seed >= 0 for seed in listed)  # True is an int, too
+    if not listed or not whole or len(set(listed)) != len(listed):
+        expected = "a list of distinct whole numbers >= 0, such as [0, 1]"
+        raise DataError(f"seeds {seeds!r}: expected {expected} (for papermill, -y 'seeds: [0, 1]')")
+    return replace(profile, seeds=tuple(listed), training=training)
 
 
 def training_on(profile: Profile, data: DataConfig) -> TrainingConfig:
@@ -80,14 +81,19 @@ def at_share(data: DataConfig, share: float) -> DataConfig:
     return data if central else replace(data, share=share)
 
 
-def folds_of(profile: Profile, data: DataConfig, output_dir: Path) -> list[DataConfig]:
-    """A data set's folds, as many as the profile asks for; itself alone if it has none.
+def folds_of(data: DataConfig, output_dir: Path) -> list[DataConfig]:
+    """A data set's folds, as many as its manifest says; itself alone if it has none.
+
+    Args:
+        data: the data set; its own ``folds`` overrides the manifest's.
+        output_dir: its store is looked for below ``data/``.
 
     Raises:
         DataError: if the data cannot be had.
     """
-    if not isinstance(load_manifest(data.manifest).split, SubjectFolds):
+    split = load_manifest(data.manifest).split
+    if not isinstance(split, SubjectFolds):
         return [data]
-    data = replace(data, folds=profile.folds)
+    data = replace(data, folds=data.folds or split.folds)
     count = count_folds(data, output_dir / "data")
     return [replace(data, fold=fold) for fold in range(count)]

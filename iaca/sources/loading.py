@@ -74,7 +74,7 @@ def open_data(config: DataConfig, cache: Path | None = None) -> tuple[RecordingS
         DataError: if the data cannot be had, or the configuration does not fit the data set.
     """
     store = open_store(config, cache)
-    return store, make_split(_split(config), store, config.fold)
+    return store, make_split(split_of(config), store, config.fold)
 
 
 def count_folds(config: DataConfig, cache: Path | None = None) -> int:
@@ -83,10 +83,15 @@ def count_folds(config: DataConfig, cache: Path | None = None) -> int:
     Raises:
         DataError: as :func:`open_data`.
     """
-    return fold_count(_split(config), open_store(config, cache)) or 1
+    return fold_count(split_of(config), open_store(config, cache)) or 1
 
 
-def _split(config: DataConfig) -> ManifestSplit:
+def split_of(config: DataConfig) -> ManifestSplit:
+    """How a data set is divided: as its manifest says, with the configuration's own ``folds``.
+
+    Raises:
+        DataError: if there is no split, or ``folds`` are given that do not fit it.
+    """
     manifest = load_manifest(config.manifest)
     split = manifest.split
     if split is None:

@@ -51,7 +51,7 @@ def follow_disagreement(
         DataError: if the data cannot be had.
     """
     readings: list[dict[str, Tensor]] = [{}, {}]
-    for fold in folds_of(profile, data, output_dir):
+    for fold in folds_of(data, output_dir):
         store, split = opened(fold, output_dir)
         for reading, modality in zip(readings, MODALITIES, strict=True):
             reading |= ridge_predictions(store, split, [modality])

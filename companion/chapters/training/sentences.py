@@ -33,19 +33,6 @@ def about(manifest: Manifest) -> str:
     return "\n\n".join([*lines, f"Licence: [{licence.name}]({licence.url}).", *manifest.notices])
 
 
-def of_folds(folds: int, people: int) -> list[str]:
-    """How people are dealt to folds; nothing where there is a split."""
-    if folds < 2:
-        return []
-    return [
-        "This data set has no split of its own. On this page its people are dealt to "
-        f"{folds} folds. Each fold trains models of its own, on other people than it "
-        "reports on, and together the folds report on everybody once. The predictions that a "
-        "seed makes in all folds are put together before they are scored."
-        + (" The profile `full` leaves out one person at a time." if folds < people else "")
-    ]
-
-
 def answer(found: Estimate | None, judgement: Judgement | None) -> str:
     """Whether gates help, in one sentence."""
     if found is None or judgement is None:
@@ -88,20 +75,14 @@ def of_own_data(rows: Sequence[Own]) -> list[str]:
             said = answer(found, row.judgement).removesuffix(".")
             lines.append(f"- {row.arm}: {said}{mark(found)}, {percent(found.value, plain.value)}.")
             limits.append(found.detectable)
-    return [*lines, "", ONE_SEED if any(map(math.isnan, limits)) else _could_show(max(limits))]
-
-
-def _could_show(effect: float) -> str:
-    return (
+    if any(map(math.isnan, limits)):  # one seed, and the page says so
+        return lines
+    return [
+        *lines,
+        "",
         "The smallest effect that a comparison here would have found with a probability of 80 % is "
-        f"{effect:.3f} CCC. Smaller gains and losses may be there and not be seen."
-    )
-
-
-ONE_SEED = (
-    "There is one seed only, and so no interval: nothing is known of what another initialisation "
-    "would give."
-)
+        f"{max(limits):.3f} CCC. Smaller gains and losses may be there and not be seen.",
+    ]
 
 
 def glance(front: Sequence[Front]) -> dict[str, str]:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 from toys import toy_info, toy_recording, toy_store
 
 from companion.chapters import book
-from companion.chapters.settings import read_settings
+from companion.chapters.settings import check_injected, read_settings
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.sources.writing import write_store
@@ -47,7 +48,7 @@ def stored(folder: Path, source: dict[str, Any]) -> RecordingStore:
 
 def test_pages_of_most_data_need_no_remark(tmp_path: Path) -> None:
     assert read_settings("smoke").remarks(stored(tmp_path / "store", {})) == ""
-    assert read_settings("smoke", "hri_enjoyment").remarks(None) == ""
+    assert read_settings("quick", "hri_enjoyment").remarks(None) == ""
 
 
 def test_pages_of_aff_wild2_say_what_is_missing_and_who_a_subject_is(tmp_path: Path) -> None:
@@ -79,11 +80,24 @@ def test_a_manifest_may_be_a_path(tmp_path: Path) -> None:
     ("parameters", "message"),
     [
         ({"profile": "fast"}, "profile 'fast': expected one of smoke, quick, full"),
+        ({"profile": 5}, "parameter profile: 5, expected a text"),
+        ({"profile": ["smoke"]}, r"parameter profile: \['smoke'\], expected a text"),
+        ({"manifest": 5}, "parameter manifest: 5, expected a text"),
+        ({"manifest": None}, "parameter manifest: None, expected a text"),
+        ({"device": ["cpu"]}, r"parameter device: \['cpu'\], expected a text"),
+        ({"output_dir": 3}, "parameter output_dir: 3, expected a text"),
+        ({"precision": [32]}, r"precision '\[32\]': expected one of 32, tf32, bf16"),
+        ({"seeds": 7}, r"seeds 7: expected a list .* \(for papermill, -y 'seeds: \[0, 1\]'\)"),
+        ({"seeds": "[0, 1]"}, r"seeds '\[0, 1\]': expected a list"),
+        ({"seeds": [True]}, r"seeds \[True\]: expected a list"),
+        ({"folds": 3}, "episodes: folds 3, but its split has none"),
+        ({"manifest": "hri_enjoyment", "folds": 1}, "folds 1: expected 'leave_one_out', or at"),
+        ({"manifest": "hri_enjoyment", "folds": [2]}, r"folds \[2\]: expected 'leave_one_out'"),
         ({"manifest": "nothing"}, "manifest 'nothing': unknown; known are"),
         ({"seeds": []}, r"seeds \[\]: expected"),
-        ({"seeds": [1, 1]}, "expected distinct whole numbers"),
-        ({"seeds": [0.5]}, "expected distinct whole numbers"),
-        ({"seeds": [-1]}, "expected distinct whole numbers"),
+        ({"seeds": [1, 1]}, ".*expected a list of distinct whole numbers"),
+        ({"seeds": [0.5]}, ".*expected a list of distinct whole numbers"),
+        ({"seeds": [-1]}, ".*expected a list of distinct whole numbers"),
         ({"precision": 16}, "precision '16': expected one of 32, tf32, bf16"),
         ({"precision": "tf32", "device": "cpu"}, "precision 'tf32': needs a GPU"),
         ({"device": "gpu"}, "parameter device: 'gpu', expected one of"),
@@ -92,8 +106,43 @@ def test_a_manifest_may_be_a_path(tmp_path: Path) -> None:
 def test_an_unknown_value_is_named_with_what_was_expected(
     parameters: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=f"^{message}"):
         read_settings(**{"profile": "smoke", **parameters})  # type: ignore[arg-type]
+
+
+def test_a_misspelt_parameter_stops_and_the_nearest_is_named() -> None:
+    source = '# Parameters\nseed = [7]\nprofile = "smoke"\n'
+    with pytest.raises(DataError, match=r"parameter seed: unknown, did you mean seeds\? There are"):
+        check_injected(["profile = None", source])
+    check_injected(["", source.replace("seed ", "seeds "), "seed = 3  # a reader's own cell"])
+
+
+def test_in_a_notebook_a_wrong_parameter_is_one_sentence() -> None:
+    """Through IPython, as papermill shows it: no traceback, and nothing is computed."""
+    shell = InteractiveShell.instance()
+    try:
+        shell.run_cell("# Parameters\nmanifst = 'mine.yaml'\n", store_history=True)
+        failed = shell.run_cell("from companion.chapters import book\nbook.open_page('smoke')")
+        shown = shell.InteractiveTB.structured_traceback
+        assert isinstance(failed.error_in_exec, DataError) and shown
+        (line,) = failed.error_in_exec._render_traceback_()
+        assert line.startswith("DataError: parameter manifst: unknown, did you mean manifest?")
+    finally:
+        InteractiveShell.clear_instance()
+
+
+def test_a_page_says_who_decided_on_its_folds_and_that_one_seed_has_no_interval(
+    tmp_path: Path,
+) -> None:
+    store = toy_store(tmp_path / "store", rows=[8] * 9)
+    by_manifest = read_settings("quick", "hri_enjoyment").remarks(store)
+    assert (
+        "dealt to 5 folds, as its manifest says" in by_manifest and "seed only" not in by_manifest
+    )
+    asked = read_settings("smoke", "hri_enjoyment", folds="leave_one_out")
+    assert asked.data.folds == "leave_one_out"
+    assert "dealt to 9 folds, as the parameter `folds` says" in asked.remarks(store)
+    assert "one seed only, and so no interval" in asked.remarks(store)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

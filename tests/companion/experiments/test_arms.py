@@ -34,6 +34,6 @@ def test_arms_differ_in_the_gates_alone(tmp_path: Path) -> None:
 def test_a_model_has_one_run_per_fold_and_seed(tmp_path: Path) -> None:
     data = DataConfig("hri_enjoyment")
     runs = model_runs(QUICK, data, tmp_path, ModelConfig())
-    folds = folds_of(QUICK, data, tmp_path)
+    folds = folds_of(data, tmp_path)
     assert [run.data for run in runs] == [fold for fold in folds for _ in QUICK.seeds]
     assert {run.training for run in runs} == {training_on(QUICK, data)}

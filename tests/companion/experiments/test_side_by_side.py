@@ -139,7 +139,8 @@ def test_in_folds_each_fold_chooses_for_itself(
         return [run_of(config) for config in configs]
 
     monkeypatch.setattr(module, "obtain", obtain)
-    for arms in side_by_side(SMOKE, DataConfig("hri_enjoyment"), tmp_path).values():
+    data = DataConfig("hri_enjoyment", folds=2)
+    for arms in side_by_side(SMOKE, data, tmp_path).values():
         assert {run.data.fold: run.training.learning_rate for run in arms[FAMILY]} == best
 
 

@@ -392,7 +392,7 @@ def test_the_command_line_reaches_the_engine(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("iaca.commands.sweep.execute_runs", note)
-    monkeypatch.setattr("iaca.commands.sweep.folds_of", lambda profile, data, output_dir: [data])
+    monkeypatch.setattr("iaca.commands.sweep.folds_of", lambda data, output_dir: [data])
     small = ["sweep", *SMALL, "--output-dir", str(tmp_path)]
     cluster = ["--address", "here:1", "--gpus-per-run", "0.5", "--jobs", "3", "--reuse-stale"]
     assert main([*small, "--manifest", manifest, *cluster]) == 130

@@ -90,9 +90,8 @@ def test_other_data_say_what_they_could_have_shown() -> None:
     assert lines[2].endswith("was detectable)†, +2.5 %.")
     assert lines[3].startswith("- zero-started: Yes: they add +0.020 [")
     assert f"of 80 % is {wide.detectable:.3f} CCC" in lines[-1]
-    assert sentences.of_own_data(own(over_worlds([0.1]), over_worlds([0.2])))[-1].startswith(
-        "There is one seed only"
-    )
+    single = sentences.of_own_data(own(over_worlds([0.1]), over_worlds([0.2])))
+    assert "(one seed, no interval)" in single[-1]  # and nothing of what could have been shown
 
 
 def test_the_front_page_says_where_data_are_missing() -> None:
@@ -117,13 +116,6 @@ def test_raters_are_held_against_the_mean_of_the_others() -> None:
     assert count == 2
     # Means 2.5 against 2: 2 s² / (2 s² + 1/4) with s² = 1, and 3 against 2: 2 / (2 + 1).
     assert (low, high) == (pytest.approx(2 / 3), pytest.approx(2 / 2.25))
-
-
-def test_folds_are_explained_where_there_are_any() -> None:
-    assert sentences.of_folds(1, 25) == []
-    (few,), (all_alone,) = sentences.of_folds(5, 25), sentences.of_folds(25, 25)
-    assert "dealt to 5 folds" in few and few.endswith("leaves out one person at a time.")
-    assert "one person at a time" not in all_alone
 
 
 def test_a_data_set_is_introduced_with_its_licence_and_notices() -> None:
