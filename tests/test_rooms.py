@@ -13,8 +13,11 @@ ROOMS = (
     *("analysis", "reference", "experiments", "drawing", "chapters", "publishing"),
 )
 APART = {("publishing", "drawing"), ("publishing", "chapters")}  # a book is made of any chapters
-# How a notebook displays a chart stands beside how a page draws it.
-ALLOWED = {("chapters", "companion.publishing.vegalite.show")}
+# How a notebook displays a chart stands beside how a page draws it, and so does the same warning.
+ALLOWED = {
+    ("chapters", "companion.publishing.vegalite.show"),
+    ("chapters", "companion.publishing.banners.SMOKE_BANNER"),
+}
 
 
 def room_of(module: str) -> str | None:
