@@ -7,11 +7,11 @@ both, each time by other people. Cao et al., IEEE Transactions on Affective Comp
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from scipy.spatial.distance import jensenshannon
 
 from companion.analysis.inference import Interval
+from companion.chapters.data.shares import share
 from iaca.base.files import DataError
 from iaca.sources.tables import listed
 
@@ -155,17 +155,10 @@ def agreement_with_acted(table: pd.DataFrame) -> pd.Series:
 def divergence_interval(table: pd.DataFrame, resamples: int = 10_000, seed: int = 0) -> Interval:
     """The share of divergent clips, with a bootstrap over actors, who are its subjects.
 
-    Actors are drawn with replacement, each with all their untied clips; percentile limits.
+    See `share`: an actor is drawn with all their untied clips.
     """
     clear = untied(table)
-    per_actor = (clear["voice"] != clear["face"]).groupby(clear["actor"]).agg(["sum", "size"])
-    differ, clips = per_actor["sum"].to_numpy(), per_actor["size"].to_numpy()
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(len(per_actor), size=(resamples, len(per_actor)))
-    shares = differ[drawn].sum(axis=1) / clips[drawn].sum(axis=1)
-    low, high = np.quantile(shares, [0.025, 0.975])
-    share = float(differ.sum() / clips.sum())
-    return Interval(share, float(low), float(high), float("nan"), 0, len(per_actor))
+    return share(clear["voice"] != clear["face"], clear["actor"], resamples, seed)
 
 
 def vote_divergence(votes: pd.DataFrame) -> pd.Series:
