@@ -40,8 +40,8 @@ from iaca.sources.manifest import load_manifest
 
 Grid = Callable[[Profile, DataConfig, Path], Mapping[Any, Any] | Runs]
 
-# What `03_training` and `05_sota` train on too, where it can be had.
-OPEN_DATA = ("hri_enjoyment",)
+# What chapters train on too, where it can be had.
+CONVERSATIONS, FILM = "hri_enjoyment", "studyforrest"
 
 
 class Chapter(NamedTuple):
@@ -52,13 +52,13 @@ class Chapter(NamedTuple):
         of_benchmarks: its runs on data with a dial, beside the others.
         swappable: whether a reader's manifest takes the benchmark's place. `07_gate_diagnosis` and
             `08_protocol_audit` stay on it: its states, and what of it is invalid, are known.
-        on_open_data: whether it has a page, or a section, on `OPEN_DATA` too.
+        open_data: on which it has a page, or a section, too.
     """
 
     grids: tuple[Grid, ...]
     of_benchmarks: tuple[Grid, ...] = ()
     swappable: bool = False
-    on_open_data: bool = False
+    open_data: tuple[str, ...] = ()
 
 
 def _or_own(again: Grid, own: Grid) -> Grid:
@@ -76,9 +76,13 @@ CHAPTERS = {
     "data": Chapter((), (validity_again,)),
     "cross_attention": Chapter((), (validity_again,)),
     "gating": Chapter((), (headline_again,)),
-    "training": Chapter((_or_own(headline_again, arm_runs),), swappable=True, on_open_data=True),
+    "training": Chapter(
+        (_or_own(headline_again, arm_runs),), swappable=True, open_data=(CONVERSATIONS, FILM)
+    ),
     "ablations": Chapter((_or_own(headline_again, own_data_runs),), swappable=True),
-    "sota": Chapter((_or_own(families_again, first_runs),), swappable=True, on_open_data=True),
+    "sota": Chapter(
+        (_or_own(families_again, first_runs),), swappable=True, open_data=(CONVERSATIONS,)
+    ),
     "missing_modality": Chapter((_or_own(missing_again, missing_runs),), swappable=True),
     "gate_diagnosis": Chapter((), (headline_again,)),
     "protocol_audit": Chapter((audit_runs,), (headline_again,)),
@@ -109,7 +113,7 @@ def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -
     for name, chapter in CHAPTERS.items():
         own = manifest if chapter.swappable else None
         data = [BENCHMARK if own is None else DataConfig(own)]
-        data += map(DataConfig, OPEN_DATA) if chapter.on_open_data else []
+        data += map(DataConfig, chapter.open_data)
         for each in data:
             try:
                 runs |= dict.fromkeys(chapter_runs(name, profile, each, output_dir))
@@ -127,7 +131,7 @@ def tuned_book_runs(
 ) -> Runs:
     """What a profile that tunes needs beyond `book_runs`, once those are there; else nothing."""
     runs = []
-    for name in dict.fromkeys([*([manifest] if manifest else []), *OPEN_DATA]):
+    for name in dict.fromkeys([*([manifest] if manifest else []), CONVERSATIONS]):
         try:
             runs += tuned_runs(profile, DataConfig(name), output_dir, device)
         except DataError:

@@ -25,6 +25,12 @@ VARIANTS = (
         {"manifest": "hri_enjoyment"},
         "Training on real data: enjoyment in conversations with a robot",
     ),
+    Page(
+        "03_training_film",
+        "03_training",
+        {"manifest": "studyforrest"},
+        "Training on real data: a film, second by second",
+    ),
 )
 
 

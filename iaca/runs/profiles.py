@@ -11,11 +11,13 @@ from typing import Any, get_args
 
 from iaca.base.files import DataError, check_one_of
 from iaca.data.schema import SubjectFolds
+from iaca.data.windows import WINDOW_LENGTH
 from iaca.learning.config import Precision, TrainingConfig
 from iaca.sources.loading import DataConfig, count_folds
 from iaca.sources.manifest import load_manifest
 
 SMALL = ("hri_enjoyment",)  # data sets of a few hundred rows
+SLOW = ("studyforrest",)  # whose neighbouring rows are much alike
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,15 @@ def get_profile(
 
 
 def training_on(profile: Profile, data: DataConfig) -> TrainingConfig:
-    """A profile's training on a data set; of a few hundred rows, every window counts."""
-    if load_manifest(data.manifest).name in SMALL:
+    """A profile's training on a data set.
+
+    Of a few hundred rows, every window counts; where rows change slowly, windows do not overlap.
+    """
+    name = load_manifest(data.manifest).name
+    if name in SMALL:
         return replace(profile.training, hop=1, epochs=profile.small_epochs)
+    if name in SLOW:
+        return replace(profile.training, hop=WINDOW_LENGTH)
     return profile.training
 
 

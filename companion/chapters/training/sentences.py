@@ -24,6 +24,25 @@ SLUGS = {
     Arm.TOLD: "told",
 }
 
+# What a page must say of a data set before any result, and what its words mean there.
+BEFORE = {
+    "studyforrest": """:::{note}
+These are eight parts of **one film**. What this page calls subjects, or people, are these parts,
+its *runs*. They share actors, a story and a director, so that an interval over them says nothing of
+other films. The features are the loudness and brightness of a second: no voice and no face.
+
+**Question, measure and criterion**, written before any learned gate was trained on the film. Do
+gates help CA to predict the valence and arousal that raters saw? The measure is Δ, the CCC of an
+arm minus that of plain CA, mean of both targets; all runs are scored together, each predicted by
+models that were trained on other runs. Its interval carries seeds and runs. The outcomes and the
+smallest effect are those of every other page, and nothing is tuned on the film.
+:::""",
+}
+CALLED = {
+    "hri_enjoyment": "There is one target, enjoyment. What this page calls a clip is one turn.",
+    "studyforrest": "What this page calls a clip is a second; a recording is a run of the film.",
+}
+
 
 def about(manifest: Manifest) -> str:
     """What a data set is, where it comes from and under which licence, in Markdown."""
