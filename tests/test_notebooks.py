@@ -118,8 +118,10 @@ def glued_in(executed: Path) -> dict[str, str]:
 
 
 NO_VOTES = "No votes in this build"
+NO_RATINGS = "No ratings of the film in this build"
 NO_ENJOYMENT = "The data set cannot be had here"
 NO_CONVERSATIONS = "The conversations cannot be had here"
+NO_FILM = "The film cannot be had here"
 
 
 def test_with_the_open_data_at_hand_their_sections_have_results(
@@ -130,11 +132,16 @@ def test_with_the_open_data_at_hand_their_sections_have_results(
         return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", source)))
 
     executed = smoke_output / "notebooks" / "smoke"
-    assert NO_VOTES not in said_by(executed / "00_data.ipynb")
+    for missing in (NO_VOTES, NO_RATINGS):
+        assert missing not in said_by(executed / "00_data.ipynb")
     assert "chose different emotions on 46.2 % of them" in text("00_data")
     assert NO_ENJOYMENT not in said_by(executed / "03_training_enjoyment.ipynb")
     assert "25 subjects, 25 recordings, 590 clips" in text("03_training_enjoyment")
-    assert NO_CONVERSATIONS not in said_by(executed / "07_gate_diagnosis.ipynb")
+    assert NO_ENJOYMENT not in said_by(executed / "03_training_film.ipynb")
+    assert "8 subjects, 8 recordings, 7,085 clips" in text("03_training_film")
+    for missing in (NO_CONVERSATIONS, NO_FILM):
+        assert missing not in said_by(executed / "07_gate_diagnosis.ipynb")
+    assert "8 runs of one film" in text("07_gate_diagnosis")
     assert "25 subjects, 25 recordings, 590 turns" in text("07_gate_diagnosis")
     assert NO_ENJOYMENT not in said_by(executed / "05_sota.ipynb")
     assert "25 subjects, 25 recordings, 590 clips" in text("05_sota")
@@ -143,14 +150,18 @@ def test_with_the_open_data_at_hand_their_sections_have_results(
 @pytest.mark.parametrize(
     ("page", "data_set", "said"),
     [
-        (Page("data", "00_data"), "cremad_votes", NO_VOTES),
+        (Page("data", "00_data"), "cremad_votes", f"{NO_VOTES}|{NO_RATINGS}"),
         (
             Page("enjoyment", "03_training", {"manifest": "hri_enjoyment"}),
             "hri_enjoyment",
             NO_ENJOYMENT,
         ),
         (Page("sota", "05_sota"), "hri_enjoyment", NO_ENJOYMENT),
-        (Page("diagnosis", "07_gate_diagnosis"), "hri_enjoyment", NO_CONVERSATIONS),
+        (
+            Page("diagnosis", "07_gate_diagnosis"),
+            "hri_enjoyment",
+            f"{NO_CONVERSATIONS}|{NO_FILM}",
+        ),
     ],
     ids=["votes", "enjoyment", "sota", "diagnosis"],
 )
@@ -162,14 +173,15 @@ def test_without_its_data_a_notebook_says_so_and_goes_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if any((BUILD / "downloads" / data_set).rglob("*.csv")):
+    here = [*(BUILD / "downloads" / data_set).rglob("*.csv")]
+    if here or any((BUILD / "downloads" / "studyforrest").rglob("*.csv")):
         pytest.skip(f"{data_set} was downloaded on this machine, so it cannot be missing")
     monkeypatch.delenv("IACA_DATA_MIRROR", raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody listens: as without a network
     (task,) = make_tasks([page], ROOT / "notebooks", tmp_path, "smoke", smoke_output, {})
     failure = execute(task)
     assert failure is None, str(failure)
-    assert said in said_by(task.executed)
+    assert all(each in said_by(task.executed) for each in said.split("|"))
     assert not re.search(r"\bnan\b", str(glued_in(task.executed)))
 
 

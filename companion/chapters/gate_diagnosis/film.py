@@ -40,7 +40,8 @@ from iaca.sources.loading import DataConfig
 FILM = DataConfig("studyforrest")
 SMALLEST = 0.1  # rank correlation: a hundredth of the variance of the ranks
 LEAN = "visual − audio with face − voice"  # what is judged
-PAIRS = {  # what else is shown: weight, and the cues whose larger share it is held against
+# What else is shown: a weight, and the cues whose larger share it is held against.
+PAIRS: dict[str, tuple[str, tuple[str, ...]]] = {
     "visual with face": ("visual", ("face",)),
     "audio with voice": ("audio", ("voice",)),
     "audio with voice or words": ("audio", ("voice", "words")),
@@ -138,7 +139,7 @@ def cues(
     share = rated[list(more)].max(axis=1)
     share = share - (rated[list(less)].max(axis=1) if less else 0.0)
     seconds = {name: store[name].end_frame.numpy() for name in store}
-    return {name: torch.from_numpy(share.loc[each].to_numpy()) for name, each in seconds.items()}
+    return {name: torch.tensor(share.loc[each].to_numpy()) for name, each in seconds.items()}
 
 
 def answer(found: Cues) -> Iterator[str]:

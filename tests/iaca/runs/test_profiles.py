@@ -22,6 +22,8 @@ def test_folds_report_on_every_speaker_once(mirror: Path, tmp_path: Path) -> Non
     small = training_on(QUICK, data)
     assert (small.hop, small.epochs) == (1, QUICK.small_epochs)
     assert training_on(QUICK, DataConfig()) == QUICK.training
+    film = training_on(QUICK, DataConfig("studyforrest"))  # no row is in two of its windows
+    assert film == replace(QUICK.training, hop=16, epochs=8)
 
 
 def test_the_manifest_says_how_many_folds_and_the_configuration_overrides_it(

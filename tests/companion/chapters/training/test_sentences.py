@@ -123,3 +123,8 @@ def test_a_data_set_is_introduced_with_its_licence_and_notices() -> None:
     said = sentences.about(manifest)
     assert said.startswith("**Enjoyment in conversation with a robot.** Twenty-five older adults")
     assert manifest.licence.url in said and said.endswith(manifest.notices[-1])
+
+
+def test_what_a_page_says_beforehand_is_of_data_sets_that_there_are() -> None:
+    for said in (sentences.BEFORE, sentences.CALLED):
+        assert all(load_manifest(name).name == name for name in said)
