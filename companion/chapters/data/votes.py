@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.spatial.distance import jensenshannon
 
 from companion.analysis.inference import Interval
-from companion.chapters.data.shares import share
+from companion.chapters.data.shares import in_percent, over_groups, share
 from iaca.base.files import DataError
 from iaca.sources.tables import listed
 
@@ -21,6 +21,7 @@ SUMMARY_FILE = "processedResults/summaryTable.csv"
 EMOTIONS = {"A": "anger", "D": "disgust", "F": "fear", "H": "happy", "N": "neutral", "S": "sad"}
 CHANNELS = {1: "voice", 2: "face", 3: "audio_visual"}  # by the first digit of a row's id
 SUMMARY_COLUMNS = {"voice": "VoiceVote", "face": "FaceVote", "audio_visual": "MultiModalVote"}
+LEVEL_COLUMNS = {"voice": "VoiceLevel", "face": "FaceLevel", "audio_visual": "MultiModalLevel"}
 ACTED = {"ANG": "A", "DIS": "D", "FEA": "F", "HAP": "H", "NEU": "N", "SAD": "S"}
 
 
@@ -212,3 +213,63 @@ def match_with_summary(votes: pd.DataFrame, path: Path | str) -> pd.Series:
             for channel, column in SUMMARY_COLUMNS.items()
         }
     )
+
+
+def read_levels(path: Path | str) -> pd.DataFrame:
+    """How strong each channel's raters found the emotion that most of them chose.
+
+    Returns:
+        Indexed by clip: ``voice``, ``face``, ``audio_visual``, means from 0 to 100; missing where
+        the first choice is a tie, for which ``summaryTable.csv`` has a level each (``37.2:58.6``).
+
+    Raises:
+        DataError: a missing column, or a level that is no number from 0 to 100.
+    """
+    table = _read(path, ["FileName", *LEVEL_COLUMNS.values()])
+    levels = pd.DataFrame({"clip": table["FileName"]})
+    for channel, column in LEVEL_COLUMNS.items():
+        texts = table[column].astype(str)
+        tied = texts.str.contains(":")
+        levels[channel] = pd.to_numeric(texts.mask(tied), errors="coerce")
+        bad = ~(tied | levels[channel].between(0, 100)).to_numpy()
+        if bad.any():
+            row = int(bad.argmax())
+            found = f"{texts[row]!r}, expected a level from 0 to 100"
+            raise DataError(f"{path}, line {row + 2}, column {column!r}: {found}")
+    return levels.set_index("clip")
+
+
+def level_table(table: pd.DataFrame, levels: pd.DataFrame, resamples: int) -> pd.DataFrame:
+    """Levels where majorities agree and where they differ, and whom people with both then follow.
+
+    Args:
+        table: of `majorities`; its untied clips are counted.
+        levels: of `read_levels`.
+        resamples: of the bootstrap over actors.
+    """
+    clear = untied(table)
+    level = levels.loc[clear.index]
+    differ = clear["voice"] != clear["face"]
+    stronger = level["face"] > level["voice"]
+    parts = {
+        "agree": ~differ,
+        "differ": differ,
+        "differ, face stronger": differ & stronger,
+        "differ, voice stronger": differ & (level["voice"] > level["face"]),
+    }
+    rows = {}
+    for name, part in parts.items():
+        here, actor = clear[part], clear["actor"][part]
+        row = {"clips": f"{len(here):,}"}
+        for channel, shown in zip(CHANNELS.values(), ("voice", "face", "both"), strict=True):
+            sums = {"level": level[channel][part], "clips": here["actor"].notna()}
+            found = over_groups(sums, actor, lambda level, clips: level / clips, resamples)
+            row[f"level of {shown}"] = f"{found.value:.1f} [{found.low:.1f}, {found.high:.1f}]"
+        for channel in ("face", "voice"):
+            hit = here["audio_visual"] == here[channel]
+            alike = name == "agree"
+            row[f"both follow the {channel}"] = (
+                "" if alike else in_percent(share(hit, actor, resamples))
+            )
+        rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("voice and face")

@@ -112,6 +112,34 @@ def test_a_swapped_channel_does_not_match_the_summary(tmp_path: Path, toy: pd.Da
         cremad.match_with_summary(toy, summary)
 
 
+LEVELS = """FileName,VoiceLevel,FaceLevel,MultiModalLevel
+1001_DFA_ANG_XX,60,40,50
+1001_IEO_HAP_HI,70,90,80
+1002_DFA_SAD_XX,10,20:30, 40:50
+1002_IEO_FEA_LO,30,50,20
+1002_IEO_NEU_XX,80,20,30
+"""
+
+
+def test_levels_by_hand(tmp_path: Path, toy: pd.DataFrame):
+    """Voice and face differ on three clips; the voice is stronger on two of them."""
+    file = tmp_path / "summary.csv"
+    file.write_text(LEVELS)
+    levels = cremad.read_levels(file)
+    assert levels.loc["1001_DFA_ANG_XX"].tolist() == [60, 40, 50]
+    assert levels.loc["1002_DFA_SAD_XX"].isna().tolist() == [False, True, True]
+    table = cremad.level_table(cremad.majorities(toy), levels, 20)
+    assert table["clips"].tolist() == ["1", "3", "1", "2"]
+    assert table["level of face"].str.split().str[0].tolist() == ["90.0", "36.7", "50.0", "30.0"]
+    follow = [table[f"both follow the {m}"].str.split(" %").str[0] for m in ("face", "voice")]
+    assert follow[0].tolist() == ["", "33.3", "0.0", "50.0"]
+    assert follow[1].tolist() == ["", "33.3", "100.0", "0.0"]
+    for wrong in ("x", "101", ""):
+        file.write_text(LEVELS.replace("70,90", f"70,{wrong}"))
+        with pytest.raises(DataError, match=r"line 3, column 'FaceLevel': .*, expected a level"):
+            cremad.read_levels(file)
+
+
 # The real votes
 
 
@@ -138,6 +166,13 @@ def test_the_headline_figures(votes: pd.DataFrame):
     relation = cremad.divergence_and_agreement(votes)
     # Whether the majorities differ at all tells more than by how much the votes differ.
     assert relation == pytest.approx((-0.066, -0.224, 7442, 6042), abs=0.001)
+
+
+def test_a_level_is_missing_where_the_vote_is_a_tie(votes: pd.DataFrame):
+    levels = cremad.read_levels(fetch(load_manifest("cremad_votes"))[cremad.SUMMARY_FILE])
+    table = cremad.majorities(votes)
+    for channel in cremad.LEVEL_COLUMNS:
+        assert (levels[channel].isna() == table[channel].isna()[levels.index]).all()
 
 
 def test_the_headline_share_counted_without_pandas(votes: pd.DataFrame):
