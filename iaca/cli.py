@@ -70,8 +70,8 @@ def _add_extract(actions: Commands) -> None:
         "extract",
         help="make a recording store of videos: Aff-Wild2, or any folder of them",
         description="Run frozen backbones over Aff-Wild2, laid out as `iaca data show affwild2` "
-        "says, or over a folder of plain videos. Interrupted, the same command goes on; once "
-        "bad files are mended, it adds them.",
+        "says, or over a folder of plain videos, with labels or without. Interrupted, the same "
+        "command goes on; once bad files are mended, it adds them.",
     )
     action.set_defaults(run=_extract)
     what = action.add_mutually_exclusive_group(required=True)
@@ -93,6 +93,30 @@ def _add_extract(actions: Commands) -> None:
     add("--workers", type=_positive, default=1, help="recordings at a time")
     add("--device", choices=DEVICES, default="auto")
     add("--timeout", type=float, default=60.0, help="of the decoder, seconds")
+    _add_own_labels(action.add_argument_group("labels of plain videos").add_argument)
+
+
+def _add_own_labels(add: Callable[..., object]) -> None:
+    text = "a .csv, .tsv or .npz table of all videos, or a folder with one for each: labels.csv"
+    add("--labels", type=Path, metavar="PATH", help=text)
+    add("--label-range", type=float, nargs=2, default=(-1.0, 1.0), metavar=("LOW", "HIGH"))
+    add("--invalid", type=float, help="a label that means 'not valid': -5")
+    text = "names the video, with or without suffix; by default: recording, video or file"
+    add("--recording-column", default="recording", metavar="COLUMN", help=text)
+    text = "seconds from the first picture; by default time, where there is such a column"
+    add("--time-column", metavar="COLUMN", help=text)
+    text = "or the frame, from 0; by default frame, or else a line is a frame"
+    add("--frame-column", metavar="COLUMN", help=text)
+    text = "how long a label stands at most, until the next one; by default their usual distance"
+    add("--max-gap", type=float, metavar="SECONDS", help=f"{text}; in frames with frames")
+    text = "columns that are labels, by default all others; and which are none: valence comment"
+    add("--columns", nargs="+", default=[], metavar="PATTERN", dest="keep", help=text)
+    add("--drop", nargs="+", default=[], metavar="PATTERN")
+    text = "a table of recordings and their subjects, if the labels do not name these: people.csv"
+    add("--subjects", type=Path, metavar="FILE", help=text)
+    add("--subject-column", default="subject", metavar="COLUMN", help="by default: subject")
+    text = "write what chapters, sweeps and runs need to be told of the store: mine.yaml"
+    add("--manifest", type=Path, metavar="FILE", help=text)
 
 
 def _add_describe(actions: Commands) -> None:
@@ -243,7 +267,7 @@ def _submit(options: argparse.Namespace) -> int:
 def _extract(options: argparse.Namespace) -> int:
     with _extras():
         from iaca.commands.extract import run_extraction
-    return run_extraction(**_given(options))
+    return run_extraction(options)
 
 
 def _predict(options: argparse.Namespace) -> int:

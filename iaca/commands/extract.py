@@ -1,5 +1,6 @@
 """``iaca data extract``: what it prints, and where it puts what is private."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,61 +8,96 @@ from pathlib import Path
 from iaca.base.files import DataError
 from iaca.base.paths import BUILD
 from iaca.commands.datasets import PRIVATE, check_private
+from iaca.commands.describe import description
 from iaca.data.schema import Counts, OfficialSplit
 from iaca.extraction.affwild2 import Folder, scan_folder
-from iaca.extraction.backbones import VisualName
+from iaca.extraction.backbones import RANDOM
 from iaca.extraction.inputs import plain_videos
+from iaca.extraction.labels import Targets
 from iaca.extraction.making import Effort, ExtractionConfig
+from iaca.extraction.own import Own, label_videos
 from iaca.extraction.pipeline import Extraction, extract
+from iaca.sources.columns import Choice
+from iaca.sources.importing import Columns
 from iaca.sources.manifest import load_manifest
+from iaca.sources.own_manifest import check_own_manifest, write_own_manifest
 
 MANIFEST = "affwild2"
 
 
-def run_extraction(
-    *,
-    folder: Path | None,
-    videos: Path | None,
-    test_list: Path | None,
-    out: Path | None,
-    weights: Sequence[str],
-    backbone: VisualName,
-    stride: int,
-    allow_silent: bool,
-    batch_size: int | None,
-    workers: int,
-    device: str,
-    timeout: float,
-) -> int:
-    """Extract Aff-Wild2 (``folder``) or plain videos; return 1 if a recording failed, else 0.
+def run_extraction(options: argparse.Namespace) -> int:
+    """Extract Aff-Wild2 or plain videos; return 1 if a recording failed, else 0.
 
     Raises:
-        DataError: options that do not fit together, or what `extract` raises.
+        DataError: options that do not fit together, or what `extract` and `label_videos` raise.
     """
-    config = ExtractionConfig(backbone, _pair(weights), stride, allow_silent)
-    effort = Effort(batch_size, workers, device, timeout)
+    pair = _pair(options.weights)
+    config = ExtractionConfig(options.backbone, pair, options.stride, options.allow_silent)
+    effort = Effort(options.batch_size, options.workers, options.device, options.timeout)
     notes: dict[str, str] = {}
-    if folder is not None:
-        out = out or BUILD / PRIVATE / "data" / MANIFEST
+    if options.folder is not None:
+        out = options.out or BUILD / PRIVATE / "data" / MANIFEST
         check_private(out)
         notes["notice"] = " ".join(load_manifest(MANIFEST).notices)
-        found = _scan(folder, test_list)
-    elif videos is None or out is None or test_list is not None:
-        raise DataError("--videos: expected --out beside it, and no --test-list")
+        folder = _scan(options.folder, options.test_list)
+        found = Own(folder.sources, Targets(), folder.left_out, ())
     else:
-        found = Folder(plain_videos(videos, lambda text: _say(f"iaca: warning: {text}")))
+        out = options.out
+        found = _own(options)
     bar = sys.stderr.isatty()
-    told = {"notes": notes, "left_out": found.left_out}
+    told = {"targets": found.targets, "notes": notes, "left_out": found.left_out}
     result = extract(found.sources, out, config, effort, progress=bar, notify=_say, **told)
     print(report(result))
     for source in found.sources:
         if source.title:
             print(f"{source.title!r} is {source.name} in the store")
     if result.store is not None:
-        print(f"{result.store.path}: {sum(e.rows for e in result.store.entries.values())} rows")
+        if options.labels is None:
+            rows = sum(entry.rows for entry in result.store.entries.values())
+            print(f"{result.store.path}: {rows} rows")
+        else:
+            print("\n".join(description(result.store, {})))
+        if options.manifest is not None:
+            written = write_own_manifest(options.manifest, result.store)
+            done = "written" if written else "there already"
+            print(f"{options.manifest}: {done}; next: iaca sweep --manifest {options.manifest}")
+    if RANDOM in pair:
+        _say("iaca: warning: the backbones' weights are random: these features mean nothing")
     for notice in notes.values():
         print(notice)
     return 1 if result.failed else 0
+
+
+def _own(options: argparse.Namespace) -> Own:
+    """Plain videos, with labels where some are given."""
+    if options.out is None or options.test_list is not None:
+        raise DataError("--videos: expected --out beside it, and no --test-list")
+    if options.labels is None:
+        for option in ("subjects", "manifest"):
+            if vars(options)[option] is not None:
+                raise DataError(f"--{option}: expected --labels beside it")
+    if options.time_column and options.frame_column:
+        raise DataError("--time-column, --frame-column: expected one of them")
+    if options.manifest is not None:
+        check_own_manifest(options.manifest, options.out)
+    videos = plain_videos(options.videos, lambda text: _say(f"iaca: warning: {text}"))
+    if options.labels is None:
+        return Own(videos, Targets(), {}, ())
+    time = () if options.time_column is None else (options.time_column,)
+    names = (options.recording_column, options.subject_column, options.frame_column)
+    own = label_videos(
+        videos,
+        options.labels,
+        options.subjects,
+        columns=Columns(*names, time=time),
+        label_range=tuple(options.label_range),
+        invalid=options.invalid,
+        choice=Choice(keep=options.keep, drop=options.drop),
+        max_gap=options.max_gap,
+    )
+    for note in own.notes:
+        _say(note)
+    return own
 
 
 def report(result: Extraction) -> str:

@@ -7,7 +7,7 @@ The layout is the one that `iaca data show affwild2` prints. Frames are counted 
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +16,11 @@ import numpy as np
 from iaca.base.files import DataError, check_name, check_regular
 from iaca.data.schema import Counts
 from iaca.extraction.inputs import VIDEO_SUFFIXES, Source, below, is_stray
+from iaca.extraction.labels import Targets, Track, lines
 
 SIDES = ("_left", "_right")  # which of two subjects in one video
-HEADER = ("valence", "arousal")
-MAX_BEYOND = 8  # frames by which annotations, templates and decoded videos differ here and there
 INVALID = -5.0  # in either column: the frame has no valid label
-LOW, HIGH = -1.0, 1.0
+HEADER, (LOW, HIGH) = Targets()
 _CROP = re.compile(r"(\d{5,})\.jpg")
 _TRAIN, _TRAIN_ROLE = "Train_Set", "train"
 _ROLES = {_TRAIN: _TRAIN_ROLE, "Validation_Set": "report"}
@@ -120,8 +119,8 @@ def list_crops(folder: Path | str) -> dict[int, Path]:
     return crops
 
 
-def read_annotations(file: Path | None) -> np.ndarray | None:
-    """Read valence and arousal of the frames of a video, ``(lines, 2)`` float32 in [-1, 1].
+def read_annotations(file: Path) -> Track:
+    """Read valence and arousal of the frames of a video, a line a frame, in [-1, 1].
 
     A frame with -5 in either column is NaN in both. A byte order mark and blank lines at the end
     are passed over.
@@ -131,40 +130,15 @@ def read_annotations(file: Path | None) -> np.ndarray | None:
             another number of columns, a value that is no number or is outside [-1, 1] and not -5,
             no frames.
     """
-    if file is None:
-        return None
-    header, *lines = _read_lines(file) or [""]
+    header, *given = _read_lines(file) or [""]
     if tuple(cell.strip().lower() for cell in header.split(",")) != HEADER:
         raise DataError(f"{file}, line 1: found {header!r}, expected {','.join(HEADER)!r}")
-    rows = [_label(file, number, line) for number, line in enumerate(lines, start=2)]
+    rows = [_label(file, number, line) for number, line in enumerate(given, start=2)]
     if not rows:
         raise DataError(f"{file}, line 2: the file ends, expected a line a frame")
     labels = np.array(rows, dtype=np.float32)
     labels[(labels == INVALID).any(axis=1)] = np.nan
-    return labels
-
-
-def frame_labels(
-    file: Path | None, annotated: np.ndarray | None, frames: int, complain: Callable[[str], None]
-) -> np.ndarray:
-    """Labels of all frames of a video, ``(frames, 2)``, NaN where there is no line for a frame.
-
-    A few lines too many are left out, as ``complain`` is told; it is told of lines too few, too.
-
-    Raises:
-        DataError: more than a few are too many: the video must be another one, or damaged.
-    """
-    labels = np.full((frames, len(HEADER)), np.nan, dtype=np.float32)
-    if annotated is None:
-        return labels
-    beyond = len(annotated) - frames
-    what = f"{file}: {len(annotated)} annotated frames, but the video has {frames}"
-    if beyond > MAX_BEYOND:
-        raise DataError(f"{what}, expected {MAX_BEYOND} more at most")
-    if beyond:
-        complain(f"{what}; {'the last lines are left out' if beyond > 0 else 'others have none'}")
-    labels[: len(annotated)] = annotated[:frames]
-    return labels
+    return lines(file, labels)
 
 
 def _label(file: Path, number: int, line: str) -> tuple[float, float]:
@@ -214,8 +188,8 @@ def _annotated(annotations: Path) -> Iterator[Source]:
 def _tested(test_list: Path | str | None) -> Iterator[Source]:
     """What the list of test recordings names."""
     names: set[str] = set()
-    lines = [] if test_list is None else _read_lines(Path(test_list))
-    for number, name in enumerate(map(str.strip, lines), start=1):
+    given = [] if test_list is None else _read_lines(Path(test_list))
+    for number, name in enumerate(map(str.strip, given), start=1):
         if name in names:
             raise DataError(f"{test_list}, line {number}: {name!r} is given twice")
         if name:

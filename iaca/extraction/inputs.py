@@ -16,6 +16,7 @@ from iaca.base.files import (
     sha256_of,
     short_hash,
 )
+from iaca.extraction.labels import Track
 
 # Of the containers that `iaca.extraction.video` reads, in lower case.
 VIDEO_SUFFIXES = (
@@ -33,7 +34,8 @@ class Source(NamedTuple):
     """The files that one recording is extracted from; whether they exist is not checked yet.
 
     ``crops`` is a folder of face crops; without one the video's own pictures are used.
-    ``annotation`` is missing for recordings whose labels are not public, or that have none.
+    ``annotation`` is a file of Aff-Wild2, ``track`` are labels that were read already; without
+    either there are none.
     ``problem`` says why it cannot be extracted, where its name or its place alone forbids it.
     ``title`` is what people call it, where that cannot be a name in a store.
     """
@@ -46,6 +48,7 @@ class Source(NamedTuple):
     split: str | None = None
     problem: str | None = None
     title: str | None = None
+    track: Track | None = None
 
 
 def is_stray(name: str) -> bool:
@@ -136,7 +139,7 @@ def input_hash(source: Source) -> str:
     content = {
         "video": _content(source.video, _sampled),
         "crops": _content(source.crops, _listing),
-        "annotation": _content(source.annotation, sha256_of),
+        "annotation": source.track.key if source.track else _content(source.annotation, sha256_of),
         "subject": source.subject,
         "part": source.split,
     }

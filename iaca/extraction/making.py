@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from iaca.base.files import DataError
 from iaca.data.recordings import Recording, StoreInfo
-from iaca.extraction.affwild2 import frame_labels, list_crops, read_annotations
+from iaca.extraction.affwild2 import list_crops, read_annotations
 from iaca.extraction.backbones import PRETRAINED, Backbones, VisualName
 from iaca.extraction.clips import Clips, clip_sounds, iterate_clips
 from iaca.extraction.decoding import TIMEOUT, Decoded, decode
@@ -180,7 +180,9 @@ class Job:
     def _make(self, source: Source, scratch: Path) -> int:
         inputs = input_hash(source)  # first: what changes while it is read is another input
         crops = None if source.crops is None else list_crops(source.crops)
-        annotated = read_annotations(source.annotation)
+        track = source.track
+        if source.annotation is not None:
+            track = read_annotations(source.annotation)
         sound, made = scratch / "sound.f32", scratch / "recording.safetensors"
         cores = (
             os.cpu_count() if self.backbones.device.type != "cpu" else None
@@ -191,13 +193,15 @@ class Job:
                 raise DataError(f"{source.video}: no audio stream, or an empty one")
             audio, visual, ends, times = self._rows(source, decoded, sound)
         shown, problems = np.concatenate(decoded.times), _problems(source, decoded, crops or {})
-        labels = frame_labels(source.annotation, annotated, len(shown), problems.append)
+        labels = np.full((len(ends), len(self.info.labels)), np.nan, dtype=np.float32)
+        if track is not None:
+            labels = track.of_rows(ends, shown, problems.append)
         recording = Recording(
             source.name,
             source.subject,
             audio,
             visual,
-            torch.from_numpy(labels[ends]),
+            torch.from_numpy(labels),
             torch.from_numpy(ends),
             frame_rate=(len(shown) - 1) / (shown[-1] - shown[0]) if shown[-1] > shown[0] else 1.0,
             split=source.split,

@@ -12,17 +12,18 @@ from safetensors import SafetensorError
 
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore, StoreInfo
-from iaca.extraction.affwild2 import HEADER, HIGH, LOW
 from iaca.extraction.backbones import RANDOM, WIDTH, Backbones, build_backbones
 from iaca.extraction.clips import CLIP_FRAMES, CLIP_SAMPLES, SLOT, check_stride
 from iaca.extraction.decoding import DISK_FULL
 from iaca.extraction.folder import StoreFolder, open_folder
 from iaca.extraction.inputs import Source, input_hash
+from iaca.extraction.labels import Targets
 from iaca.extraction.making import Effort, ExtractionConfig, Job, Progress, fitting_batch
 from iaca.extraction.sound import SAMPLE_RATE
 
 MAX_NAMED = 3  # recordings in a line that announces work
 
+VALENCE_AROUSAL = Targets()
 Notify = Callable[[str], None]
 
 
@@ -48,6 +49,7 @@ def extract(
     config: ExtractionConfig | None = None,
     effort: Effort | None = None,
     *,
+    targets: Targets = VALENCE_AROUSAL,
     progress: bool = False,
     notify: Notify | None = None,
     notes: Mapping[str, str] | None = None,
@@ -64,6 +66,7 @@ def extract(
         out: the store's folder.
         config: what the features depend on.
         effort: how the work is done.
+        targets: what the sources' tracks are labels of.
         progress: show a bar with the time left.
         notify: takes lines about what is done; without a bar, also one for each recording.
         notes: texts by key that the store's source holds too.
@@ -77,12 +80,12 @@ def extract(
     batch_size = effort.batch_size or fitting_batch(config.backbone, effort)
     with _clear_faults(out, batch_size):
         backbones = build_backbones(config.backbone, config.weights, effort.device)
-        info = _store_info(config, backbones, sources)
+        info = _store_info(config, backbones, sources, targets)
         with open_folder(out, {**info.source, "clip_spacing": info.clip_spacing}) as folder:
             pending = _pending(folder, sources, notify or (lambda _: None))
             names = {source.name for source in sources}
             store = None if pending else folder.finished(names)
-            if store is None:
+            if store is None or (store.info.labels, store.info.label_range) != targets:
                 folder.begin()
                 lines = Progress(pending, progress, None if progress else notify)
                 Job(folder, info, backbones, config, effort, lines, batch_size).run(pending)
@@ -136,7 +139,7 @@ def _pending(folder: StoreFolder, sources: Sequence[Source], notify: Notify) -> 
 
 
 def _store_info(
-    config: ExtractionConfig, backbones: Backbones, sources: Sequence[Source]
+    config: ExtractionConfig, backbones: Backbones, sources: Sequence[Source], targets: Targets
 ) -> StoreInfo:
     cropped = all(source.crops is not None for source in sources)
     notes = {
@@ -148,7 +151,7 @@ def _store_info(
     }
     if RANDOM in config.weights:
         notes["random_weights"] = "yes: for tests only"
-    return StoreInfo(WIDTH, WIDTH, HEADER, (LOW, HIGH), check_stride(config.stride), notes)
+    return StoreInfo(WIDTH, WIDTH, *targets, check_stride(config.stride), notes)
 
 
 def _outcome(folder: StoreFolder, sources: Sequence[Source]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ MISSING = ("refuse", "mask", "null")
 FEATURES = ("audio", "visual")
 FLOAT32 = np.finfo(np.float32)
 ACCURACY = 1e-3  # seconds; times are printed as 0.033 where 1/30 is meant
+LATEST = 1e13  # seconds; beyond, cells could not be counted
 SPARSEST = 100  # cells for each that has a row; beyond that, times are not in seconds
 
 
@@ -45,10 +46,8 @@ class Grid(NamedTuple):
         check_one_of("missing", self.missing, MISSING)
 
 
-def cell_numbers(table: Table, column: str, rate: float) -> np.ndarray:
-    """The cell in which each row begins, int64: cell k is from k / rate to (k + 1) / rate seconds.
-
-    Times are numbers of seconds, or texts like ``00:01:30.5`` or ``0 days 00:01:30.5``.
+def seconds_in(table: Table, column: str) -> np.ndarray:
+    """A column of times, float64: numbers of seconds, or texts like ``00:01:30.5``.
 
     Raises:
         DataError: naming line and column of a time that is no number from 0.
@@ -58,12 +57,22 @@ def cell_numbers(table: Table, column: str, rate: float) -> np.ndarray:
         seconds = pd.to_timedelta(cells, errors="coerce").dt.total_seconds().to_numpy()
     else:
         seconds = table.numbers(column)
-    good = (seconds >= 0) & (seconds < 2**53 / rate)
+    good = (seconds >= 0) & (seconds < LATEST)
     if not good.all():
         row = int(good.argmin())
         found = cells.iloc[row]
         raise table.error(row, column, f"{found}, expected a time in seconds from 0")
-    return np.floor(seconds * rate + min(ACCURACY * rate, 0.1)).astype(np.int64)
+    return seconds
+
+
+def cell_numbers(table: Table, column: str, rate: float) -> np.ndarray:
+    """The cell in which each row begins, int64: cell k is from k / rate to (k + 1) / rate seconds.
+
+    Raises:
+        DataError: see `seconds_in`.
+    """
+    shifted = seconds_in(table, column) * rate + min(ACCURACY * rate, 0.1)
+    return np.floor(np.minimum(shifted, 2.0**53)).astype(np.int64)
 
 
 def to_grid(

@@ -142,8 +142,8 @@ def _people(
     telling = dict(tables)
     if people is not None:
         telling["people"] = read_table(people, "people", columns.texts, [columns.recording])
-    subject = _per_recording(telling, columns, columns.subject, names)
-    split = _per_recording(telling, columns, columns.split, names) if columns.split else {}
+    subject = per_recording(telling, columns, columns.subject, names)
+    split = per_recording(telling, columns, columns.split, names) if columns.split else {}
     for name, role in split.items():
         check_one_of(f"recording {name!r}: {columns.split}", role, ROLES)
     return subject, split
@@ -196,19 +196,31 @@ def _values(
     """The numbers of each table; NaN in lost rows, in labels that are not valid and, if features
     may be missing, in rows without any.
     """
-    low, high = label_range
-    if not low < high:
-        raise DataError(f"label_range {low:g} to {high:g}: expected the lower number first")
     values = {role: table.values for role, table in tables.items()}
     for role in FEATURES:
         gone = lost[role] | (may_miss & np.isnan(values[role]).all(axis=1))
         bad = ~(np.abs(values[role]) <= FLOAT32.max) & ~gone[:, None]
         tables[role].refuse(bad, "a finite float32")
         values[role][gone] = np.nan
+    return {**values, "labels": valid_labels(tables["labels"], label_range, invalid)}
+
+
+def valid_labels(
+    table: Table, label_range: tuple[float, float], invalid: float | None
+) -> np.ndarray:
+    """The numbers of a table of labels, ``(rows, targets)`` float64, NaN where not valid.
+
+    Raises:
+        DataError: a range that is none; naming the line, a label outside of it.
+    """
+    low, high = label_range
+    if not low < high:
+        raise DataError(f"label_range {low:g} to {high:g}: expected the lower number first")
+    values = table.values
     if invalid is not None:
-        values["labels"] = np.where(values["labels"] == invalid, np.nan, values["labels"])
-    tables["labels"].refuse(
-        (values["labels"] < low) | (values["labels"] > high),
+        values = np.where(values == invalid, np.nan, values)
+    table.refuse(
+        (values < low) | (values > high),
         f"a label from {low:g} to {high:g}, or an empty cell where invalid",
     )
     return values
@@ -250,14 +262,21 @@ def _keys(table: Table, role: str, columns: Columns, choice: Choice, grid: Grid)
     else:
         step = recording.groupby(recording).cumcount().to_numpy()
     keys = pd.MultiIndex.from_arrays([recording, step], names=["recording", "step"])
-    if grid.rate is None and not keys.is_unique:
+    if grid.rate is None:
+        check_distinct(table, keys)
+    return keys
+
+
+def check_distinct(table: Table, keys: pd.MultiIndex) -> None:
+    """Raise `DataError`, naming both rows, if one has the recording and step of another."""
+    if not keys.is_unique:
         row = int(keys.duplicated().argmax())
         before = int((keys == keys[row]).argmax())
         name, at = keys[row]
         raise DataError(
-            f"{table.place(row)}: recording {name!r} has step {at} already ({table.place(before)})"
+            f"{table.place(row)}: recording {name!r} has {keys.names[1]} {at} already "
+            f"({table.place(before)})"
         )
-    return keys
 
 
 def _check_joined(tables: Mapping[str, Table], keys: Mapping[str, pd.MultiIndex]) -> None:
@@ -273,10 +292,14 @@ def _check_joined(tables: Mapping[str, Table], keys: Mapping[str, pd.MultiIndex]
                 )
 
 
-def _per_recording(
+def per_recording(
     tables: Mapping[str, Table], columns: Columns, column: str, due: pd.Index
 ) -> dict[str, str]:
-    """Read a column that says one thing about each recording, from every table that has it."""
+    """Read a column that says one thing about each recording, from every table that has it.
+
+    Raises:
+        DataError: no table has it, it changes within a recording, or one of ``due`` lacks it.
+    """
     found: dict[str, str] = {}
     for table in tables.values():
         if column not in table.frame.columns:

@@ -192,8 +192,9 @@ def _check_names(part: Part, names: Iterable[str]) -> None:
 def _read_folder(
     folder: Path, texts: Collection[str], recording: str
 ) -> tuple[pd.DataFrame, list[Part]]:
-    """Read each file of a folder, sorted by name; files of other kinds are passed over."""
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    """Read each file of a folder, sorted by name, but other kinds, and those of systems."""
+    found = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    files = [file for file in found if file.suffix.lower() in SUFFIXES]
     frames: dict[str, pd.DataFrame] = {}
     parts: list[Part] = []
     for file in files:

@@ -12,7 +12,6 @@ from iaca.base.files import DataError
 from iaca.data.schema import Counts
 from iaca.extraction.affwild2 import (
     Folder,
-    frame_labels,
     list_crops,
     read_annotations,
     scan_folder,
@@ -42,28 +41,11 @@ def test_a_line_is_a_frame_and_minus_five_in_either_column_is_no_label(
 ):
     """A byte order mark and blank lines at the end are no lines."""
     (tmp_path / "a.txt").write_bytes(content)
-    labels = read_annotations(tmp_path / "a.txt")
+    labels = read_annotations(tmp_path / "a.txt").values
     nan = np.nan
     expected = [[0.5, -0.25], [nan, nan], [nan, nan], [-1, 1], [nan, nan]]
-    assert labels is not None and labels.dtype == np.float32
+    assert labels.dtype == np.float32
     np.testing.assert_array_equal(labels, np.float32(expected))
-
-
-def test_a_few_lines_too_many_or_too_few_cost_the_line_alone():
-    """Up to 8, as a submission's template and a video may differ."""
-    lines = np.arange(40, dtype=np.float32).reshape(20, 2)
-    for frames, complaint in ((20, None), (12, "the last lines are left out"), (23, "others have")):
-        said: list[str] = []
-        labels = frame_labels(Path("a.txt"), lines, frames, said.append)
-        assert labels.shape == (frames, 2)
-        np.testing.assert_array_equal(labels[:20], lines[:frames])
-        assert np.isnan(labels[20:]).all()
-        assert len(said) == (complaint is not None)
-        if complaint:
-            assert f"a.txt: 20 annotated frames, but the video has {frames}; {complaint}" in said[0]
-    with pytest.raises(DataError, match=r"a\.txt: 20 annotated .* has 11, expected 8 more at most"):
-        frame_labels(Path("a.txt"), lines, 11, print)
-    assert np.isnan(frame_labels(None, None, 3, print)).all()
 
 
 @pytest.mark.parametrize(
@@ -95,11 +77,11 @@ def test_broken_annotations_are_labels_or_one_line(tmp_path: Path):
             content[at : at + rng.integers(3)] = rng.bytes(rng.integers(3))
         file.write_bytes(content)
         try:
-            labels = read_annotations(file)
+            labels = read_annotations(file).values
         except DataError as error:
             assert str(error).startswith(str(file)) and "\n" not in str(error)
         else:
-            assert labels is not None and not (np.abs(labels) > 1).any()
+            assert not (np.abs(labels) > 1).any()
 
 
 def test_annotations_and_lists_that_cannot_be_read(tmp_path: Path):
