@@ -275,6 +275,7 @@ def _predict(options: argparse.Namespace) -> int:
         from iaca.commands.predict import predict_video
 
         result = predict_video(**_given(options, progress=sys.stderr.isatty()))
+    print("\n".join(result.said))
     _warn(result.warnings)
     print(f"{result.folder}: {len(result.table)} clips, trace.csv and trace.png")
     return 0

@@ -127,6 +127,14 @@ def stand_ins(
     return Backbones(GreyVisual(), LevelAudio(), {"visual_backbone": "stand-in"})
 
 
+def named_stand_ins(*arguments, **options) -> Backbones:
+    """`stand_ins` whose weights are named as random ones are, so that a run can be asked."""
+    weights = {f"{role}_weights": "random, of tests" for role in ("visual", "audio")}
+    return stand_ins(*arguments, **options)._replace(
+        source={"visual_backbone": "r3d_18", **weights}
+    )
+
+
 class Person(NamedTuple):
     """One recording of the miniature: frames without a valid label, frames without a crop."""
 

@@ -1,12 +1,12 @@
 """The page *From openSMILE and OpenFace to a chapter*, walked on files in these tools' formats."""
 
 import re
-import shlex
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from prose import commands
 from tool_tables import CHOSEN, LLDS, write_openface, write_opensmile
 
 from iaca.base.paths import ROOT
@@ -49,12 +49,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "people.csv", index=False
     )
     return tmp_path
-
-
-def commands(page: str) -> list[list[str]]:
-    """The page's commands, as words."""
-    blocks = re.findall(r"^```bash\n(.*?)^```", page, re.M | re.S)
-    return [shlex.split(line) for text in blocks for line in text.replace("\\\n", " ").splitlines()]
 
 
 def test_the_page_leads_from_the_tools_files_to_a_run(

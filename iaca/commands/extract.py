@@ -78,8 +78,6 @@ def _own(options: argparse.Namespace) -> Own:
                 raise DataError(f"--{option}: expected --labels beside it")
     if options.time_column and options.frame_column:
         raise DataError("--time-column, --frame-column: expected one of them")
-    if options.manifest is not None:
-        check_own_manifest(options.manifest, options.out)
     videos = plain_videos(options.videos, lambda text: _say(f"iaca: warning: {text}"))
     if options.labels is None:
         return Own(videos, Targets(), {}, ())
@@ -97,6 +95,9 @@ def _own(options: argparse.Namespace) -> Own:
     )
     for note in own.notes:
         _say(note)
+    if options.manifest is not None:
+        people = {source.subject for source in own.sources}
+        check_own_manifest(options.manifest, options.out, len(people))
     return own
 
 

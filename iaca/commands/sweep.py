@@ -113,8 +113,11 @@ def sweep(
     rows = table(cells_of(configs), runs, output_dir, searched)
     report(render(rows))
     if searched:
-        best = table(best_cells(configs, runs, searched), runs, output_dir, searched)
-        report(f"\nOf {request.random} draws, the best on select:\n{render(best)}")
+        chosen = table(best_cells(configs, runs, searched), runs, output_dir, searched)
+        report(f"\nOf {request.random} draws, the best on select:\n{render(chosen)}")
+    if runs:
+        best = max(runs.values(), key=lambda run: run.on_select)
+        report(f"\nThe run that is best on select, say for `iaca predict`: {best.folder}")
     if csv is not None:
         write_text(csv, rows.to_csv(index=False))
     return 1 if failed else 0

@@ -6,6 +6,7 @@ constants are those of the baselines' released preprocessing.
 """
 
 import re
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ MEAN_DB, SCALE_DB = -14.8, 19.895  # the released code's normalisation
 RANDOM, PRETRAINED = "random", "pretrained"
 RANDOM_SEED = 0
 ROLES = ("visual", "audio")
+DOWNLOAD_TIMEOUT = 30.0  # seconds without a byte
 MAX_NAMED = 3  # names, or what else does not fit, in a message
 _PARALLEL = "module."
 _WITHIN = ("state_dict", "model_state_dict", "model")  # keys of weights in a checkpoint
@@ -219,12 +221,19 @@ def published(name: str) -> Any:
 
 def _published(name: str) -> tuple[Mapping[str, Tensor], str]:
     weights = published(name)
+    before = socket.getdefaulttimeout()
     try:
+        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)  # torch has none: it might wait for ever
         state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         raise DataError(
-            f"{weights.url}: cannot be had ({error}); name a file with these weights, or 'random'"
+            f"{weights.url}: cannot be downloaded ({error}). The choices: put that file, from "
+            f"where there is a network, into {Path(torch.hub.get_dir(), 'checkpoints')}; name two "
+            "files of weights that you have (--weights VISUAL AUDIO); or see whether all runs with "
+            f"--weights {RANDOM}, whose features mean nothing"
         ) from error
+    finally:
+        socket.setdefaulttimeout(before)
     return state, f"{weights}, {Path(weights.url).name}"
 
 

@@ -14,8 +14,14 @@ FEWEST = 3  # subjects: somebody else trains, selects and is reported on
 SELECT_SHARE = 0.2
 
 
-def check_own_manifest(file: Path, store: Path) -> None:
-    """Raise `DataError` unless :func:`write_own_manifest` may write this file, or has done so."""
+def check_own_manifest(file: Path, store: Path, people: int) -> None:
+    """Raise `DataError` unless :func:`write_own_manifest` may write this file, or has done so.
+
+    Args:
+        file: of the manifest.
+        store: folder of the store, which need not be there yet.
+        people: how many subjects it will have.
+    """
     if file.suffix not in {".yaml", ".yml"}:
         raise DataError(f"--manifest {file}: expected a name that ends in .yaml")
     name = check_name(file.stem, f"--manifest {file}: name")
@@ -23,6 +29,11 @@ def check_own_manifest(file: Path, store: Path) -> None:
         raise DataError(f"--manifest {file}: {name!r} is a data set of the project's own")
     if file.exists() and not _is_of(file, store):
         raise DataError(f"--manifest {file}: exists already, and is not of the store {store}")
+    if people < FEWEST:
+        raise DataError(
+            f"--manifest {file}: found {people} subjects, expected {FEWEST} at least, somebody "
+            "else to train, to select and to report on"
+        )
 
 
 def write_own_manifest(file: Path, store: RecordingStore) -> bool:
@@ -37,11 +48,7 @@ def write_own_manifest(file: Path, store: RecordingStore) -> bool:
         DataError: too few subjects, or labels that are others than those of the manifest there.
     """
     people = len(store.subjects())
-    if people < FEWEST:
-        raise DataError(
-            f"{file}: not written: {store.path} has {people} subjects, expected {FEWEST} at least, "
-            "somebody else to train, to select and to report on"
-        )
+    check_own_manifest(file, store.path, people)
     labels = {"names": list(store.info.labels), "range": list(store.info.label_range)}
     if file.exists():
         there = load_manifest(file).labels

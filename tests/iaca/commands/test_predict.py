@@ -1,5 +1,6 @@
 """A run on a video: the same numbers as evaluation gives, a table, a plot, clear refusals."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
-from media import stand_ins, tone, write_clip, write_miniature, write_video
+from media import named_stand_ins, tone, write_clip, write_miniature, write_video
 from PIL import Image
 from toys import tiny_run
 
 from iaca.base.files import DataError
 from iaca.cli import main
-from iaca.commands.predict import GATE_COLUMNS, predict_video
+from iaca.commands.predict import GATE_COLUMNS, doubts, predict_video
+from iaca.data.recordings import Recording
 from iaca.extraction import pipeline
 from iaca.extraction.affwild2 import scan_folder
 from iaca.extraction.making import ExtractionConfig
@@ -22,7 +24,7 @@ from iaca.learning.config import TrainingConfig
 from iaca.models.regressor import ModelConfig
 from iaca.runs.execution import execute_run
 from iaca.runs.runs import Run, RunConfig
-from iaca.sources.loading import DataConfig
+from iaca.sources.loading import DataConfig, open_data
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def run(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A gated model trained for a moment on the miniature."""
     output = tmp_path_factory.mktemp("build") / "private"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "build_backbones", marked)
+        patch.setattr(pipeline, "build_backbones", named_stand_ins)
         sources = scan_folder(miniature).sources
         options = ExtractionConfig(weights=("random", "random"), stride=8)
         pipeline.extract(sources, output / "data" / "affwild2", options)
@@ -47,16 +49,9 @@ def run(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return execute_run(config, output, device="cpu")
 
 
-def marked(*arguments, **options):
-    """Stand-ins whose weights are named as random ones are."""
-    networks = stand_ins(*arguments, **options)
-    named = {f"{role}_weights": "random, of tests" for role in ("visual", "audio")}
-    return networks._replace(source={"visual_backbone": "r3d_18", **named})
-
-
 @pytest.fixture(autouse=True)
 def simple_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "build_backbones", marked)
+    monkeypatch.setattr(pipeline, "build_backbones", named_stand_ins)
 
 
 def test_a_video_of_the_data_set_gets_the_runs_own_predictions(miniature: Path, run: Run):
@@ -76,7 +71,36 @@ def test_a_video_of_the_data_set_gets_the_runs_own_predictions(miniature: Path, 
     assert found.folder == run.folder.parent.parent / "predictions" / "4"
     with Image.open(found.folder / "trace.png") as picture:
         assert min(picture.size) > 300
-    assert found.warnings == ("the backbones' weights are random: these numbers mean nothing",)
+    random, *others = found.warnings
+    assert random == "the backbones' weights are random: these numbers mean nothing"
+    store, split = open_data(run.config.data, run.folder.parents[1] / "data")
+    report = run.metrics["report"]
+    assert found.said == (
+        f"trained on Aff-Wild2: {len(split.train)} recordings of "
+        f"{len({store.entries[name].subject for name in split.train})} subjects, valence, arousal "
+        "from -1 to 1, 1 epochs",
+        f"CCC on {len(split.report)} subjects whom it has not seen: "
+        f"valence {report['valence']:.2f}, arousal {report['arousal']:.2f}",
+    )
+    assert f"CCC was measured on {len(split.report)} subjects only" in others[-1]
+
+
+def test_what_makes_a_trace_mean_little_is_said(run: Run):
+    store, split = open_data(run.config.data, run.folder.parents[1] / "data")
+
+    def said(valence: float, video: Recording) -> str:
+        metrics = {"report": {"valence": valence, "arousal": 0.4}}
+        return "\n".join(doubts(run._replace(metrics=metrics), store, split, video))
+
+    unseen = store[split.report[0]]
+    assert said(0.5, unseen).startswith("CCC was measured on")
+    assert said(0.05, unseen).startswith("valence: CCC below 0.1")
+    assert said(None, unseen).startswith("valence: CCC below 0.1")
+    trained = store[split.train[0]]
+    assert f"this is {split.train[0]!r}, which the run was trained on" in said(0.5, trained)
+    strange = replace(unseen, visual=unseen.visual + 50)
+    assert "the video's visual features lie" in said(0.5, strange)
+    assert "the video's audio features lie" not in said(0.5, strange)
 
 
 def test_a_plain_video_by_the_command(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -85,6 +109,7 @@ def test_a_plain_video_by_the_command(run: Run, tmp_path: Path, capsys: pytest.C
     assert main(["predict", str(video), "--run", str(run.folder), "--out", str(out)]) == 0
     printed = capsys.readouterr()
     assert f"{out}: 6 clips" in printed.out
+    assert printed.out.startswith("trained on Aff-Wild2: ")
     assert "trained on face crops; here it sees the middle square" in printed.err
     assert len(pd.read_csv(out / "trace.csv")) == 6
 
