@@ -45,8 +45,17 @@ def run_extraction(options: argparse.Namespace) -> int:
         out = options.out
         found = _own(options)
     bar = sys.stderr.isatty()
-    told = {"targets": found.targets, "notes": notes, "left_out": found.left_out}
-    result = extract(found.sources, out, config, effort, progress=bar, notify=_say, **told)
+    result = extract(
+        found.sources,
+        out,
+        config,
+        effort,
+        targets=found.targets,
+        progress=bar,
+        notify=_say,
+        notes=notes,
+        left_out=found.left_out,
+    )
     print(report(result))
     for source in found.sources:
         if source.title:
