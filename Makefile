@@ -6,6 +6,9 @@ SHELL := /bin/bash
 
 PROFILE ?= quick
 PRECISION ?= 32
+# A manifest gets a book of its own; CHAPTERS="03 04" are some of its chapters.
+MANIFEST ?=
+CHAPTERS ?=
 # TORCH_INDEX=https://... takes torch alone from another package index, say that of one CUDA version.
 TORCH_INDEX ?=
 # The lock is made for 3.11; a later Python is taken where that is missing or does not start.
@@ -24,10 +27,12 @@ help:  ## Say what can be made
 	@echo
 	@echo "PROFILE=smoke|quick|full chooses how much make book computes ($(PROFILE))."
 	@echo "PRECISION=32|tf32|bf16 chooses how it trains ($(PRECISION))."
+	@echo "MANIFEST=mine.yaml makes a book on data of yours, CHAPTERS=\"03 04\" some of its chapters."
 	@echo "TORCH_INDEX=URL chooses where torch comes from."
 
 book: $(BOOK)  ## Compute, execute and render the book into _build/html
-	@$(BIN)/python -m companion.publishing.build build --profile $(PROFILE) --precision $(PRECISION)
+	@$(BIN)/python -m companion.publishing.build build --profile $(PROFILE) --precision $(PRECISION) \
+		$(if $(MANIFEST),--manifest "$(MANIFEST)") $(if $(CHAPTERS),--chapters $(CHAPTERS))
 
 reference: $(BOOK)  ## Compute what is missing of the reference run, into reference/
 	@$(BIN)/python -m companion.reference

@@ -17,6 +17,7 @@ APART = {("publishing", "drawing"), ("publishing", "chapters")}  # a book is mad
 ALLOWED = {
     ("chapters", "companion.publishing.vegalite.show"),
     ("chapters", "companion.publishing.banners.SMOKE_BANNER"),
+    ("chapters", "companion.publishing.pages.BOOK_ONLY"),
 }
 
 

@@ -34,6 +34,7 @@ from companion.experiments import grids
 from companion.experiments.arms import arm_runs
 from companion.experiments.made_again import EPISODES
 from companion.publishing.banners import SMOKE_BANNER
+from companion.publishing.pages import BOOK_ONLY
 from companion.publishing.vegalite import show
 from companion.reference.again import agreement_sentence, agreement_table, compared, runs_again
 from companion.reference.lines import Results
@@ -45,6 +46,7 @@ from iaca.data.splits import Split
 from iaca.data.states import STATES
 from iaca.learning.evaluation import predict
 from iaca.runs.arms import ARMS, GATED_ARMS, by_seed
+from iaca.runs.profiles import folds_of
 from iaca.runs.runs import Run, RunConfig
 from iaca.sources.loading import DataConfig
 from iaca.sources.manifest import load_manifest
@@ -61,6 +63,11 @@ class Page(Settings):
     def is_own(self) -> bool:
         """Whether a reader's data, or others than the main benchmark, were asked for."""
         return self.manifest.name != EPISODES.manifest
+
+    @cached_property
+    def first(self) -> DataConfig:
+        """The data set; of several folds the first."""
+        return folds_of(self.data, self.output_dir)[0]
 
     def open(self, data: DataConfig) -> tuple[RecordingStore, Split]:
         """A data set's recordings and their split.
@@ -135,6 +142,16 @@ class Page(Settings):
         self.say(numbered_table(label, caption, table, left, index))
 
 
+def pass_over(cell: list[str]) -> list[str]:
+    """Of the lines of a cell none, if it is about the book's own data; see `Page.is_own`."""
+    return [] if cell and cell[0].startswith(BOOK_ONLY) else cell
+
+
+def mean_score(store: RecordingStore) -> str:
+    """What the score of a model is called: with one target, there is no mean of targets."""
+    return "CCC" if len(store.info.labels) == 1 else "CCC, mean of targets"
+
+
 def weak_share(store: RecordingStore, name: str) -> float:
     """The share of a recording's clips on which one modality is weak."""
     return float((store[name].known_state > 0).float().mean())
@@ -163,6 +180,9 @@ def open_page(*parameters: Any, needs: str | None = None) -> Page:
     page = Page(**vars(read_settings(*parameters)))
     if page.profile.name == "smoke":
         page.say(f":::{{warning}}\n{SMOKE_BANNER}\n:::")
+    if shell:
+        others = [each for each in shell.input_transformers_cleanup if each is not pass_over]
+        shell.input_transformers_cleanup = [pass_over] * page.is_own + others
     torch.set_printoptions(precision=3, sci_mode=False)
     if needs and page.manifest.made is None:
         page.say(

@@ -165,7 +165,8 @@ def read_settings(
         folder = folder / "private"
     if device_type(device) == "cpu":
         torch.set_num_threads(CPU_THREADS)  # what runs are made with; numbers depend on it
-    data = DataConfig(manifest, folds=folds)
+    is_path = Path(manifest).suffix in (".yaml", ".yml")
+    data = DataConfig(str(Path(manifest).resolve()) if is_path else manifest, folds=folds)
     if folds is not None:
         split_of(data)
     return Settings(chosen, loaded, data, device_type(device), folder)

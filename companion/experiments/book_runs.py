@@ -102,23 +102,34 @@ def chapter_runs(name: str, profile: Profile, data: DataConfig, output_dir: Path
     return list(dict.fromkeys(wanted))
 
 
-def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -> Runs:
-    """Every run that the book needs; data that cannot be had are left out, with a line.
+def book_runs(
+    profile: Profile,
+    output_dir: Path,
+    manifest: str | None = None,
+    chapters: Sequence[str] = (),
+) -> Runs:
+    """Every run that the book needs; open data that cannot be had are left out, with a line.
 
-    ``manifest`` takes the benchmark's place in the chapters that are ``swappable``. Where models
-    are tuned, these are the trials, and `tuned_book_runs` is the rest.
+    ``manifest`` takes the benchmark's place in the chapters that are ``swappable``; with
+    ``chapters``, only those of it are made. Where models are tuned, these are the trials, and
+    `tuned_book_runs` is the rest.
+
+    Raises:
+        DataError: if the benchmark or the data of ``manifest`` cannot be had.
     """
     runs: dict[RunConfig, None] = {}
     gone: dict[str, DataError] = {}
     for name, chapter in CHAPTERS.items():
+        if chapters and name not in chapters:
+            continue
         own = manifest if chapter.swappable else None
         data = [BENCHMARK if own is None else DataConfig(own)]
-        data += map(DataConfig, chapter.open_data)
+        data += () if chapters else map(DataConfig, chapter.open_data)
         for each in data:
             try:
                 runs |= dict.fromkeys(chapter_runs(name, profile, each, output_dir))
             except DataError as error:
-                if each == BENCHMARK:
+                if each == data[0]:
                     raise
                 gone.setdefault(each.manifest, error)
     for missing, reason in gone.items():
@@ -127,11 +138,16 @@ def book_runs(profile: Profile, output_dir: Path, manifest: str | None = None) -
 
 
 def tuned_book_runs(
-    profile: Profile, output_dir: Path, manifest: str | None = None, device: Device = "auto"
+    profile: Profile,
+    output_dir: Path,
+    manifest: str | None = None,
+    device: Device = "auto",
+    chapters: Sequence[str] = (),
 ) -> Runs:
     """What a profile that tunes needs beyond `book_runs`, once those are there; else nothing."""
     runs = []
-    for name in dict.fromkeys([*([manifest] if manifest else []), CONVERSATIONS]):
+    names = [manifest] if manifest and (not chapters or "sota" in chapters) else []
+    for name in dict.fromkeys([*names, *(() if chapters else (CONVERSATIONS,))]):
         try:
             runs += tuned_runs(profile, DataConfig(name), output_dir, device)
         except DataError:
@@ -150,10 +166,12 @@ def compute_runs(
     cluster: RayOptions | None = None,
     reuse_stale: bool = False,
     shard: Shard | None = None,
+    chapters: Sequence[str] = (),
 ) -> None:
     """Make the union of the chapters' runs, before any notebook is executed.
 
-    ``manifest``, ``seeds`` and ``precision`` are what the notebooks are given. With ``shard``, only
+    ``manifest``, ``seeds`` and ``precision`` are what the notebooks are given; ``chapters`` are
+    those of a book on the manifest's data alone. With ``shard``, only
     that part is made; what is tuned begins when all parts of the trials are there.
 
     Raises:
@@ -168,13 +186,13 @@ def compute_runs(
         part = runs if shard is None else shard.of(runs)
         execute_runs(part, output_dir, jobs, device, cluster=cluster, reuse_stale=reuse_stale)
 
-    first = book_runs(chosen, output_dir, manifest)
+    first = book_runs(chosen, output_dir, manifest, chapters)
     execute(first)
     if shard is not None:
         then = "once all are, the same command makes those of tuned models, if the profile tunes"
         if len(finished_of_all(first, output_dir, device, reuse_stale, then)) < len(first):
             return
-    if tuned := tuned_book_runs(chosen, output_dir, manifest, device):
+    if tuned := tuned_book_runs(chosen, output_dir, manifest, device, chapters):
         execute(tuned)
 
 

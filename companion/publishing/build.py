@@ -17,6 +17,7 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -30,7 +31,8 @@ from companion.publishing.execute import (
     make_tasks,
     task_key,
 )
-from companion.publishing.pages import Page, pages_of
+from companion.publishing.own import Own, find_own, pages_for, stand_alone
+from companion.publishing.pages import Page
 from companion.publishing.stage import stage
 from iaca.base.devices import DEVICES, Device
 from iaca.base.files import (
@@ -63,6 +65,7 @@ def build(
     pages: Sequence[Page] | None = None,
     jobs: int | None = None,
     manifest: str | None = None,
+    chapters: Sequence[str] = (),
     seeds: Sequence[int] | None = None,
     device: Device = "auto",
     precision: str = "32",
@@ -76,10 +79,8 @@ def build(
         root: folder with ``_config.yml``, ``_toc.yml``, ``index.md``, ``book/``, ``notebooks/``.
         pages: the chapters; by default those that ``_toc.yml`` lists, and their variants.
         jobs: notebooks, and runs, at a time; by default one per core, but on a GPU one run.
-        manifest: data set for the chapters that do not choose their own.
-        seeds: instead of the profile's own.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        precision: of training, ``32``, ``tf32`` or ``bf16``.
+        manifest, chapters: a reader's data set and which chapters its book has, see `own`.
+        seeds, device, precision: what the notebooks are given, where not their own defaults.
         force: execute every notebook again.
 
     Raises:
@@ -87,36 +88,51 @@ def build(
         BuildError: if a notebook raised, or the book has a warning; what was published stays.
     """
     started = time.monotonic()
-    pages = pages_of(root) if pages is None else pages
-    private = _any_gated(pages, manifest)
-    output_dir = output_dir / "private" if private else output_dir
-    given = {"manifest": manifest, "seeds": seeds, "device": device, "precision": precision}
-    defaults = (None, "auto", "32")
-    overrides = {name: value for name, value in given.items() if value not in defaults}
-    executed, index = output_dir / "notebooks" / profile, output_dir / "html" / "index.html"
-    tasks = make_tasks(pages, root / "notebooks", executed, profile, output_dir, overrides)
-    code, commit = code_state(), _commit_of(root)
-    keys = [task_key(task, code) for task in tasks]
-    sources = short_hash(canonical_json([keys, _prose_state(root), _versions(RENDERERS), commit]))
-    if not force and _is_built(output_dir, sources):
-        print(f"Nothing changed since the last build ({profile}).\n{index}")
-        return index
-    _compute_runs(profile, output_dir, jobs, device, manifest, seeds, precision)
-    _execute(tasks, code, jobs or usable_cores(), force)
-    provenance = _provenance(profile, commit, seeds, private, precision)
-    _render(root, executed, pages, provenance, output_dir)
-    stamp = {"sources": sources, "data": data_state(), "profile": profile, "private": private}
-    write_json(output_dir / "html.json", stamp)
-    print(f"Built in {tqdm.format_interval(time.monotonic() - started)} ({profile}).\n{index}")
+    own = find_own(manifest) if manifest else None
+    pages = pages_for(own, root, chapters) if pages is None else pages
+    private, output_dir, place = _places(output_dir, pages, own)
+    executed, index = place / "notebooks" / profile, place / "html" / "index.html"
+    seen = own and own.seen_from(root / "notebooks")
+    given = _given(manifest=seen, seeds=seeds, device=device, precision=precision)
+    tasks = make_tasks(pages, root / "notebooks", executed, profile, output_dir, given)
+    code, commit = code_state() + (own.state if own else ""), _commit_of(root)
+    sources = _sources(root, [task_key(task, code) for task in tasks], commit)
+    took = "Nothing changed since the last build"
+    if force or not _is_built(place, sources):
+        _compute_runs(profile, output_dir, jobs, device, own, pages, seeds, precision)
+        _execute(tasks, code, jobs or usable_cores(), force)
+        provenance = _provenance(profile, commit, seeds, private, precision, own)
+        _render(root, executed, pages, provenance, place)
+        _stamp(place, sources, provenance)
+        took = f"Built in {tqdm.format_interval(time.monotonic() - started)}"
+    print(f"{took} ({profile}).\n{index}")
     return index
 
 
-def _any_gated(pages: Sequence[Page], manifest: str | None) -> bool:
-    """Whether the licence of a page's data forbids publishing what is made from them."""
+def _given(**parameters: Any) -> dict[str, Any]:
+    """The parameters that are not at the notebooks' own defaults."""
+    return {name: value for name, value in parameters.items() if value not in (None, "auto", "32")}
+
+
+def _sources(root: Path, keys: Sequence[str], commit: str) -> str:
+    """Hash what the rendered book is made from."""
+    return short_hash(canonical_json([keys, _prose_state(root), _versions(RENDERERS), commit]))
+
+
+def _stamp(place: Path, sources: str, provenance: Provenance) -> None:
+    """Note what the book was made from."""
+    made = {"profile": provenance.profile, "private": provenance.private}
+    write_json(place / "html.json", {"sources": sources, "data": data_state(), **made})
+
+
+def _places(output_dir: Path, pages: Sequence[Page], own: Own | None) -> tuple[bool, Path, Path]:
+    """Whether a page's data forbid publishing, where runs are, and where the book is."""
     from iaca.sources.manifest import load_manifest
 
-    names = {page.parameters.get("manifest", manifest) for page in pages}
-    return any(load_manifest(name).access == "gated" for name in names if name is not None)
+    names = {page.parameters.get("manifest", own and own.name) for page in pages}
+    private = any(load_manifest(name).access == "gated" for name in names if name is not None)
+    output_dir = output_dir / "private" if private else output_dir
+    return private, output_dir, output_dir / "own" / own.data.name if own else output_dir
 
 
 def _commit_of(root: Path) -> str:
@@ -153,7 +169,8 @@ def _compute_runs(
     output_dir: Path,
     jobs: int | None,
     device: Device,
-    manifest: str | None,
+    own: Own | None,
+    pages: Sequence[Page],
     seeds: Sequence[int] | None,
     precision: str,
 ) -> None:
@@ -162,7 +179,10 @@ def _compute_runs(
     from iaca.runs.runs import RunError
 
     try:
-        book_runs.compute_runs(profile, output_dir, jobs, device, manifest, seeds, precision)
+        manifest, chapters = own and own.name, [page.name[3:] for page in pages if own]
+        book_runs.compute_runs(
+            profile, output_dir, jobs, device, manifest, seeds, precision, chapters=chapters
+        )
     except RunError as error:
         raise BuildError(f"{error}\nNothing was published; finished runs are kept.") from error
 
@@ -178,13 +198,18 @@ def _execute(tasks: Sequence[Task], code: str, jobs: int, force: bool) -> None:
 
 
 def _provenance(
-    profile: str, commit: str, seeds: Sequence[int] | None, private: bool, precision: str
+    profile: str,
+    commit: str,
+    seeds: Sequence[int] | None,
+    private: bool,
+    precision: str,
+    own: Own | None,
 ) -> Provenance:
     from iaca.runs.profiles import get_profile
 
     used = ", ".join(map(str, get_profile(profile, seeds).seeds))
     versions = {"Python": platform.python_version(), **_versions(("torch", "iaca"))}
-    return Provenance(profile, commit, used, versions, private, precision)
+    return Provenance(profile, commit, used, versions, private, precision, own and own.data)
 
 
 def _render(
@@ -199,6 +224,8 @@ def _render(
     folder = output_dir / "stage"
     shutil.rmtree(folder, ignore_errors=True)
     stage(root, executed, pages, provenance, folder)
+    if provenance.own:
+        stand_alone(root, folder, pages, provenance.own)
     command = [
         sys.executable,
         "-c",
@@ -253,7 +280,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     built = commands.add_parser("build", help="compute, execute and render what changed")
     built.add_argument("--profile", choices=PROFILE_NAMES, default="quick")
     built.add_argument("--jobs", type=int, help="notebooks, and runs, at a time")
-    built.add_argument("--manifest", help="data set instead of the bundled benchmark")
+    built.add_argument("--manifest", help="of a reader's data, which get a book of their own")
+    built.add_argument("--chapters", nargs="+", default=(), help="of that book, as in 03 04")
     built.add_argument("--seeds", type=int, nargs="+", help="instead of the profile's own")
     built.add_argument("--device", choices=DEVICES, default="auto")
     built.add_argument("--precision", choices=("32", "tf32", "bf16"), default="32")

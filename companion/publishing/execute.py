@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import nbformat
 from tqdm import tqdm
 
-from companion.publishing.pages import Page
+from companion.publishing.pages import BOOK_ONLY, BOOK_ONLY_TAG, OWN, Page
 from iaca.base.files import (
     DataError,
     canonical_json,
@@ -221,7 +221,7 @@ def execute(task: Task) -> Failure | None:
     partial = task.folder / f"{task.page}.failed.ipynb"
     try:
         papermill.execute_notebook(
-            str(task.notebook),
+            to_execute(task),
             str(partial),
             parameters=task.parameters,
             kernel_name="python3",
@@ -242,6 +242,19 @@ def execute(task: Task) -> Failure | None:
     nbformat.write(notebook, partial)
     partial.replace(task.executed)
     return None
+
+
+def to_execute(task: Task) -> nbformat.NotebookNode:
+    """The notebook of a task, on other data without what is about the book's own."""
+    notebook = read_notebook(task.notebook)
+    if task.notebook.stem in OWN and task.parameters.get("manifest"):
+        notebook.cells = [
+            cell
+            for cell in notebook.cells
+            if BOOK_ONLY_TAG not in cell.metadata.get("tags", ())
+            and not cell.source.startswith(BOOK_ONLY)
+        ]
+    return notebook
 
 
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -8,6 +8,12 @@ import yaml
 
 from iaca.base.files import DataError
 
+# Chapters that can be made of a reader's data. What they say of the book's own data they then leave
+# out: text that has the tag, and code that begins with the comment.
+OWN = ("03_training", "04_ablations", "05_sota", "06_missing_modality")
+BOOK_ONLY_TAG = "book-only"
+BOOK_ONLY = "# Of the book's own data."
+
 
 class Page(NamedTuple):
     """One chapter of the book: a notebook, or the same notebook on other parameters."""

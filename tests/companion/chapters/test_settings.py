@@ -11,6 +11,7 @@ from toys import toy_info, toy_recording, toy_store
 
 from companion.chapters import book
 from companion.chapters.settings import check_injected, read_settings
+from companion.publishing.pages import BOOK_ONLY
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore
 from iaca.sources.writing import write_store
@@ -127,6 +128,20 @@ def test_in_a_notebook_a_wrong_parameter_is_one_sentence() -> None:
         assert isinstance(failed.error_in_exec, DataError) and shown
         (line,) = failed.error_in_exec._render_traceback_()
         assert line.startswith("DataError: parameter manifst: unknown, did you mean manifest?")
+    finally:
+        InteractiveShell.clear_instance()
+
+
+def test_on_other_data_cells_about_the_books_own_are_passed_over() -> None:
+    """As papermill or a reader executes them: the page that is open decides."""
+    shell = InteractiveShell.instance()
+    try:
+        shell.run_cell("from companion.chapters import book; book.open_page('quick')")
+        shell.run_cell(f"{BOOK_ONLY}\nfound = 1")
+        shell.run_cell("book.open_page('quick', 'hri_enjoyment')")
+        assert shell.run_cell(f"{BOOK_ONLY}\nfound = 2").success
+        shell.run_cell("other = 3")
+        assert (shell.user_ns["found"], shell.user_ns["other"]) == (1, 3)
     finally:
         InteractiveShell.clear_instance()
 

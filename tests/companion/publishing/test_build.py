@@ -180,11 +180,12 @@ def test_gated_data_go_below_private(copied: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(publish, "_render", render)
     index = make(copied, manifest="affwild2", pages=[Page("first", "first")])
     private = copied / "_build" / "private"
-    assert said == [private, private / "notebooks" / "smoke", True, private]
-    assert index == private / "html" / "index.html"
-    assert read_json(private / "html.json")["private"] is True
+    own = private / "own" / "affwild2"
+    assert said == [private, own / "notebooks" / "smoke", True, own]
+    assert index == own / "html" / "index.html"
+    assert read_json(own / "html.json")["private"] is True
     with pytest.raises(DataError, match="must not be published"):
-        publish.dist(private)
+        publish.dist(own)
 
 
 def test_the_precision_reaches_runs_notebooks_and_footer(
