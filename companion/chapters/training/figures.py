@@ -40,7 +40,7 @@ def learning_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
                 edgecolor="black", linewidth=0.5, zorder=3,
             )  # fmt: skip
         panels[0].set(ylabel="loss, sum of 1 − CCC", title="Training windows")
-        panels[1].set(ylabel="CCC, mean of targets", xlabel="epoch")
+        panels[1].set(ylabel="CCC on select", xlabel="epoch")
         panels[1].xaxis.get_major_locator().set_params(integer=True)
         panels[1].set_title("Select (markers: the epoch that is kept)")
         name_models(figure, {arm: handle(COMPARED_LOOKS[arm], line=True) for arm in histories})
