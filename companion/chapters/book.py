@@ -181,8 +181,9 @@ def open_page(*parameters: Any, needs: str | None = None) -> Page:
     if page.profile.name == "smoke":
         page.say(f":::{{warning}}\n{SMOKE_BANNER}\n:::")
     if shell:
-        others = [each for each in shell.input_transformers_cleanup if each is not pass_over]
-        shell.input_transformers_cleanup = [pass_over] * page.is_own + others
+        transformers = shell.input_transformers_cleanup
+        others = [each for each in transformers if each is not pass_over]
+        transformers[:] = [pass_over] * page.is_own + others
     torch.set_printoptions(precision=3, sci_mode=False)
     if needs and page.manifest.made is None:
         page.say(
