@@ -149,7 +149,7 @@ def pass_over(cell: list[str]) -> list[str]:
 
 def mean_score(store: RecordingStore) -> str:
     """What the score of a model is called: with one target, there is no mean of targets."""
-    return "CCC" if len(store.info.labels) == 1 else "CCC, mean of targets"
+    return "CCC" if len(store.info.labels) == 1 else "CCC (mean of targets)"
 
 
 def weak_share(store: RecordingStore, name: str) -> float:

@@ -48,6 +48,8 @@ def spares(found: Estimate | None, arm: str) -> str:
     """Whether an arm loses less than plain attention, criterion (e), by its interval."""
     if found is None:
         return f"whether {arm} loses less than plain is {NOT_YET}"
+    if math.isnan(found.low):
+        return f"one seed cannot tell whether {arm} loses less than plain ({found})"
     how = "neither clearly less nor clearly more than"
     if found.low > 0 or found.high < 0:
         how = "less than" if found.low > 0 else "more than"

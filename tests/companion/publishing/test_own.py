@@ -28,9 +28,15 @@ PROSE = """(ch-here)=
 # Here
 
 See {ref}`ch-there`, {ref}`that <sec-there>`, {doc}`../book/more`, {ref}`ch-here`, {eq}`eq-here`.
+And {numref}`tab-mine`.
 
 $$ x = 1 $$ (eq-here)
 """
+
+TABLE = """import pandas as pd
+from companion.chapters.drawing.tables import numbered_table
+from companion.chapters.drawing.text import Text
+Text(numbered_table("tab-mine", "What was found", pd.DataFrame({"CCC": ["0.123"]})))"""
 
 
 @pytest.fixture
@@ -78,6 +84,7 @@ def test_a_manifest_gets_a_book_of_its_own(
     only = new_markdown_cell("Of the benchmark.", metadata={"tags": [BOOK_ONLY_TAG]})
     cells = [new_markdown_cell(PROSE), parameters, only]
     cells += [new_code_cell(f"{BOOK_ONLY}\nprint('reference' + ' run')")]
+    cells += [new_code_cell(TABLE)]
     cells += [new_code_cell("from pathlib import Path\nprint(Path(manifest).read_text()[:10])")]
     nbformat.write(new_notebook(cells=cells), root / "notebooks" / "04_ablations.ipynb")
     there = new_markdown_cell("(ch-there)=\n# There\n\n(sec-there)=\n## A section\n")
@@ -105,8 +112,14 @@ def test_a_manifest_gets_a_book_of_its_own(
         assert "Its numbers mean nothing" in said and "The whole book" not in said
         assert str(mine.parent) not in pages[name], "a path of this machine is on the page"
     chapter = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", pages["04_ablations"]))
-    assert "name: mine" in chapter
+    assert "name: mine" in chapter and "Table 1 What was found" in chapter and "0.123" in chapter
     assert "Of the benchmark" not in chapter and "reference run" not in chapter
-    for named in ("There (in the whole book)", ", that,", "The more (in the whole book)", "Eq. 1"):
+    for named in (
+        "There (in the whole book)",
+        ", that,",
+        "The more (in the whole book)",
+        "Eq. 1",
+        "And Table 1.",
+    ):
         assert named in chapter
     assert "Two people talk." in pages["index"] and "04_ablations.html" in pages["index"]

@@ -110,6 +110,8 @@ def test_losses_say_from_where_on_one_modality_alone_is_better(found: Found) -> 
 )
 def test_an_arm_loses_less_or_more_by_its_interval(value: float, wording: str) -> None:
     assert f"told loses {wording}" in words.spares(estimate(value), "told")
+    alone = words.spares(over_worlds([0.3]), "told")
+    assert alone.startswith("one seed cannot tell whether told loses less than plain (+0.300")
     assert words.spares(None, "told") == "whether told loses less than plain is not computed yet"
 
 
