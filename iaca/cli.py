@@ -5,33 +5,58 @@ in the input is one line on standard error and exit status 2.
 """
 
 import argparse
+import errno
+import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from iaca.base.devices import DEVICES
-from iaca.base.files import DataError
+from iaca.base.files import DataError, OutputError
 from iaca.base.paths import BUILD
 from iaca.commands.importing import add_import
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-INTERRUPTED = 130  # exit status of a process stopped by Ctrl-C, by the shells' convention
+# Exit status of a process stopped by Ctrl-C, or by a closed pipe, by the shells' convention.
+INTERRUPTED, PIPE_CLOSED = 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 (a check failed), 2 (bad input)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may not have every letter
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        status = options.run(options)
+        sys.stdout.flush()
+        return status
     except DataError as error:
         print(f"iaca: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return _refused(error)
     except KeyboardInterrupt:
         print("iaca: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _refused(error: OSError) -> int:
+    """Say in one line what the system has refused."""
+    if error.filename is None:  # say what is printed: at its end python would try once more
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:
+        return PIPE_CLOSED  # whoever reads what is printed has read enough
+    text = ": ".join(map(str, filter(None, [error.filename, error.strerror])))
+    print(f"iaca: {error if isinstance(error, OutputError) else text}", file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,12 +9,14 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+BLOCK = 4096  # bytes: of a full disk less may be left
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
@@ -24,6 +26,13 @@ class DataError(ValueError):
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows: the message says all, so where it was raised is left out."""
         return [f"{type(self).__name__}: {self}"]
+
+
+class OutputError(OSError):
+    """A file or folder that cannot be written; ``filename`` is what was asked for."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: cannot be written ({self.strerror})"
 
 
 def check_name(name: str, what: str = "name") -> str:
@@ -106,21 +115,51 @@ def _syntax(text: str) -> str:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make an `OutputError` of this path of whatever the system says within."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def check_output(path: Path, folder: bool = False) -> None:
+    """Find out before the work whether a file can be written at ``path``, or in a folder there.
+
+    The nearest folder that is there is tried with a file that has no name.
+
+    Raises:
+        DataError: a folder stands where a file must, or the other way round.
+        OutputError: the system does not allow it, or the disk is full.
+    """
+    if path.exists() and path.is_dir() != folder:
+        found, expected = ("a file", "a folder") if folder else ("a folder", "a file")
+        raise DataError(f"{path}: cannot be written: found {found}, expected {expected}")
+    place = path.absolute() if folder else path.absolute().parent
+    with writing(path):
+        while not place.exists():
+            place = place.parent
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(BLOCK))
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Write a file so that a reader sees the old one or the new one, never a half.
 
     Several may write it at once, on several machines: the last one's stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -174,19 +213,20 @@ def whole_folder(path: Path) -> Iterator[Path]:
     If the block raises, or the process dies, ``path`` is what it was before. A folder that another
     process put there first, here or on another machine, is kept: the inputs were the same.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
-    partial.mkdir()
-    try:
-        yield partial
-        sync_folder(partial)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir()
         try:
-            partial.rename(path)
-        except OSError as error:  # a shared disk's folders may be seen late, so ask the error
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            yield partial
+            sync_folder(partial)
+            try:
+                partial.rename(path)
+            except OSError as error:  # a shared disk's folders may be seen late, so ask the error
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from iaca.base.files import DataError, whole_folder, write_json
+from iaca.base.files import DataError, check_output, whole_folder, write_json
 from iaca.commands.datasets import Dataset, check_private, open_dataset
 from iaca.data.recordings import Recording, RecordingStore
 from iaca.data.splits import Split
@@ -47,6 +47,7 @@ def export(
     """
     if out.exists():
         raise DataError(f"--out {out}: exists already; an export is never written over another")
+    check_output(out, folder=True)
     dataset = open_dataset(data, share, data_seed, fold, output_dir)
     if dataset.gated:
         check_private(out)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from iaca.base.files import DataError
+from iaca.base.files import DataError, check_output
 from iaca.base.paths import BUILD
 from iaca.commands.datasets import PRIVATE, check_private
 from iaca.commands.describe import description
@@ -44,6 +44,7 @@ def run_extraction(options: argparse.Namespace) -> int:
     else:
         out = options.out
         found = _own(options)
+    check_output(out, folder=True)
     bar = sys.stderr.isatty()
     result = extract(
         found.sources,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
-from iaca.base.files import DataError, write_text
+from iaca.base.files import DataError, check_output, whole_file, write_text
 from iaca.commands.compatibility import MADE_OF, compare_features, trained_store
 from iaca.commands.describe import FEW_PEOPLE
 from iaca.commands.trace_plot import video_trace
@@ -77,12 +77,14 @@ def predict_video(
         DataError: a run that was not trained on extracted features, weights that are not those
             of its features, or a video that cannot be used.
     """
+    name = safe_name(video.stem)
+    folder = out or run_folder.resolve().parent.parent / "predictions" / name
+    check_output(folder, folder=True)
     run = open_run(run_folder)
     trained = trained_store(run)
     data = run.config.data
     split = make_split(split_of(data), trained, data.fold)
     config = _extraction_config(trained, weights)
-    name = safe_name(video.stem)
     with tempfile.TemporaryDirectory() as scratch:
         result = extract(
             [Source(name, name, video, crops)],
@@ -100,10 +102,10 @@ def predict_video(
             *doubts(run, trained, split, store[name]),
         )
         table = _table(run, store, name)
-    folder = out or run.folder.resolve().parent.parent / "predictions" / name
     write_text(folder / "trace.csv", table.to_csv(index=False))
     figure = video_trace(table, trained.info.labels, trained.info.label_range, title(video))
-    figure.savefig(folder / "trace.png")
+    with whole_file(folder / "trace.png") as file:
+        figure.savefig(file, format="png")
     return Prediction(table, tuple(trained_on(run, trained, split)), warnings, folder)
 
 

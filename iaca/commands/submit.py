@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from iaca.base.files import DataError, check_regular, write_text
+from iaca.base.files import DataError, check_output, check_regular, write_text
 from iaca.commands.compatibility import compare_features, trained_store
 from iaca.data.recordings import RecordingStore
 from iaca.learning.evaluation import post_process, predict
@@ -54,6 +54,7 @@ def submit(run_folder: Path, store: Path, template: Path, out: Path) -> Submissi
             on, or if a prediction is not finite. What can be told before predicting is.
     """
     _check_new(out)  # before the work, and again where it is written
+    check_output(out)
     run, recordings = open_run(run_folder), RecordingStore(store)
     trained = trained_store(run)
     if not set(TARGETS) <= set(recordings.info.labels):

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, get_args, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from iaca.base.devices import Device
-from iaca.base.files import DataError, check_one_of, write_text
+from iaca.base.files import DataError, check_one_of, check_output, write_text
 from iaca.commands.sweep_table import ARM_OPTIONS, as_read, best_cells, cells_of, render, table
 from iaca.learning.protocol import PROTOCOLS, RELEASED_RATE
 from iaca.models.regressor import ModelConfig
@@ -84,6 +84,8 @@ def sweep(
     Raises:
         DataError: naming the option or key, what was found and what was expected.
     """
+    if csv is not None:
+        check_output(csv)
     searched = _searched(request)
     manifests, output_dir = resolve_manifests(request.manifest, output_dir)
     configs = grid_of(replace(request, manifest=manifests), output_dir)
@@ -111,6 +113,8 @@ def sweep(
         if len(runs) < len(configs):
             return 1 if failed else 0
     rows = table(cells_of(configs), runs, output_dir, searched)
+    if csv is not None:
+        write_text(csv, rows.to_csv(index=False))
     report(render(rows))
     if searched:
         chosen = table(best_cells(configs, runs, searched), runs, output_dir, searched)
@@ -118,8 +122,6 @@ def sweep(
     if runs:
         best = max(runs.values(), key=lambda run: run.on_select)
         report(f"\nThe run that is best on select, say for `iaca predict`: {best.folder}")
-    if csv is not None:
-        write_text(csv, rows.to_csv(index=False))
     return 1 if failed else 0
 
 

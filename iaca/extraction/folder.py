@@ -23,7 +23,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from iaca.base.files import DataError, read_json, sync_folder, write_json
+from iaca.base.files import (
+    DataError,
+    check_output,
+    read_json,
+    sync_folder,
+    write_json,
+    writing,
+)
 from iaca.data.recordings import RecordingStore, StoreInfo
 from iaca.sources.writing import write_index
 
@@ -66,8 +73,8 @@ class StoreFolder:
             shutil.rmtree(left)
         for partial in self.path.glob(".*.partial"):
             partial.unlink()
+        self._write()  # first: it says that the folder is one of ours
         (self.path / "recordings").mkdir(exist_ok=True)
-        self._write()
 
     def add(self, name: str, made: Path, facts: Mapping[str, Any]) -> None:
         """Take in a recording's file, made on the same disk, in place of an older one."""
@@ -113,9 +120,9 @@ def open_folder(path: Path, settings: Mapping[str, Any]) -> Iterator[StoreFolder
     """
     path = Path(os.path.realpath(path))
     ledger = path / LEDGER
-    if path.exists() and not path.is_dir():
-        raise DataError(f"{path}: a file, expected a folder or nothing")
-    path.mkdir(parents=True, exist_ok=True)
+    check_output(path, folder=True)
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
     # A process that has just begun has its lock there, whose name begins with a dot.
     if not ledger.exists() and not all(file.name.startswith(".") for file in path.iterdir()):
         raise DataError(f"{path}: exists already, and is no store made by extraction")

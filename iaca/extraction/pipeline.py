@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 
 from iaca.base.files import DataError
 from iaca.data.recordings import RecordingStore, StoreInfo
@@ -110,9 +109,8 @@ def _clear_faults(out: Path, batch_size: int) -> Iterator[None]:
             f"the GPU has too little memory for {batch_size} clips a forward: choose {smaller}"
             f"fewer --workers; {go_on}"
         ) from error
-    except (OSError, SafetensorError) as error:  # of safetensors, the text alone has the number
-        number = getattr(error, "errno", None)
-        if number in DISK_FULL or any(f"(os error {full})" in str(error) for full in DISK_FULL):
+    except OSError as error:
+        if error.errno in DISK_FULL:
             raise DataError(f"{out}: the disk is full: free some of it; {go_on}") from error
         raise
 

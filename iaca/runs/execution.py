@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from iaca.base.devices import Device, device_type
-from iaca.base.files import locked, whole_folder, write_json
+from iaca.base.files import locked, whole_folder, write_json, writing
 from iaca.data.recordings import RecordingStore
 from iaca.data.splits import Split
 from iaca.learning.config import TrainingError
@@ -35,6 +34,7 @@ from iaca.runs.runs import (
     run_key,
 )
 from iaca.sources.loading import open_data
+from iaca.sources.writing import save_arrays
 
 Outcomes = dict[RunConfig, Run | TrainingError]
 Train = Callable[[Sequence[RunConfig]], Outcomes]
@@ -111,7 +111,8 @@ def execute_together(
     outcomes: Outcomes = {**finished_runs(identities, output_dir)}
     missing = {run_key(identities[config]): config for config in configs if config not in outcomes}
     runs = output_dir / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
+    with writing(runs):
+        runs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as locks:
         for key in sorted(missing):  # everywhere in the same order: nobody waits in a circle
             locks.enter_context(locked(runs / f".{key}.lock"))
@@ -265,6 +266,5 @@ def _write_results(
         metrics[part] = {x: None if math.isnan(value) else value for x, value in pooled.items()}
     trained.history.to_csv(folder / "history.csv", index=False)
     for name, tensors in (("model", model.cpu().state_dict()), ("predictions", report)):
-        contiguous = {key: value.contiguous() for key, value in tensors.items()}
-        save_file(contiguous, folder / f"{name}.safetensors")
+        save_arrays(tensors, folder / f"{name}.safetensors")
     return metrics

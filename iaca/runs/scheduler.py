@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from iaca.base.devices import Device, device_type, visible_gpus
+from iaca.base.files import check_output
 from iaca.base.processes import begin_worker, timed, usable_cores
 from iaca.runs.announce import announce
 from iaca.runs.execution import company, execute_run, make_alike
@@ -84,6 +85,7 @@ def _execute(
     if not missing:
         report(f"runs: all {len(wanted)} are there already")
         return finished
+    check_output(output_dir / "runs", folder=True)
     report(f"runs: {len(missing)} of {len(wanted)} to make, {engine.where}")
     if isinstance(engine, Processes):  # of a cluster's nodes nothing is known
         announce(missing, output_dir, engine.jobs, report)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from iaca.base.files import DataError, check_one_of
+from iaca.base.files import DataError, check_one_of, check_output
 from iaca.data.recordings import Recording, RecordingStore, StoreInfo
 from iaca.sources.columns import Choice, choose_columns, lost_rows
 from iaca.sources.grid import FEATURES, FLOAT32, Grid, cell_numbers, fill_missing, to_grid
@@ -98,6 +98,7 @@ def import_tables(
     """
     if not 0 < frame_rate < np.inf:
         raise DataError(f"frame_rate {frame_rate}: expected a positive number of steps a second")
+    check_output(Path(out), folder=True)
     rate = grid.rate or frame_rate
     tables = _read({"audio": audio, "visual": visual, "labels": labels}, columns, choice, grid)
     frames = _frames(tables, columns, choice, grid, label_range, invalid)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from iaca.base.files import DataError, check_name, write_text
+from iaca.base.files import DataError, check_name, check_output, write_text
 from iaca.data.recordings import RecordingStore
 from iaca.sources.manifest import find_manifest, list_manifests, load_manifest
 
@@ -29,6 +29,7 @@ def check_own_manifest(file: Path, store: Path, people: int) -> None:
         raise DataError(f"--manifest {file}: {name!r} is a data set of the project's own")
     if file.exists() and not _is_of(file, store):
         raise DataError(f"--manifest {file}: exists already, and is not of the store {store}")
+    check_output(file)
     if people < FEWEST:
         raise DataError(
             f"--manifest {file}: found {people} subjects, expected {FEWEST} at least, somebody "

@@ -1,11 +1,14 @@
 """Write a recording store: whole or not at all, every recording checked before it is stored."""
 
+import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -59,7 +62,7 @@ def write_recording(
     Raises:
         DataError: the recording breaks its contract, or does not fit the store.
     """
-    save_file(_storable(recording, info, dtype), file)
+    save_arrays(_storable(recording, info, dtype), file)
     return Entry(
         recording.subject, len(recording), recording.frame_rate, recording.split, sha256_of(file)
     )
@@ -82,7 +85,7 @@ def write_index(
         "visual": torch.zeros(info.visual_dim) if null_visual is None else null_visual,
     }
     file = folder / "null.safetensors"
-    save_file({key: value.to(dtype).contiguous() for key, value in nulls.items()}, file)
+    save_arrays({key: value.to(dtype) for key, value in nulls.items()}, file)
     index = {
         "format": INDEX_FORMAT,
         "info": asdict(info),
@@ -90,6 +93,20 @@ def write_index(
         "recordings": dict(entries),
     }
     write_json(folder / "index.json", index)
+
+
+def save_arrays(arrays: Mapping[str, Tensor], file: Path) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        OSError: as other writers do; of safetensors, the text alone has the number.
+    """
+    try:
+        save_file({key: value.contiguous() for key, value in arrays.items()}, file)
+    except SafetensorError as error:
+        if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(file)) from error
 
 
 def _storable(recording: Recording, info: StoreInfo, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -121,4 +138,4 @@ def _storable(recording: Recording, info: StoreInfo, dtype: torch.dtype) -> dict
     frames = arrays["end_frame"]
     if frames.dtype != torch.int64 or (frames.diff() <= 0).any() or frames[0] < 0:
         raise DataError(f"{what}: end_frame must be int64, >= 0 and increasing, row by row")
-    return {key: value.contiguous() for key, value in arrays.items()}
+    return arrays

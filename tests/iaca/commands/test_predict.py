@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
-from media import named_stand_ins, tone, write_clip, write_miniature, write_video
+from media import named_stand_ins, tone, write_clip, write_video
 from PIL import Image
 from toys import tiny_run
 
@@ -18,35 +18,9 @@ from iaca.cli import main
 from iaca.commands.predict import GATE_COLUMNS, doubts, predict_video
 from iaca.data.recordings import Recording
 from iaca.extraction import pipeline
-from iaca.extraction.affwild2 import scan_folder
-from iaca.extraction.making import ExtractionConfig
-from iaca.learning.config import TrainingConfig
-from iaca.models.regressor import ModelConfig
 from iaca.runs.execution import execute_run
-from iaca.runs.runs import Run, RunConfig
-from iaca.sources.loading import DataConfig, open_data
-
-
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_miniature(tmp_path_factory.mktemp("affwild2"))
-
-
-@pytest.fixture(scope="module")
-def run(miniature: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A gated model trained for a moment on the miniature."""
-    output = tmp_path_factory.mktemp("build") / "private"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "build_backbones", named_stand_ins)
-        sources = scan_folder(miniature).sources
-        options = ExtractionConfig(weights=("random", "random"), stride=8)
-        pipeline.extract(sources, output / "data" / "affwild2", options)
-    config = RunConfig(
-        DataConfig("affwild2"),
-        ModelConfig(fusion="iaca", dim=8, window=4),
-        TrainingConfig(epochs=1, batch_size=4, hop=1),
-    )
-    return execute_run(config, output, device="cpu")
+from iaca.runs.runs import Run
+from iaca.sources.loading import open_data
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors import SafetensorError
 
 pytest.importorskip("av", reason="the extra 'media' is not installed")
 
@@ -28,7 +27,7 @@ from media import (
     write_video,
 )
 
-from iaca.base.files import DataError
+from iaca.base.files import DataError, OutputError
 from iaca.commands.extract import report
 from iaca.data.recordings import RecordingStore
 from iaca.extraction import making, pipeline
@@ -486,7 +485,7 @@ FULL = rf"store: the disk is full: free some of it; {NOTHING_LOST}$"
             rf"^the GPU has .* 32 clips .* --batch-size 16 or less, .*; {NOTHING_LOST}$",
         ),
         ("making.write_recording", OSError(errno.ENOSPC, "No space left"), DataError, FULL),
-        ("folder.write_index", SafetensorError("I/O error (os error 28)"), DataError, FULL),
+        ("folder.write_index", OutputError(errno.EDQUOT, "Quota", "index.json"), DataError, FULL),
     ],
 )
 def test_an_unexpected_error_stops_all_and_keeps_what_is_done(
