@@ -9,6 +9,7 @@ from iaca.base.files import DataError, check_output
 from iaca.base.paths import BUILD
 from iaca.commands.datasets import PRIVATE, check_private
 from iaca.commands.describe import description
+from iaca.data.recordings import RecordingStore
 from iaca.data.schema import Counts, OfficialSplit
 from iaca.extraction.affwild2 import Folder, scan_folder
 from iaca.extraction.backbones import RANDOM
@@ -23,6 +24,7 @@ from iaca.sources.manifest import load_manifest
 from iaca.sources.own_manifest import check_own_manifest, write_own_manifest
 
 MANIFEST = "affwild2"
+OF_LABELS = ("time-column", "frame-column", "max-gap", "invalid", "subjects", "manifest")
 
 
 def run_extraction(options: argparse.Namespace) -> int:
@@ -35,7 +37,12 @@ def run_extraction(options: argparse.Namespace) -> int:
     config = ExtractionConfig(options.backbone, pair, options.stride, options.allow_silent)
     effort = Effort(options.batch_size, options.workers, options.device, options.timeout)
     notes: dict[str, str] = {}
+    for option in OF_LABELS if options.labels is None else ():
+        if vars(options)[option.replace("-", "_")] is not None:
+            raise DataError(f"--{option}: expected --labels beside it")
     if options.folder is not None:
+        if options.labels is not None:
+            raise DataError("--labels: expected --videos; Aff-Wild2 has labels of its own")
         out = options.out or BUILD / PRIVATE / "data" / MANIFEST
         check_private(out)
         notes["notice"] = " ".join(load_manifest(MANIFEST).notices)
@@ -62,15 +69,7 @@ def run_extraction(options: argparse.Namespace) -> int:
         if source.title:
             print(f"{source.title!r} is {source.name} in the store")
     if result.store is not None:
-        if options.labels is None:
-            rows = sum(entry.rows for entry in result.store.entries.values())
-            print(f"{result.store.path}: {rows} rows")
-        else:
-            print("\n".join(description(result.store, {})))
-        if options.manifest is not None:
-            written = write_own_manifest(options.manifest, result.store)
-            done = "written" if written else "there already"
-            print(f"{options.manifest}: {done}; next: iaca sweep --manifest {options.manifest}")
+        _describe(result.store, options)
     if RANDOM in pair:
         _say("iaca: warning: the backbones' weights are random: these features mean nothing")
     for notice in notes.values():
@@ -78,14 +77,21 @@ def run_extraction(options: argparse.Namespace) -> int:
     return 1 if result.failed else 0
 
 
+def _describe(store: RecordingStore, options: argparse.Namespace) -> None:
+    """Print what is in a store, and write its manifest if one is asked for."""
+    if options.labels is None:
+        print(f"{store.path}: {sum(entry.rows for entry in store.entries.values())} rows")
+        return
+    print("\n".join(description(store, {})))
+    if options.manifest is not None:
+        done = "written" if write_own_manifest(options.manifest, store) else "there already"
+        print(f"{options.manifest}: {done}; next: iaca sweep --manifest {options.manifest}")
+
+
 def _own(options: argparse.Namespace) -> Own:
     """Plain videos, with labels where some are given."""
     if options.out is None or options.test_list is not None:
         raise DataError("--videos: expected --out beside it, and no --test-list")
-    if options.labels is None:
-        for option in ("subjects", "manifest"):
-            if vars(options)[option] is not None:
-                raise DataError(f"--{option}: expected --labels beside it")
     if options.time_column and options.frame_column:
         raise DataError("--time-column, --frame-column: expected one of them")
     videos = plain_videos(options.videos, lambda text: _say(f"iaca: warning: {text}"))

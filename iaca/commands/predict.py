@@ -82,17 +82,11 @@ def predict_video(
     check_output(folder, folder=True)
     run = open_run(run_folder)
     trained = trained_store(run)
-    data = run.config.data
-    split = make_split(split_of(data), trained, data.fold)
+    split = make_split(split_of(run.config.data), trained, run.config.data.fold)
     config = _extraction_config(trained, weights)
     with tempfile.TemporaryDirectory() as scratch:
-        result = extract(
-            [Source(name, name, video, crops)],
-            Path(scratch) / "store",
-            config,
-            Effort(device=device),
-            progress=progress,
-        )
+        source, effort = Source(name, name, video, crops), Effort(device=device)
+        result = extract([source], Path(scratch, "store"), config, effort, progress=progress)
         if result.store is None:
             raise DataError(result.failed[name])
         store = result.store

@@ -18,7 +18,7 @@ from iaca.learning.protocol import PROTOCOLS, RELEASED_RATE
 from iaca.models.regressor import ModelConfig
 from iaca.runs.profiles import Profile, at_share, folds_of, get_profile, training_on
 from iaca.runs.ray_cluster import RayOptions
-from iaca.runs.runs import RunConfig, RunError, with_options
+from iaca.runs.runs import Run, RunConfig, RunError, with_options
 from iaca.runs.scheduler import execute_runs, report_missing
 from iaca.runs.search import Choice, Distribution, Range, draw
 from iaca.runs.shards import Shard, finished_of_all
@@ -86,7 +86,7 @@ def sweep(
     """
     if csv is not None:
         check_output(csv)
-    searched = _searched(request)
+    _searched(request)  # or the error says what is wrong with it
     manifests, output_dir = resolve_manifests(request.manifest, output_dir)
     configs = grid_of(replace(request, manifest=manifests), output_dir)
     released = [run for run in configs if run.training.learning_rate == RELEASED_RATE]
@@ -112,6 +112,20 @@ def sweep(
         runs = finished_of_all(configs, output_dir, device, reuse_stale, then, report)
         if len(runs) < len(configs):
             return 1 if failed else 0
+    _show(request, configs, runs, output_dir, csv, report)
+    return 1 if failed else 0
+
+
+def _show(
+    request: Request,
+    configs: Sequence[RunConfig],
+    runs: Mapping[RunConfig, Run],
+    output_dir: Path,
+    csv: Path | None,
+    report: Callable[[str], None],
+) -> None:
+    """Write the table if asked to, then report it, the best draws and the best run."""
+    searched = _searched(request)
     rows = table(cells_of(configs), runs, output_dir, searched)
     if csv is not None:
         write_text(csv, rows.to_csv(index=False))
@@ -122,7 +136,6 @@ def sweep(
     if runs:
         best = max(runs.values(), key=lambda run: run.on_select)
         report(f"\nThe run that is best on select, say for `iaca predict`: {best.folder}")
-    return 1 if failed else 0
 
 
 def resolve_manifests(names: Sequence[str], output_dir: Path) -> tuple[list[str], Path]:

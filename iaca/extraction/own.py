@@ -66,23 +66,12 @@ def label_videos(
     Raises:
         DataError: naming file, line and column of what is wrong, or the names that do not fit.
     """
-    required = [columns.recording, *columns.time, *filter(None, [columns.step])]
-    table = read_table(labels, "labels", columns.texts, required, INSTEAD)
-    if not (columns.time or columns.step):
-        found = next((name for name in (TIME, FRAME) if name in table.frame.columns), None)
-        columns = columns._replace(
-            time=(TIME,) if found == TIME else (), step=FRAME if found == FRAME else None
-        )
-    _rename(table, columns)
-    keys = list(dict.fromkeys([*columns.keys, TIME, FRAME]))
-    table = choose_columns({"labels": table}, choice, keys)["labels"]
-    for name in table.names:
-        check_name(name, f"{table.source}: label")
+    table, columns = _read(labels, columns, choice)
     tracks, kind, gap = _tracks(table, columns, valid_labels(table, label_range, invalid), max_gap)
     labelled = [video for video in videos if video.name in tracks]
     unlabelled = [video for video in videos if video.name not in tracks]
-    named = ", ".join(f"{name!r}" for name in list(tracks)[:3])
     if not labelled:
+        named = ", ".join(map(repr, list(tracks)[:3]))
         there = ", ".join(repr(video.title or video.name) for video in videos[:3])
         raise DataError(f"{labels}: names {named}, none of the videos {there}")
     who, told = _subjects(table, subjects, columns, [video.name for video in labelled])
@@ -96,6 +85,23 @@ def label_videos(
         {v.name: f"{v.video}: left out, {labels} has no label of it" for v in unlabelled},
         tuple(notes),
     )
+
+
+def _read(labels: Path, columns: Columns, choice: Choice) -> tuple[Table, Columns]:
+    """The table, with the columns that are labels; and which one says where they stand."""
+    required = [columns.recording, *columns.time, *filter(None, [columns.step])]
+    table = read_table(labels, "labels", columns.texts, required, INSTEAD)
+    if not (columns.time or columns.step):
+        found = next((name for name in (TIME, FRAME) if name in table.frame.columns), None)
+        columns = columns._replace(
+            time=(TIME,) if found == TIME else (), step=FRAME if found == FRAME else None
+        )
+    _rename(table, columns)
+    keys = list(dict.fromkeys([*columns.keys, TIME, FRAME]))
+    table = choose_columns({"labels": table}, choice, keys)["labels"]
+    for name in table.names:
+        check_name(name, f"{table.source}: label")
+    return table, columns
 
 
 def _rename(table: Table, columns: Columns) -> None:
@@ -115,6 +121,8 @@ def _tracks(
     table: Table, columns: Columns, values: np.ndarray, max_gap: float | None
 ) -> tuple[dict[str, Track], Literal["line", "frame", "time"], float]:
     """The track of each recording that has a valid label, where they stand, and the gap."""
+    if max_gap is not None and not 0 <= max_gap < np.inf:
+        raise DataError(f"max_gap {max_gap:g}: expected a number from 0")
     recording = pd.Series(table.texts(columns.recording))
     kind: Literal["line", "frame", "time"] = "line"
     at = recording.groupby(recording).cumcount().to_numpy()

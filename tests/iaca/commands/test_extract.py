@@ -127,6 +127,12 @@ def test_gated_data_are_not_written_into_the_project(
         (["--videos", "v", "--weights", "x.pt", "--out", "s"], "--weights: found x.pt, expected"),
         (["--videos", "absent", "--weights", "random", "--out", "s"], "absent: no such folder"),
         (["absent", "--weights", "random"], "the folder Train_Set is missing"),
+        (["f", "--weights", "random", "--labels", "l"], "--labels: expected --videos; Aff-Wild2"),
+        (["f", "--weights", "random", "--max-gap", "1"], "--max-gap: expected --labels beside it"),
+        (
+            ["--videos", "v", "--weights", "random", "--out", "s", "--manifest", "m.yaml"],
+            "--manifest: expected --labels beside it",
+        ),
     ],
 )
 def test_bad_options_are_one_line_and_status_2(

@@ -154,7 +154,10 @@ def test_what_extraction_has_not_made_is_refused_and_kept(tmp_path: Path):
     (tmp_path / "file").touch()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "index.json").touch()
-    for name, complaint in (("file", "a file, expected"), ("other", "exists already, and is no")):
+    for name, complaint in (
+        ("file", "cannot be written: found a file"),
+        ("other", "exists already, and is no"),
+    ):
         with pytest.raises(DataError, match=rf"{name}: {complaint}"):
             grow(tmp_path / name, {"a": 1})
     assert [file.name for file in (tmp_path / "other").iterdir()] == ["index.json"]

@@ -113,6 +113,7 @@ def test_of_time_and_frame_the_one_asked_for_counts(read: Callable[..., Own]):
         ("recording,frame,v\nb,0.5,1\n", {}, "column 'frame': 0.5, expected a whole number"),
         ("recording,v\nb,1\n", {"columns": Columns(step="f")}, "no column 'f'; found recording, v"),
         ("who,v\nb,1\n", {}, "no column 'recording'; found who, v"),
+        ("recording,v\nb,1\n", {"max_gap": -1.0}, "max_gap -1: expected a number from 0"),
         ("recording,subject,v\nb,,1\n", {}, r"labels\.csv, line 2, column 'subject'"),
     ],
 )
