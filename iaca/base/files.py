@@ -132,11 +132,11 @@ def check_output(path: Path, folder: bool = False) -> None:
         DataError: a folder stands where a file must, or the other way round.
         OutputError: the system does not allow it, or the disk is full.
     """
-    if path.exists() and path.is_dir() != folder:
-        found, expected = ("a file", "a folder") if folder else ("a folder", "a file")
-        raise DataError(f"{path}: cannot be written: found {found}, expected {expected}")
     place = path.absolute() if folder else path.absolute().parent
     with writing(path):
+        if path.exists() and path.is_dir() != folder:
+            found, expected = ("a file", "a folder") if folder else ("a folder", "a file")
+            raise DataError(f"{path}: cannot be written: found {found}, expected {expected}")
         while not place.exists():
             place = place.parent
         with tempfile.TemporaryFile(dir=place) as file:
