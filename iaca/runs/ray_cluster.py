@@ -207,7 +207,7 @@ def make_on_node(
     found = identify_runs([config], home, device)[config]
     differ = [
         f"{key} {found[key]!r}, expected {expected[key]!r}"
-        for key in ("data", "code", "torch")
+        for key in ("data", "split", "code", "torch")
         if found[key] != expected[key]
     ]
     if device == "cuda" and device_type("auto") == "cpu":

@@ -29,6 +29,7 @@ from iaca.base.devices import Device, device_type
 from iaca.base.files import DataError, canonical_json, read_json, short_hash, syntax_hash
 from iaca.base.paths import PACKAGE
 from iaca.data.recordings import RecordingStore
+from iaca.data.splits import Split
 from iaca.learning.config import TrainingConfig
 from iaca.learning.engines import engine_for
 from iaca.learning.protocol import STRICT, Protocol, protocol_name
@@ -117,11 +118,12 @@ def code_key() -> str:
     return syntax_hash(*(PACKAGE / name for name in CODE))
 
 
-def run_identity(config: RunConfig, data_key: str, device: Device) -> Identity:
+def run_identity(config: RunConfig, data_key: str, split: Split, device: Device) -> Identity:
     """All that a run's key is made of; ``data_key`` is its store's."""
     return {
         "config": asdict(config),
         "data": data_key,
+        "split": short_hash(canonical_json(split._asdict())),
         "code": code_key(),
         "torch": torch.__version__.split("+")[0],
         "device": device_type(device),
@@ -152,8 +154,9 @@ def identify_runs(
     for config in configs:
         check_precision(config.training.precision, device)
     data = dict.fromkeys(config.data for config in configs)
-    keys = {each: open_data(each, output_dir / "data")[0].key for each in data}
-    return {config: run_identity(config, keys[config.data], device) for config in configs}
+    opened = {each: open_data(each, output_dir / "data") for each in data}
+    keys = {each: (store.key, split) for each, (store, split) in opened.items()}
+    return {config: run_identity(config, *keys[config.data], device) for config in configs}
 
 
 def finished_runs(
@@ -180,7 +183,7 @@ def finished_runs(
 
 
 def _without_code(identity: Identity) -> str:
-    return canonical_json([identity["config"], identity["data"]])
+    return canonical_json([identity.get(part) for part in ("config", "data", "split")])
 
 
 def _load(config: RunConfig, folder: Path, stale: bool = False) -> Run | None:

@@ -65,13 +65,14 @@ def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "train_together", lambda *_, **__: pytest.fail("trained again"))
 
 
-def test_the_key_is_made_of_configuration_data_code_torch_and_device(
+def test_the_key_is_made_of_configuration_data_split_code_torch_and_device(
     config: RunConfig, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def key(config: RunConfig, device: Any = "cpu") -> str:
         return run_key(identify_runs([config], out, device)[config])
 
     first = key(config)
+    store, split = open_data(config.data, out / "data")
     assert key(replace(config, seed=0)) == first
     keys = {
         first,
@@ -82,14 +83,15 @@ def test_the_key_is_made_of_configuration_data_code_torch_and_device(
         key(replace(config, data=replace(config.data, data_seed=1))),
         key(replace(config, protocol=Protocol(clip=True))),
         key(config, "cuda"),
-        run_key(runs.run_identity(config, "other data", "cpu")),
+        run_key(runs.run_identity(config, "other data", split, "cpu")),
+        run_key(runs.run_identity(config, store.key, split._replace(select=()), "cpu")),
     }
     with monkeypatch.context() as patch:
         patch.setattr(runs, "code_key", lambda: "other code")
         keys.add(key(config))
     monkeypatch.setattr(torch, "__version__", "1.0.0")
     keys.add(key(config))
-    assert len(keys) == 11
+    assert len(keys) == 12
     monkeypatch.setattr(torch, "__version__", "1.0.0+cu999")  # the same torch, built otherwise
     assert key(config) in keys
     with pytest.raises(DataError, match="precision 'tf32': needs a GPU, expected '32' or 'bf16'"):
