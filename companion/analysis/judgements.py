@@ -62,7 +62,8 @@ def outcomes(
 
     *Supported*: "Δ ≤ 0" is rejected and the estimate is at least ``smallest``. *Contradicted*:
     "Δ ≥ ``smallest``" is rejected: harm if the interval lies below -``smallest``, a loss if it lies
-    below 0, a smaller gain if it lies above 0, else no gain of that size. *Inconclusive*: the rest,
+    below 0 and reaches from there, a smaller loss or gain if it lies between 0 and ``smallest`` on
+    either side, else no gain of that size. *Inconclusive*: the rest,
     with the smallest effect that would have been found with 80 % power.
 
     Args:
@@ -87,7 +88,7 @@ def _where(found: Estimate, smallest: float) -> str:
     if found.high < -smallest:
         return "harm"
     if found.high < 0:
-        return "a loss"
+        return f"a loss below {smallest:g}" if found.low >= -smallest else "a loss"
     return f"a gain below {smallest:g}" if found.low > 0 else f"no gain of {smallest:g}"
 
 

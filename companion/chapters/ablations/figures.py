@@ -1,6 +1,6 @@
 """Notebook `04_ablations`: the arms as a forest, the dial, and what a model costs.
 
-Δ is always a model minus plain in CCC points: above 0, the model is better. What is not in the
+Δ is always a model minus plain in CCC: above 0, the model is better. What is not in the
 given rows is not drawn.
 """
 

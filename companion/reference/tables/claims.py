@@ -10,6 +10,7 @@ from itertools import product
 from companion.analysis.coverage import mark
 from companion.analysis.detection import STAGE_1, STAGE_2
 from companion.analysis.estimates import Estimate
+from companion.analysis.inference import signed
 from companion.analysis.judgements import Judgement, Outcome, outcomes
 from companion.analysis.verdicts import Evidence, Verdict, above, every, judge, overall
 from companion.reference.gates import ANY, EITHER
@@ -28,13 +29,13 @@ DEMANDS = {
     "0": "a gain at the central share",
     "a": "no effect where nothing is weak, and a rise from there",
     "b": "above every control",
-    "c": "freezing or permuting the gates costs 0.005",
+    "c": "freezing the gates costs 0.005, and so does permuting them",
     "d": "one sign over all versions",
     "e": "loses less than plain at 80 % missing",
     "f": "a larger area under the curve than plain",
     "g": "a larger area than plain with modality dropout",
-    "h": "stage 1 tells weak from strong",
-    "i": "stage 2 tells its own modality's weak from strong",
+    "h": "stage 1 declines on weak clips",
+    "i": "stage 2 declines a modality where it is weak",
 }
 NOT_YET = "not computed yet"
 RESTS_ON = {  # the parts of the reference run that a criterion needs
@@ -70,6 +71,24 @@ def versions(results: Results, attention: AttentionName, arm: Arm) -> dict[str, 
     """Version -> Δ of an arm: the benchmark itself, and each of `plan.VERSIONS`."""
     found = {version: delta_of_version(results, attention, arm, version) for version in VERSIONS}
     return {ITSELF: difference(results, attention, arm), **found}
+
+
+def signs(found: Mapping[str, ByWorld]) -> str:
+    """With which versions Δ lies above 0 and with which below, by its intervals, and how far."""
+    there = {name: delta.estimate for name, delta in found.items() if delta.estimate}
+    above_0 = [name for name, delta in there.items() if delta.low > 0]
+    below_0 = [name for name, delta in there.items() if delta.high < 0]
+    if not there:
+        return NOT_YET
+    values = [delta.value for delta in there.values()]
+    return (
+        f"Δ lies above 0 with {_listed(above_0)}, and below 0 with {_listed(below_0)} (by its "
+        f"intervals); it is {signed(min(values))} to {signed(max(values))}."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def evidence(results: Results, attention: AttentionName, arm: Arm = Arm.TUNED) -> Evidence:

@@ -74,7 +74,9 @@ class Front:
             "Δ": "" if plain else said(found),
             "median": "" if plain or not found else signed(found.median),
             "worst": "" if plain or not found else signed(found.worst),
-            "outcome": "" if plain else outcome_text(found, self.judgement, self.mark),
+            "outcome": ""
+            if self.arm in UNASKED
+            else outcome_text(found, self.judgement, self.mark),
             "collapse": said(self.collapse) if self.collapse else "",
             "joint": said(self.joint) if self.joint else "",
             "Δ < −0.01": "" if plain else said(self.harmed),
@@ -83,6 +85,9 @@ class Front:
             "Δ weak": "" if plain else said(self.weak.estimate),
             "worlds": (self.score if plain else self.delta).there,
         }
+
+
+UNASKED = (Arm.PLAIN, Arm.AGAIN)  # nobody claims that these gain
 
 
 def outcome_text(found: Estimate | None, judgement: Judgement | None, dagger: str) -> str:
@@ -107,7 +112,7 @@ def headline(results: Results, on: Collection[AttentionName] | None = None) -> l
         given: dict[str, Estimate] = {
             a: row.delta.estimate
             for a, row in of_arm.items()
-            if a in judged and arm is not Arm.PLAIN and row.delta.estimate
+            if a in judged and arm not in UNASKED and row.delta.estimate
         }
         found = outcomes(given)
         rows += [replace(row, judgement=found.get(a)) for a, row in of_arm.items()]

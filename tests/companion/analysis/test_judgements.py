@@ -27,7 +27,7 @@ def estimate(value: float, half: float = 0.002, n: int = 20) -> Estimate:
         (0.000, 0.009, "contradicted (no gain of 0.01)"),
         (-0.001, 0.012, "inconclusive"),
         (-0.020, 0.021, "contradicted (no gain of 0.01)"),
-        (-0.001, 0.0005, "contradicted (a loss)"),
+        (-0.001, 0.0005, "contradicted (a loss below 0.01)"),
         (-0.020, 0.011, "contradicted (a loss)"),  # the interval reaches -0.01
         (-0.020, 0.009, "contradicted (harm)"),
     ],

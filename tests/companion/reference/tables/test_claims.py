@@ -18,8 +18,10 @@ from companion.reference.tables.claims import (
     everywhere,
     evidence,
     robustness,
+    signs,
     where_judged,
 )
+from companion.reference.tables.reading import ByWorld
 
 PARTS_OF = {
     "0": ("headline",),
@@ -205,3 +207,16 @@ def test_where_a_criterion_is_judged_is_said_in_words() -> None:
     assert where_judged(row) == "CA: supported; JCA: supported" and row["TCA"] == "not judged"
     nowhere = dict.fromkeys(("CA", "TCA", "JCA", "RJCA"), "not judged")
     assert where_judged(nowhere) == "not judged"
+
+
+def test_the_signs_of_versions_are_counted_by_their_intervals() -> None:
+    values = {
+        "one": (0.02, 0.03, 0.025),
+        "other": (-0.04, -0.03, -0.035),
+        "third": (-1.0, 0.0, 1.0),
+    }
+    found = {name: ByWorld(dict(enumerate(each)), (0, 1, 2)) for name, each in values.items()}
+    said = signs(found)
+    assert said.startswith("Δ lies above 0 with one, and below 0 with other (by its intervals)")
+    assert said.endswith("it is −0.035 to +0.025.")
+    assert signs({}) == "not computed yet"

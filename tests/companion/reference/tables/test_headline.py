@@ -81,7 +81,6 @@ def test_deltas_are_paired_within_worlds() -> None:
     [
         (Arm.TUNED, "supported", ""),
         (Arm.ZERO_STARTED, "contradicted", "a gain below 0.01"),
-        (Arm.AGAIN, "contradicted", "no gain of 0.01"),
         (Arm.ANNEALED, "inconclusive", "0.020 was detectable"),
     ],
 )
@@ -89,6 +88,12 @@ def test_every_outcome_is_reached(arm: Arm, outcome: Outcome, why: str) -> None:
     judgement = rows_of(made())[arm].judgement
     assert judgement is not None
     assert (judgement.outcome, judgement.why) == (outcome, why)
+
+
+def test_nobody_asks_whether_plain_attention_gains_over_itself() -> None:
+    again = rows_of(made())[Arm.AGAIN]
+    assert again.delta.estimate is not None
+    assert again.judgement is None and again.texts()["outcome"] == ""
 
 
 def test_collapse_and_harm_are_probabilities_of_worlds() -> None:
