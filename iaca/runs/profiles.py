@@ -58,7 +58,7 @@ def get_profile(
     training = replace(profile.training, precision=chosen)
     if seeds is None:
         return replace(profile, training=training)
-    listed = [*seeds] if isinstance(seeds, list | tuple) else []
+    listed = [*seeds] if isinstance(seeds, list | tuple | range) else []
     whole = all(type(seed) is int and seed >= 0 for seed in listed)  # True is an int, too
     if not listed or not whole or len(set(listed)) != len(listed):
         expected = "a list of distinct whole numbers >= 0, such as [0, 1]"

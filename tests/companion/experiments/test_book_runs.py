@@ -10,6 +10,8 @@ from toys import tiny_manifest, tiny_run
 from companion.experiments.arms import arm_runs
 from companion.experiments.book_runs import (
     CHAPTERS,
+    CONVERSATIONS,
+    FILM,
     Grid,
     book_runs,
     chapter_runs,
@@ -81,14 +83,21 @@ def test_the_book_needs_the_runs_of_every_chapter(
 
 
 @pytest.mark.usefixtures("offline")
-@pytest.mark.parametrize("manifest", ["hri_enjoyment", "nowhere.yaml"])
-def test_the_readers_data_that_cannot_be_had_are_left_out_with_one_line(
-    manifest: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_open_data_that_cannot_be_had_are_left_out_with_one_line_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = book_runs(SMOKE, tmp_path, manifest)
-    assert capsys.readouterr().out.count(f"none on {manifest}") == 1
+    runs = book_runs(SMOKE, tmp_path)
+    said = capsys.readouterr().out
+    assert [said.count(f"none on {name}") for name in (CONVERSATIONS, FILM)] == [1, 1]
     assert {run.data.manifest for run in runs} == {"synthetic", "episodes"}
     assert set(chapter_runs("gate_diagnosis", SMOKE, BENCHMARK, tmp_path)) <= set(runs)
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize(("manifest", "why"), [(CONVERSATIONS, "no network"), ("no.yaml", "read")])
+def test_a_book_on_the_readers_data_needs_them(manifest: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=why):
+        book_runs(SMOKE, tmp_path, manifest)
 
 
 def test_what_the_notebooks_are_given_is_computed_beforehand(
