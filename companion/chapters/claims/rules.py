@@ -7,15 +7,23 @@ from collections.abc import Callable, Collection, Mapping
 from companion.analysis import judgements
 from companion.analysis.coverage import coverage_table, mark
 from companion.analysis.estimates import ONE_SIDED, Estimate
-from companion.analysis.judgements import SMALLEST, outcomes
+from companion.analysis.judgements import SMALLEST, Judgement, outcomes
 from companion.analysis.ratios import Proportion
-from companion.analysis.verdicts import NEEDED, every
+from companion.analysis.verdicts import NEEDED, above, every
 from companion.chapters.claims.ledger import Ruling
 from companion.reference.again import agreement_sentence
 from companion.reference.agreement import Agreement
 from companion.reference.lines import Results
 from companion.reference.plan import ATTENTIONS, Arm, Cell
-from companion.reference.tables.claims import Criterion, criteria, detection, evidence, robustness
+from companion.reference.tables.claims import (
+    Criterion,
+    criteria,
+    detection,
+    everywhere,
+    evidence,
+    finished,
+    robustness,
+)
 from companion.reference.tables.headline import Front, headline
 from companion.reference.tables.reading import ByWorld, said, score_text
 from companion.reference.tables.validity import Check, valid, validity
@@ -28,6 +36,7 @@ HALF = 0.5  # of what told gates gain
 
 checks = functools.lru_cache(maxsize=2)(validity)
 _criteria = functools.lru_cache(maxsize=2)(criteria)
+_everywhere = functools.lru_cache(maxsize=2)(everywhere)
 _headline = functools.lru_cache(maxsize=2)(headline)
 
 
@@ -60,15 +69,7 @@ def gains(differences: Mapping[AttentionName, ByWorld], smallest: float = SMALLE
     """Gains on some attentions, by `judgements.outcomes` and adjusted over them."""
     found = {a: worlds.estimate for a, worlds in differences.items()}
     judged = outcomes({a: e for a, e in found.items() if e is not None}, smallest)
-    each: dict[AttentionName, Ruling] = {}
-    for attention, estimate in found.items():
-        if attention not in judged:
-            each[attention] = Ruling("inconclusive", number(None))
-            continue
-        judgement = judged[attention]
-        why = f", {judgement.why}" if judgement.why else ""
-        each[attention] = Ruling(judgement.outcome, f"{number(estimate)}{why}")
-    return by_attention(each)
+    return by_attention({a: _judged(estimate, judged.get(a)) for a, estimate in found.items()})
 
 
 def gain_where_valid(difference: Callable[[Results, AttentionName], ByWorld]) -> Decide:
@@ -76,34 +77,45 @@ def gain_where_valid(difference: Callable[[Results, AttentionName], ByWorld]) ->
     return lambda results: gains({a: difference(results, a) for a in valid(results)})
 
 
-def gain_on(attention: AttentionName, difference: Callable[[Results], ByWorld]) -> Decide:
-    """A gain on one attention, which can be tested only where V1 and V3 hold for it.
+def gain_anywhere(attention: AttentionName | None = None) -> Decide:
+    """Tuned gates gain, whatever the reason: on one attention, or altogether.
 
-    It is adjusted over all attentions that are judged, as in the front table.
+    It is adjusted over all four attentions, as in the table of `everywhere`.
     """
 
     def decide(results: Results) -> Ruling:
-        if attention not in valid(results):
-            gain = number(difference(results).estimate)
-            return Ruling("cannot be tested here", f"{_failing(results, attention)}; Δ {gain}")
-        (row,) = [row for row in front(results, Arm.TUNED) if row.attention == attention]
-        judgement, found = row.judgement, row.delta.estimate
-        if judgement is None:
-            return Ruling("inconclusive", number(found))
-        why = f", {judgement.why}" if judgement.why else ""
-        return Ruling(judgement.outcome, f"{number(found)}{why}")
+        (row,) = [row for row in _everywhere(results) if row.arm is Arm.TUNED]
+        if attention is None:
+            each = "; ".join(f"{a.upper()} {found}" for a, found in row.judgements.items())
+            return Ruling(row.outcome or "inconclusive", each)
+        return _judged(row.deltas[attention].estimate, row.judgements.get(attention))
 
     return decide
 
 
-def _failing(results: Results, attention: AttentionName) -> str:
-    demanded = [
-        check
-        for check in checks(results)
-        if check.attention == attention and check.test in ("V1", "V3") and check.demand
-    ]
-    failing = [c for c in demanded if c.demand != "within" and not c.holds]
-    return "; ".join(f"{c.test} does not hold ({c.what}: {c.text()})" for c in failing)
+def _judged(found: Estimate | None, judgement: Judgement | None) -> Ruling:
+    if judgement is None:
+        return Ruling("inconclusive", number(found))
+    why = f", {judgement.why}" if judgement.why else ""
+    return Ruling(judgement.outcome, f"{number(found)}{why}")
+
+
+def as_in_fig_3(letter: str, modality: str) -> Decide:
+    """Criterion (e) or (f) on RJCA, which Fig. 3 is of, with what CA does behind it.
+
+    Whether attention is used (V1) is not asked: what is lost can be compared all the same.
+    """
+
+    def rule(results: Results, attention: AttentionName) -> Ruling:
+        found = finished(robustness(results, attention, Arm.TUNED, modality)[letter])
+        outcome = above(found, 0.0)
+        return Ruling(outcome, number(found, outcome == "inconclusive"))
+
+    def decide(results: Results) -> Ruling:
+        rjca, ca = rule(results, "rjca"), rule(results, "ca")
+        return rjca._replace(why=f"{rjca.why}; on CA: {ca.outcome}, {ca.why}")
+
+    return decide
 
 
 def within(differences: Mapping[AttentionName, ByWorld], margin: float = SMALLEST) -> Ruling:
@@ -122,12 +134,12 @@ def within(differences: Mapping[AttentionName, ByWorld], margin: float = SMALLES
     return by_attention(each)
 
 
-def validity_holds(test: str, what: str = "") -> Decide:
+def validity_holds(test: str, *what: str) -> Decide:
     """A validity test on each attention: what it demands holds, or is ruled out, or neither.
 
     Args:
         test: ``V1`` to ``V4``.
-        what: the quantity; all that the test demands by default.
+        what: the quantities; all that the test demands by default.
     """
 
     def decide(results: Results) -> Ruling:
@@ -138,9 +150,9 @@ def validity_holds(test: str, what: str = "") -> Decide:
                 for check in checks(results)
                 if (check.attention, check.test) == (attention, test)
                 and check.demand
-                and what in ("", check.what)
+                and (not what or check.what in what)
             ]
-            each[attention] = Ruling(every(map(_checked, found)), _lowest(found))
+            each[attention] = Ruling(every(map(_checked, found)), _measured(found))
         return by_attention(each)
 
     return decide
@@ -161,29 +173,20 @@ def _checked(check: Check) -> judgements.Outcome:
     return "contradicted" if ruled_out else "inconclusive"
 
 
-def _lowest(found: Collection[Check]) -> str:
-    """What was measured, or of many scores the lowest."""
-
+def _measured(found: Collection[Check]) -> str:
     def text(check: Check) -> str:
         estimate = check.worlds.estimate
-        return f"evenness {score_text(estimate)}" if check.score else said(estimate)
+        return f"{check.what.split()[0]} {score_text(estimate)}" if check.score else said(estimate)
 
-    if len(found) <= 2:
-        return ", ".join(map(text, found))
-    there = [(check.worlds.estimate.value, check.what) for check in found if check.worlds.estimate]
-    if not there:
-        return number(None)
-    value, lowest = min(there)
-    return f"lowest {value:.3f} ({lowest})"
+    return ", ".join(map(text, found))
 
 
-def criterion(letter: str, about: str = "", also: AttentionName | None = None) -> Decide:
+def criterion(letter: str, about: str = "") -> Decide:
     """One of the criteria that were fixed beforehand, for `IACA, tuned`.
 
     Args:
         letter: ``0``, ``a`` to ``i``.
         about: of (e) to (g), ``voice missing`` or ``face missing``.
-        also: an attention whose number is given whether it is judged or not.
     """
 
     def decide(results: Results) -> Ruling:
@@ -193,11 +196,7 @@ def criterion(letter: str, about: str = "", also: AttentionName | None = None) -
             for a in ATTENTIONS
             if a in row.attentions
         }
-        ruling = by_attention(each)
-        if also and also not in each:
-            more = f"; {also.upper()}, not judged, {numbers(results, also, letter, about)}"
-            return ruling._replace(why=ruling.why + more)
-        return ruling
+        return by_attention(each)
 
     return decide
 

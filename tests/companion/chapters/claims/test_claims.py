@@ -16,7 +16,7 @@ from companion.chapters.claims.ours import WITHDRAWN, book_claims
 from companion.chapters.claims.paper import FOLLOW_UPS, PAPER
 from companion.reference.agreement import Agreement
 from companion.reference.lines import Line
-from companion.reference.plan import ATTENTIONS, PARTS, Arm, Cell, cell_of
+from companion.reference.plan import ATTENTIONS, CENTRE, PARTS, Arm, Cell, cell_of
 from iaca.base.paths import ROOT
 from iaca.data.states import STATES
 from iaca.runs.profiles import get_profile
@@ -35,22 +35,16 @@ def noise(world: int) -> float:
     return 0.001 * (-1) ** (world // 2)
 
 
-def validity_line(kind: str, stages: str = "supported") -> Make:
-    """Attention, both modalities, told gates and probes are worth something, or not.
-
-    The paper's rule and stage 1 go by ``stages``.
-    """
+def validity_line(kind: str) -> Make:
+    """Attention, both modalities, told gates and probes are worth something, or not."""
 
     def line(cell: Cell) -> Line:
         s, step = sign(kind, cell.world), LARGE if kind != "inconclusive" else 4 * LARGE
-        stage = sign(stages, cell.world) * step
         gain = {
             Arm.UNIFORM: -max(s, 0.0) * step,
             Arm.AUDIO: -2 * max(s, 0.0) * step,
             Arm.VISUAL: -3 * max(s, 0.0) * step,
             Arm.TOLD: s * step * (0.5 + cell.share) if cell.share else 0.0,
-            Arm.TOLD_FIRST: stage,
-            Arm.RULE: stage,
             Arm.PLACEBO: {"supported": 0.0, "contradicted": LARGE}.get(kind, s * step),
         }.get(cell.arm, 0.0)
         value = 0.6 + (gain + noise(cell.world)) * (cell.arm is not Arm.PLAIN)
@@ -103,12 +97,18 @@ def made(kind: str, *judged: Any, without: str = "") -> MadeUp:
 
 
 OF_FRONT = (
-    *("general", *(f"table-2-{a}" for a in ATTENTIONS), "more-for-ca", "from-weakness"),
+    *(
+        "general",
+        "everywhere",
+        *(f"table-2-{a}" for a in ATTENTIONS),
+        "more-for-ca",
+        "from-weakness",
+    ),
     *("gates-matter", "on-the-fly", "stage-1", "stage-2", "fig-3", "fig-3-face", "fig-3-area"),
     *("gain-sibling", "gain-zero_started", "gain-annealed", "half-of-told", "collapse-sibling"),
     *("collapse-tuned", "dropout", "second-world", "second-told", "a-a"),
 )
-OF_VALIDITY = ("v1", "v2", "v3", "v3-rise", "v4", "placebo", "joint-attention")
+OF_VALIDITY = ("v1", "v2", "v3", "v3-rise", "v4-stage-1", "v4-stage-2", "placebo")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -127,9 +127,91 @@ def test_claims_about_the_benchmark_come_out_each_way(kind: str) -> None:
     assert {key: CLAIMS[key].ruling(results).outcome for key in OF_VALIDITY} == dict.fromkeys(
         OF_VALIDITY, kind
     )
-    stages = MadeUp(validity=validity_line("supported", kind))
-    for key in ("weak-degrades", "rule"):
-        assert CLAIMS[key].ruling(stages).outcome == kind
+    turned = {"supported": "contradicted", "contradicted": "supported"}
+    assert CLAIMS["joint-unused"].ruling(results).outcome == turned.get(kind, kind)
+
+
+def told_and_knowing(told: float, knowing: float) -> MadeUp:
+    """What told arms gain over plain attention, and what plain gains by knowing the state.
+
+    Tuned models score higher than those that are not.
+    """
+
+    def untuned(cell: Cell) -> Line:
+        value = 0.8 + (told + noise(cell.world)) * (cell.arm is not Arm.PLAIN)
+        judged = cell.arm in (Arm.PLAIN, Arm.RULE, Arm.TOLD_FIRST) and cell.share == CENTRE
+        return {"scores": scores(value, weak=value)} if judged else validity_of("ca")(cell)
+
+    def tuned_line(cell: Cell) -> Line:
+        value = 0.9 + knowing * (cell.version is not None)
+        gates = {state: [0.25, 0.5, 0.2, 0.2] for state in STATES}
+        gates |= {state: [0.75, 0.125, 0.2, 0.2] for state in STATES if state.endswith("audio")}
+        return {"scores": scores(value, weak=value), "gates": gates}
+
+    return MadeUp(validity=untuned, tuning=tuned, headline=tuned_line, informed=tuned_line)
+
+
+@pytest.mark.parametrize(
+    ("told", "knowing", "stage", "rule"),
+    [
+        (0.06, 0.04, "supported", "supported"),
+        (0.04, 0.04, "inconclusive", "inconclusive"),
+        (0.04, 0.06, "inconclusive", "contradicted"),
+        (-0.04, 0.04, "contradicted", "contradicted"),
+    ],
+)
+def test_told_arms_show_only_what_they_gain_beyond_knowing(
+    told: float, knowing: float, stage: str, rule: str
+) -> None:
+    results = told_and_knowing(told, knowing)
+    rulings = [CLAIMS[key].ruling(results) for key in ("weak-degrades", "rule")]
+    assert [ruling.outcome for ruling in rulings] == [stage, rule]
+    for ruling in rulings:
+        assert ruling.why.startswith(f"CA {told:+.3f}".replace("-", "−"))
+        alone = "no more than knowing alone gains ({ref}`sec-informed`)" in ruling.why
+        assert alone == (ruling.outcome != "supported")
+    assert "CA, audio 0.75 where it is weak and 0.25 on strong clips" in rulings[1].why
+    assert "CA, visual 0.50 where it is weak and 0.50 on strong clips" in rulings[1].why
+
+
+def test_joint_attention_owes_nothing_to_content_only_where_the_benchmark_asks_for_it() -> None:
+    both, one, none = (
+        CLAIMS["joint-attention"].ruling(MadeUp(validity=validity_of(*attentions)))
+        for attentions in (("jca", "rjca"), ("ca", "jca"), ("ca",))
+    )
+    assert both.outcome == "supported" and "not used" not in both.why
+    assert one.outcome == "differs by attention" and "JCA supported, +0.050" in one.why
+    assert none.outcome == "cannot be tested here"
+    assert none.why.startswith("on `episodes` their joint correlation is not used, which may be")
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_each_stage_is_asked_about_what_it_reads(stage: int) -> None:
+    def line(cell: Cell) -> Line:
+        read = ("audio", "visual") if stage == 1 else ("joint",)
+        found = {
+            what: dict.fromkeys(STATES[1:], (0.9 if what in read else 0.6) + noise(cell.world))
+            for what in ("audio", "visual", "joint")
+        }
+        return {**validity_of("ca")(cell), "probes": found}
+
+    results = MadeUp(validity=line)
+    mine, other = (CLAIMS[f"v4-stage-{number}"].ruling(results) for number in (stage, 3 - stage))
+    assert (mine.outcome, other.outcome) == ("supported", "contradicted")
+    assert "CA AUROC 0.900" in mine.why and mine.why.count("AUROC") == 2 * len(ATTENTIONS)
+
+
+@pytest.mark.parametrize("key", ["fig-3", "fig-3-face", "fig-3-area"])
+@pytest.mark.parametrize(("rjca", "ca"), [KINDS[:2], KINDS[1:], KINDS[::2]])
+def test_fig_3_is_decided_on_rjca_though_the_benchmark_is_not_valid_there(
+    key: str, rjca: str, ca: str
+) -> None:
+    def line(cell: Cell) -> Line:
+        return front_line(rjca if cell.attention == "rjca" else ca)(cell)
+
+    results = MadeUp(validity=validity_of("ca"), tuning=tuned, headline=line)
+    ruling = CLAIMS[key].ruling(results)
+    assert ruling.outcome == rjca and f"; on CA: {ca}, " in ruling.why
 
 
 @pytest.mark.parametrize(
@@ -150,12 +232,12 @@ def test_harm_is_held_against_what_another_seed_does(
 def test_an_attention_for_which_the_benchmark_is_not_valid_is_not_judged() -> None:
     results = made("supported", "ca")
     ca, jca = (CLAIMS[f"table-2-{a}"].ruling(results) for a in ("ca", "jca"))
-    assert ca.outcome == "supported" and ca.why.startswith("+0.034")
-    assert jca.outcome == "cannot be tested here"
-    assert "V1 does not hold (plain − uniform, share 0:" in jca.why and "Δ +0.023" in jca.why
+    assert ca.outcome == jca.outcome == "supported", "a gain is asked for whatever its reason"
+    assert ca.why.startswith("+0.034") and jca.why.startswith("+0.023")
+    everywhere = CLAIMS["everywhere"].ruling(results)
+    assert everywhere.outcome == "supported" and "RJCA supported" in everywhere.why
     assert CLAIMS["general"].ruling(results).outcome == "inconclusive"
     assert CLAIMS["more-for-ca"].ruling(results).outcome == "cannot be tested here"
-    assert "RJCA, not judged, +0.0" in CLAIMS["fig-3"].ruling(results).why
     v1 = CLAIMS["v1"].ruling(results)
     assert v1.outcome == "differs by attention"
     assert "CA supported, +0.050" in v1.why and "JCA contradicted, " in v1.why
