@@ -57,7 +57,7 @@ def _owed_to_cross_attention(results: Results) -> Ruling:
         if check.what == "plain − uniform, share 0" and check.attention in ATTENTIONS[2:]
     }
     ruling = by_attention(used)
-    if ruling.outcome == "supported":
+    if ruling.outcome != "cannot be tested here":
         return ruling
     unused = "their joint correlation is not used, which may be the benchmark's doing"
     return ruling._replace(why=f"on `episodes` {unused}: {ruling.why}")
