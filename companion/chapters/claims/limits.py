@@ -59,8 +59,8 @@ BENCHMARK: tuple[Objection, ...] = (
     (
         "One family of made data.",
         "All worlds come from one generator with other random numbers. An interval over worlds "
-        "speaks for worlds of this family, and for no recording of a person. The one real data set "
-        "is small, and Aff-Wild2 is absent.",
+        "speaks for worlds of this family, and for no recording of a person. The real data sets "
+        "are small, and Aff-Wild2 is absent.",
     ),
     (
         "The benchmark was built so that the claim can come true.",
