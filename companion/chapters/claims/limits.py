@@ -139,11 +139,11 @@ MODEL: tuple[Objection, ...] = (
         "cannot choose.",
     ),
     (
-        "What stage 1 reads is hard to see.",
-        "In it, a linear probe sees a corrupted clip less well than was wanted (V4), and a "
-        "conflicting one hardly. In CA's joint feature, which stage 2 reads, it sees both better: "
-        "there gates do not use what can be read ({ref}`sec-probe`). Gates that read both "
-        "modalities, or that are taught the state, are not among the arms.",
+        "What gates read may not tell.",
+        "How well a linear probe sees a weak clip in what each stage reads stands in "
+        "{ref}`sec-validity` and {ref}`sec-probe`. Where it sees little, the gate could hardly "
+        "see more. Gates that read both modalities, or that are taught the state, are not among "
+        "the arms.",
     ),
     (
         "A missing modality is zeros in features.",
@@ -165,8 +165,8 @@ def _chosen(results: Results) -> Objection:
         "One choice of hyperparameters, for all worlds.",
         "Intervals carry worlds, people and training seeds. They do not carry the lottery of the "
         "tuning, whose best draws lie about as far apart as many Δ are from 0, and arms may train "
-        "for different numbers of epochs. That gains are below 0.01 hardly depends on it; their "
-        f"sign may. `{Arm.TUNED}` took these draws: {draws}. Where it took one of another arm, the "
+        "for different numbers of epochs: signs of Δ and sizes of that order may depend on it. "
+        f"`{Arm.TUNED}` took these draws: {draws}. Where it took one of another arm, the "
         "two rows are one model. Where stage 2 has settled on the joint feature "
         "({ref}`sec-collapse`), (0), (c) and (i) judge stage 1 beside a plain fusion. The highest "
         f"temperature that was chosen is {hottest:.2f}; none above {searched.high:g} was searched.",

@@ -5,7 +5,8 @@ import re
 from made_results import MadeUp, validity_of
 
 from companion.chapters.claims.limits import limits
-from companion.reference.plan import ATTENTIONS
+from companion.reference.lines import Line
+from companion.reference.plan import ATTENTIONS, Arm, Cell, draws_of
 from companion.reference.tables.validity import valid
 
 
@@ -26,3 +27,15 @@ def test_which_attentions_are_judged_is_read_from_the_results() -> None:
     assert "judged on CA, TCA, RJCA only" in three and "left open" not in three
     assert "for all attentions" in first(MadeUp(validity=validity_of(*ATTENTIONS)))
     assert "0 of 300 runs are there" in first(MadeUp())
+
+
+def test_what_tuning_chose_is_read_from_the_results() -> None:
+    def line(cell: Cell) -> Line:
+        best = Arm.ZERO_STARTED if cell.attention == "ca" else Arm.TUNED
+        return {"select": 0.6 if (cell.arm, cell.draw) == (best, 3) else 0.5}
+
+    text = "".join(limits(MadeUp(tuning=line)))
+    assert "took these draws: CA: 3 of zero-started, TCA: 3, JCA: 3, RJCA: 3." in text
+    hottest = max(0.1, draws_of(Arm.TUNED)[3]["model.temperature"])  # zero-started gates have 0.1
+    assert f"chosen is {hottest:.2f}; none above 2" in text
+    assert "The tuning is not computed yet: 0 of 576" in "".join(limits(MadeUp()))
